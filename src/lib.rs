@@ -1,0 +1,2 @@
+//! SystemX: a telephone exchange for agents and people over WebSocket.
+pub mod exchange;

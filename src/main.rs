@@ -1,0 +1,2 @@
+//! The program `systemx`.
+fn main() {}
