@@ -1,0 +1,200 @@
+//! Causes: why a dial was refused, a call ended, a request was turned down or a line was closed.
+//!
+//! The stable names are those of the native protocol and of the call log. How another dialect says them is that
+//! dialect's matter. No text of ERROR frames lives here.
+
+use std::fmt;
+
+/// Why something did not happen or came to an end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Cause {
+    // Why a dial was refused (BUSY, spec section 9).
+    /// Nobody holds the address and nobody can be woken for it.
+    NoSuchAddress,
+    /// The callee is in a call, or is the caller itself.
+    AlreadyInCall,
+    /// The callee does not want to be disturbed.
+    Dnd,
+    /// The callee is away.
+    Away,
+    /// The callee said it is busy.
+    Busy,
+    /// Every session of a parallel callee is taken.
+    MaxSessionsReached,
+    /// A broadcaster has as many listeners as it allows.
+    MaxListenersReached,
+    /// Nobody answered, or nobody woke up, in time. Also: no heartbeat within the limit (spec section 7).
+    Timeout,
+    /// The wake handler failed.
+    WakeFailed,
+    /// The call cannot be placed now: a limit of the exchange is reached, or the way there is lost.
+    Unavailable,
+    /// The caller may not dial this address.
+    Forbidden,
+
+    // Why a call ended (HANGUP, spec sections 11 and 18).
+    /// A party hung up without saying why.
+    Normal,
+    /// The caller gave up while it rang.
+    Cancelled,
+    /// A party's connection is gone.
+    PeerDisconnected,
+    /// A party unregistered.
+    ClientRequested,
+    /// A party went to sleep.
+    Sleep,
+    /// The exchange itself failed the call.
+    Error,
+    /// The broadcaster registered again with another concurrency.
+    Reconfigured,
+    /// The exchange is shutting down.
+    Shutdown,
+    /// The log stream service is shutting down.
+    ServiceShutdown,
+    /// A party did not take what was sent to it.
+    SlowConsumer,
+    /// The line was superseded by a newer one.
+    Replaced,
+
+    // Why a request was turned down.
+    /// Another line holds the address.
+    AddressInUse,
+    /// The token does not allow this address.
+    AuthFailed,
+    /// Too many dials within the window.
+    RateLimited,
+    /// The request needs a registered line.
+    NotRegistered,
+    /// There is no such party, and it was not to be made.
+    NoSuchParty,
+    /// The line is no participant of the party.
+    NotInParty,
+    /// SLEEP_ACK without wake-on-ring.
+    WakeNotConfigured,
+    /// Spawn handlers are not accepted on this exchange.
+    SpawnDisabled,
+    /// A limit of the exchange on parties is reached.
+    TooManyParties,
+    /// The party has as many members as the exchange allows.
+    PartyFull,
+}
+
+impl Cause {
+    /// Every cause, for tests that walk through all of them.
+    pub const ALL: [Self; 32] = [
+        Self::NoSuchAddress,
+        Self::AlreadyInCall,
+        Self::Dnd,
+        Self::Away,
+        Self::Busy,
+        Self::MaxSessionsReached,
+        Self::MaxListenersReached,
+        Self::Timeout,
+        Self::WakeFailed,
+        Self::Unavailable,
+        Self::Forbidden,
+        Self::Normal,
+        Self::Cancelled,
+        Self::PeerDisconnected,
+        Self::ClientRequested,
+        Self::Sleep,
+        Self::Error,
+        Self::Reconfigured,
+        Self::Shutdown,
+        Self::ServiceShutdown,
+        Self::SlowConsumer,
+        Self::Replaced,
+        Self::AddressInUse,
+        Self::AuthFailed,
+        Self::RateLimited,
+        Self::NotRegistered,
+        Self::NoSuchParty,
+        Self::NotInParty,
+        Self::WakeNotConfigured,
+        Self::SpawnDisabled,
+        Self::TooManyParties,
+        Self::PartyFull,
+    ];
+
+    /// The stable name: the protocol's `reason`, the call log's `end_reason`, a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchAddress => "no_such_address",
+            Self::AlreadyInCall => "already_in_call",
+            Self::Dnd => "dnd",
+            Self::Away => "away",
+            Self::Busy => "busy",
+            Self::MaxSessionsReached => "max_sessions_reached",
+            Self::MaxListenersReached => "max_listeners_reached",
+            Self::Timeout => "timeout",
+            Self::WakeFailed => "wake_failed",
+            Self::Unavailable => "unavailable",
+            Self::Forbidden => "forbidden",
+            Self::Normal => "normal",
+            Self::Cancelled => "cancelled",
+            Self::PeerDisconnected => "peer_disconnected",
+            Self::ClientRequested => "client_requested",
+            Self::Sleep => "sleep",
+            Self::Error => "error",
+            Self::Reconfigured => "reconfigured",
+            Self::Shutdown => "shutdown",
+            Self::ServiceShutdown => "service_shutdown",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Replaced => "replaced",
+            Self::AddressInUse => "address_in_use",
+            Self::AuthFailed => "auth_failed",
+            Self::RateLimited => "rate_limited",
+            Self::NotRegistered => "not_registered",
+            Self::NoSuchParty => "no_such_party",
+            Self::NotInParty => "not_in_party",
+            Self::WakeNotConfigured => "wake_not_configured",
+            Self::SpawnDisabled => "spawn_disabled",
+            Self::TooManyParties => "too_many_parties",
+            Self::PartyFull => "party_full",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a call ended: one of ours, or whatever the party that hung up gave as its reason.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The exchange's own word.
+    Cause(Cause),
+    /// A party's words, relayed as given.
+    Given(Box<str>),
+}
+
+impl Reason {
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Cause(cause) => cause.name(),
+            Self::Given(text) => text,
+        }
+    }
+}
+
+impl From<Cause> for Reason {
+    fn from(cause: Cause) -> Self {
+        Self::Cause(cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_name_of_its_own() {
+        let mut names: Vec<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Cause::ALL.len());
+    }
+}

@@ -1,0 +1,341 @@
+//! The names of things inside an exchange: shards, lines, legs, calls, parties.
+//!
+//! Every id is a newtype, so that a line can never be taken for a leg. Ids that a client never sees are a
+//! `Handle`: shard, slot and generation in eight bytes, so that whoever holds one can reach its owner without
+//! a look-up and notice that the thing is gone. Call ids and session ids do leave the exchange and are
+//! therefore UUIDs that nobody can guess (design.md, D8). Nothing here allocates.
+
+use std::fmt;
+
+/// Most shards an exchange can have. Sets of shards travel as one `u64`.
+pub const SHARDS_MAX: usize = 64;
+
+const SLOT_BITS: u32 = 24;
+const GENERATION_BITS: u32 = 30;
+const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+
+/// Most things of one kind that one shard can hold at a time (the slot number has 24 bits).
+pub const SLOTS_MAX: usize = 1 << SLOT_BITS;
+
+/// One slice of the exchange, owned by exactly one thread. Always below [`SHARDS_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ShardId(u16);
+
+impl ShardId {
+    /// The shard with this number.
+    ///
+    /// # Panics
+    /// If `number` is not below [`SHARDS_MAX`]: the number of shards is checked when the exchange is built.
+    pub fn new(number: usize) -> Self {
+        assert!(number < SHARDS_MAX, "shard number {number} is not below {SHARDS_MAX}");
+        Self(number as u16)
+    }
+
+    /// The number of this shard, from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A set of shards.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ShardSet(u64);
+
+impl ShardSet {
+    /// The set without members.
+    pub const NONE: Self = Self(0);
+
+    /// The set that holds just `shard`.
+    pub fn of(shard: ShardId) -> Self {
+        Self(1 << shard.index())
+    }
+
+    /// Every shard of an exchange of `shards` shards.
+    pub fn all(shards: usize) -> Self {
+        if shards >= SHARDS_MAX { Self(u64::MAX) } else { Self((1 << shards) - 1) }
+    }
+
+    /// This set without `shard`.
+    pub fn without(self, shard: ShardId) -> Self {
+        Self(self.0 & !(1 << shard.index()))
+    }
+
+    /// One bit a shard, the lowest for shard 0.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// Where a thing lives: shard, slot within it, and the slot's generation. Eight bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle(u64);
+
+impl Handle {
+    /// A handle to `slot` of `shard` in the given generation (its lowest 30 bits count).
+    pub fn new(shard: ShardId, slot: u32, generation: u32) -> Self {
+        debug_assert!((slot as usize) < SLOTS_MAX);
+        let generation = u64::from(generation & GENERATION_MASK);
+        Self(
+            (u64::from(shard.0) << (SLOT_BITS + GENERATION_BITS))
+                | (generation << SLOT_BITS)
+                | u64::from(slot),
+        )
+    }
+
+    /// The shard that owns the thing.
+    pub fn shard(self) -> ShardId {
+        ShardId((self.0 >> (SLOT_BITS + GENERATION_BITS)) as u16)
+    }
+
+    /// Its slot within the shard.
+    pub fn slot(self) -> u32 {
+        (self.0 as u32) & (SLOTS_MAX as u32 - 1)
+    }
+
+    /// Its generation: two things that follow each other in one slot differ in it.
+    pub fn generation(self) -> u32 {
+        (self.0 >> SLOT_BITS) as u32 & GENERATION_MASK
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.shard(), self.slot(), self.generation())
+    }
+}
+
+macro_rules! handle_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Handle);
+
+        impl $name {
+            /// The shard that owns it.
+            pub fn shard(self) -> ShardId {
+                self.0.shard()
+            }
+
+            /// Its slot within its shard.
+            pub fn slot(self) -> u32 {
+                self.0.slot()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:?})"), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt_short(f)
+            }
+        }
+    };
+}
+
+impl Handle {
+    fn fmt_short(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.shard(), self.slot(), self.generation())
+    }
+}
+
+handle_type! {
+    /// A line: one client connection as the core sees it. It changes when the line moves to another shard.
+    LineId
+}
+handle_type! {
+    /// The caller's end of a call, on the shard of the caller's line.
+    LegId
+}
+handle_type! {
+    /// A call's record, on the shard of the callee's line.
+    RecordId
+}
+handle_type! {
+    /// A party line, on the home shard of its name.
+    PartyId
+}
+
+/// The name of a call, as its parties see it: a UUID of version 8 that nobody can guess.
+///
+/// It holds shard, slot and a part of the generation of the leg that placed the call, and 74 random bits.
+/// A broadcast session has an id of the same form; its slot part is meaningless.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u128);
+
+/// Bits of a UUID that are fixed by RFC 9562: version in bits 76..80, variant in bits 62..64.
+const UUID_FIXED: u128 = (0xF << 76) | (0b11 << 62);
+const UUID_VARIANT: u128 = 0b10 << 62;
+const CALL_SLOT_SHIFT: u32 = 94;
+const CALL_SHARD_SHIFT: u32 = CALL_SLOT_SHIFT + SLOT_BITS;
+const CALL_GENERATION_SHIFT: u32 = 80;
+const CALL_GENERATION_MASK: u128 = (1 << 14) - 1;
+
+impl CallId {
+    /// The id that names no call: what a text that is no id of ours becomes.
+    pub const NONE: Self = Self(0);
+
+    /// The id of a call placed by `leg`; `random` gives the 74 bits that make it unguessable.
+    pub fn mint(leg: LegId, random: u128) -> Self {
+        let place = (u128::from(leg.shard().0) << CALL_SHARD_SHIFT)
+            | (u128::from(leg.slot()) << CALL_SLOT_SHIFT)
+            | ((u128::from(leg.0.generation()) & CALL_GENERATION_MASK) << CALL_GENERATION_SHIFT);
+        let random = random & ((1 << CALL_GENERATION_SHIFT) - 1) & !UUID_FIXED;
+        Self(place | random | (8 << 76) | UUID_VARIANT)
+    }
+
+    /// The shard whose line placed the call. Not below the number of shards if a client made the id up.
+    pub fn shard_index(self) -> usize {
+        (self.0 >> CALL_SHARD_SHIFT) as usize
+    }
+
+    /// The slot of the caller's leg on that shard.
+    pub fn slot(self) -> u32 {
+        (self.0 >> CALL_SLOT_SHIFT) as u32 & (SLOTS_MAX as u32 - 1)
+    }
+
+    /// The id written as `text` in the canonical form of 36 characters; [`CallId::NONE`] for any other text.
+    pub fn parse(text: &[u8]) -> Self {
+        parse_uuid(text).map_or(Self::NONE, Self)
+    }
+
+    /// The canonical form of 36 characters.
+    pub fn text(self) -> [u8; UUID_TEXT_LEN] {
+        uuid_text(self.0)
+    }
+}
+
+/// The name of a connection, given to its client with REGISTERED: a random UUID of version 4.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// A session id from 122 of the 128 `random` bits.
+    pub fn mint(random: u128) -> Self {
+        Self((random & !UUID_FIXED) | (4 << 76) | UUID_VARIANT)
+    }
+
+    /// The canonical form of 36 characters.
+    pub fn text(self) -> [u8; UUID_TEXT_LEN] {
+        uuid_text(self.0)
+    }
+}
+
+macro_rules! uuid_format {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(std::str::from_utf8(&self.text()).unwrap_or("?"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+uuid_format!(CallId);
+uuid_format!(SessionId);
+
+/// A running attempt to bring a sleeping address up; unique within the run of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WakeRun {
+    /// The shard that asked for it, and gets the answer.
+    pub shard: ShardId,
+    /// Counts up within the shard.
+    pub number: u64,
+}
+
+/// Length of a UUID in its canonical text form.
+pub const UUID_TEXT_LEN: usize = 36;
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn uuid_text(bits: u128) -> [u8; UUID_TEXT_LEN] {
+    let mut text = [b'-'; UUID_TEXT_LEN];
+    let mut at = 0;
+    for byte in bits.to_be_bytes() {
+        if HYPHENS.contains(&at) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    text
+}
+
+/// Only lower-case canonical text is an id we gave out; anything else cannot name a call here.
+fn parse_uuid(text: &[u8]) -> Option<u128> {
+    if text.len() != UUID_TEXT_LEN {
+        return None;
+    }
+    let mut bits = 0_u128;
+    for (at, &byte) in text.iter().enumerate() {
+        if HYPHENS.contains(&at) {
+            if byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        bits = (bits << 4) | u128::from(digit);
+    }
+    Some(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_gives_back_what_was_put_in() {
+        let handle = Handle::new(ShardId::new(63), 0x00AB_CDEF, 0x2FFF_FFFF);
+        assert_eq!(handle.shard().index(), 63);
+        assert_eq!(handle.slot(), 0x00AB_CDEF);
+        assert_eq!(handle.generation(), 0x2FFF_FFFF);
+    }
+
+    #[test]
+    fn a_call_id_is_a_version_8_uuid_that_names_the_leg_that_placed_it() {
+        let leg = LegId(Handle::new(ShardId::new(5), 123_456, 77));
+        let id = CallId::mint(leg, u128::MAX);
+        assert_eq!((id.shard_index(), id.slot()), (5, 123_456));
+        let text = id.to_string();
+        assert_eq!(&text[14..15], "8");
+        assert!("89ab".contains(&text[19..20]));
+        assert_eq!(CallId::parse(text.as_bytes()), id);
+    }
+
+    #[test]
+    fn only_canonical_text_names_a_call() {
+        let text = CallId::mint(LegId(Handle::new(ShardId::new(0), 1, 1)), 0xABCDEF).to_string();
+        assert_eq!(CallId::parse(text.to_uppercase().as_bytes()), CallId::NONE);
+        assert_eq!(CallId::parse(text.replace('-', "").as_bytes()), CallId::NONE);
+        assert_eq!(CallId::parse(b""), CallId::NONE);
+        assert_eq!(CallId::parse(&[b'-'; 36]), CallId::NONE);
+    }
+
+    #[test]
+    fn a_session_id_is_a_version_4_uuid() {
+        let text = SessionId::mint(u128::MAX).to_string();
+        assert_eq!(&text[14..15], "4");
+        assert_eq!(&text[19..20], "b");
+    }
+}

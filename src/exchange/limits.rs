@@ -1,0 +1,99 @@
+//! Every bound of the core, with its unit and its reason; nothing may grow without one.
+//!
+//! Fixed bounds are constants, the ones an operator may want to change are fields of [`Limits`]. Bounds on bytes
+//! on the wire belong to the shell and the dialects; what is bounded here is state that lives in a shard.
+
+/// Longest address, in characters (spec section 4).
+pub const ADDRESS_CHARS_MAX: usize = 255;
+
+/// Longest `ref` of a dial, in bytes: it is kept for the length of the call and sent back twice.
+pub const REFERENCE_BYTES_MAX: usize = 128;
+
+/// Most calls that wait for one sleeping address: whoever comes later hears `unavailable`, because a
+/// woken agent could not answer them all before their timers run out anyway.
+pub const WAITING_CALLS_MAX: usize = 1024;
+
+/// Most sleeping addresses remembered by one shard. A profile is about a kilobyte; this keeps a client that
+/// registers and sleeps in a loop under ever new addresses below a few hundred megabytes.
+pub const WAKE_PROFILES_MAX: usize = 262_144;
+
+/// Largest sum of metadata in one answer to PRESENCE, in bytes; more is cut and said to be `truncated`. The
+/// largest message that goes out then stays as small as the largest that may come in.
+pub const PRESENCE_BYTES_MAX: usize = 16 << 20;
+
+/// Most candidates that one shard looks at for one PRESENCE with several filters. At some 20 ns each this keeps
+/// the pause well under the millisecond that design.md allows.
+pub const PRESENCE_CANDIDATES_MAX: usize = 1 << 20;
+
+/// Most hops of a dial between shards while its callee moves. Two happen; more is a bug that must not loop.
+pub const DIAL_HOPS_MAX: u8 = 8;
+
+/// Shortest idle time before the sleep warning, and shortest wait for a woken agent, in ms (spec sections 6, 15).
+pub const SHORTEST_WAIT_MS: u64 = 100;
+
+/// Bounds of the time between SLEEP_PENDING and sleep, in ms (spec section 6).
+pub const SLEEP_NOTICE_MS: std::ops::RangeInclusive<u64> = 200..=5000;
+
+/// Longest timer, in ms: a year. Clients may ask for 1e300 seconds; the clock's arithmetic must not wrap.
+pub const TIMER_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
+
+/// The bounds and times an operator may change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// How long a call rings, in ms.
+    pub call_timeout_ms: u64,
+    /// How long a line may be without HEARTBEAT, in ms; 0 = for ever.
+    pub heartbeat_timeout_ms: u64,
+    /// Dials allowed within one window; `None` = any number.
+    pub dial_max_attempts: Option<u32>,
+    /// Length of that window, in ms.
+    pub dial_window_ms: u64,
+    /// Calls of one line at a time, as caller and callee together; each costs some 300 bytes.
+    pub calls_per_line_max: u32,
+    /// Parties of one line at a time.
+    pub parties_per_line_max: usize,
+    /// Members of one party. Each JOINED names them all, so its cost grows with the square.
+    pub party_members_max: usize,
+    /// Addresses in one answer to PRESENCE when the query has no `limit` of its own.
+    pub presence_limit: usize,
+    /// Which commands clients may register as wake handlers.
+    pub spawn: SpawnPolicy,
+}
+
+/// Which commands clients may register as spawn wake handlers (spec section 15).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SpawnPolicy {
+    /// None.
+    Disabled,
+    /// The listed ones, by absolute path.
+    Listed(Vec<String>),
+    /// Any: every listener is bound to loopback, or the operator said `*`.
+    Anything,
+}
+
+impl SpawnPolicy {
+    /// Whether a handler with this command may be registered.
+    pub fn allows(&self, command: &str) -> bool {
+        match self {
+            Self::Disabled => false,
+            Self::Listed(allowed) => allowed.iter().any(|path| path == command),
+            Self::Anything => true,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_timeout_ms: 30_000,
+            heartbeat_timeout_ms: 60_000,
+            dial_max_attempts: Some(10),
+            dial_window_ms: 60_000,
+            calls_per_line_max: 10_000,
+            parties_per_line_max: 256,
+            party_members_max: 10_000,
+            presence_limit: 10_000,
+            spawn: SpawnPolicy::Disabled,
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! A line: one client connection as the core sees it.
+//!
+//! An idle registered line is the unit that an exchange holds a million of, so whatever few lines need sits in a
+//! box of its own: what others may see ([`Profile`]), how it takes calls ([`Reach`]), what is going on
+//! ([`Business`]). Lines emit no effects. The shown status follows the rules of spec section 6.
+
+use std::sync::Arc;
+
+use super::address::Address;
+use super::event::{Concurrency, Profile, Registration, Status, WakeHandler};
+use super::ids::{LegId, LineId, PartyId, RecordId, SessionId};
+use super::rate::DialWindow;
+use super::signal::Found;
+use super::time::Tick;
+use super::timers::TimerId;
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Line {
+    /// The connection's name; the same for as long as it lives, on whichever shard.
+    pub session: SessionId,
+    /// The address it holds.
+    pub address: Option<Address>,
+    /// What others may see; `None` if there is nothing to see.
+    pub profile: Option<Box<Profile>>,
+    /// How it takes calls; `None` = one at a time, no wake-on-ring, no auto-sleep.
+    pub reach: Option<Box<Reach>>,
+    /// Calls, parties and questions; `None` if there are none.
+    pub business: Option<Box<Business>>,
+    /// Its dials in the current window.
+    pub dials: DialWindow,
+    /// When it was last heard (HEARTBEAT, or its opening), in whole seconds of the exchange's clock.
+    pub heard_s: u32,
+    /// Its places in the census, valid while it is registered.
+    pub census: CensusSeats,
+    /// What the client last chose to be shown as.
+    choice: Status,
+    /// What others are shown.
+    shown: Status,
+    /// Why it is not read at the moment.
+    pub pauses: Pauses,
+    /// Whether more output than the high-water mark waits for it.
+    pub congested: bool,
+    /// Whether it is a service inside the exchange, without a connection.
+    pub internal: bool,
+}
+
+/// Where a line sits in the lists of the census.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CensusSeats {
+    /// In the list of everyone.
+    pub everyone: u32,
+    /// In the list of its domain.
+    pub domain: u32,
+}
+
+/// How a line takes calls, where that is not the plain way.
+#[derive(Debug)]
+pub struct Reach {
+    /// How many may call.
+    pub concurrency: Concurrency,
+    /// How many lines may hold the address together.
+    pub pool_size: Option<u32>,
+    /// How to wake it when it has gone to sleep.
+    pub wake: Option<Arc<WakeHandler>>,
+    /// When to go to sleep by itself.
+    pub auto_sleep: Option<AutoSleep>,
+}
+
+/// A line that goes to sleep by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct AutoSleep {
+    /// How long it must be idle, in ms.
+    pub idle_ms: u64,
+    /// The timer that runs.
+    pub timer: Option<TimerId>,
+    /// Whether SLEEP_PENDING has been sent and the timer is that of the notice.
+    pub pending: bool,
+}
+
+/// What is going on at a line.
+#[derive(Default, Debug)]
+pub struct Business {
+    /// Calls it placed.
+    pub legs: Vec<LegId>,
+    /// Calls it was called for, and its broadcast session.
+    pub records: Vec<RecordId>,
+    /// Parties it is in, or wants into.
+    pub seats: Vec<Seat>,
+    /// The PRESENCE it waits for.
+    pub asking: Option<Asking>,
+    /// The registration that waits for another shard's word.
+    pub claiming: Option<Box<Registration>>,
+}
+
+/// A place in a party.
+#[derive(Debug)]
+pub struct Seat {
+    /// The party's name.
+    pub party: Address,
+    /// The party, once its host has said yes.
+    pub id: Option<PartyId>,
+}
+
+/// A PRESENCE that is being gathered.
+#[derive(Debug)]
+pub struct Asking {
+    /// Shards that have not answered yet.
+    pub missing: usize,
+    /// Most addresses in the answer.
+    pub limit: usize,
+    /// What was found so far.
+    pub found: Found,
+}
+
+/// Why a line is not read. Several reasons can hold at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Pauses(u8);
+
+impl Pauses {
+    /// It waits for another shard to grant an address.
+    pub const CLAIM: Self = Self(1);
+    /// It waits for the answer to a PRESENCE.
+    pub const PRESENCE: Self = Self(2);
+    /// The other end of its call takes nothing more.
+    pub const FLOW: Self = Self(4);
+
+    /// Whether there is any reason.
+    pub fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether `reason` is among them.
+    pub fn has(self, reason: Self) -> bool {
+        self.0 & reason.0 != 0
+    }
+
+    /// Adds a reason.
+    pub fn add(&mut self, reason: Self) {
+        self.0 |= reason.0;
+    }
+
+    /// Takes a reason away.
+    pub fn remove(&mut self, reason: Self) {
+        self.0 &= !reason.0;
+    }
+}
+
+/// What goes with a line that moves to another shard.
+#[derive(Debug)]
+pub struct Luggage {
+    /// The line itself, without business and timers.
+    pub line: Line,
+    /// Its name on the shard it comes from.
+    pub was: LineId,
+    /// The registration that is to be done on arrival; `None` if it comes home to an address it holds already.
+    pub registration: Option<Box<Registration>>,
+}
+
+impl Line {
+    /// A new line, as every connection starts: without an address, available (spec section 4).
+    pub fn new(session: SessionId, now: Tick, internal: bool) -> Self {
+        Self {
+            session,
+            address: None,
+            profile: None,
+            reach: None,
+            business: None,
+            dials: DialWindow::default(),
+            heard_s: now.seconds(),
+            census: CensusSeats::default(),
+            choice: Status::Available,
+            shown: Status::Available,
+            pauses: Pauses::default(),
+            congested: false,
+            internal,
+        }
+    }
+
+    /// The status others see.
+    pub fn shown(&self) -> Status {
+        self.shown
+    }
+
+    /// Takes over what STATUS says. `busy` during a call lasts as long as the call; anything else said during a
+    /// call holds after it (spec section 6).
+    pub fn choose(&mut self, status: Status) {
+        let passing = status == Status::Busy && self.in_call();
+        self.choice = if passing { Status::Available } else { status };
+        self.shown = status;
+    }
+
+    /// How the line takes calls.
+    pub fn concurrency(&self) -> Concurrency {
+        self.reach.as_ref().map_or(Concurrency::Single, |reach| reach.concurrency)
+    }
+
+    /// How the line is woken when it sleeps.
+    pub fn wake(&self) -> Option<&Arc<WakeHandler>> {
+        self.reach.as_ref()?.wake.as_ref()
+    }
+
+    /// Its setting for going to sleep by itself.
+    pub fn auto_sleep_mut(&mut self) -> Option<&mut AutoSleep> {
+        self.reach.as_mut()?.auto_sleep.as_mut()
+    }
+
+    /// The box for what is not plain about taking calls, made when first needed.
+    pub fn reach_mut(&mut self) -> &mut Reach {
+        self.reach.get_or_insert_with(|| {
+            Box::new(Reach {
+                concurrency: Concurrency::Single,
+                pool_size: None,
+                wake: None,
+                auto_sleep: None,
+            })
+        })
+    }
+
+    /// The box for what is going on, made when first needed.
+    pub fn business_mut(&mut self) -> &mut Business {
+        self.business.get_or_insert_default()
+    }
+
+    /// Whether any call is up, ringing or waiting, in either role (spec section 8).
+    pub fn in_call(&self) -> bool {
+        self.calls() > 0
+    }
+
+    /// How many calls that are.
+    pub fn calls(&self) -> usize {
+        self.business.as_ref().map_or(0, |business| business.legs.len() + business.records.len())
+    }
+
+    /// How many calls it is called for; what `max_sessions` counts (spec section 9, step 8).
+    pub fn sessions(&self) -> usize {
+        self.business.as_ref().map_or(0, |business| business.records.len())
+    }
+
+    /// Whether nothing is going on that names this line on another shard.
+    pub fn is_idle(&self) -> bool {
+        self.business.is_none()
+    }
+
+    /// Every call that begins shows the line as busy.
+    pub fn note_call_began(&mut self) {
+        self.shown = Status::Busy;
+    }
+
+    /// When the last call is over the client's own choice counts again. Says whether it was the last.
+    pub fn note_call_over(&mut self) -> bool {
+        let free = !self.in_call();
+        if free {
+            self.shown = self.choice;
+        }
+        self.drop_empty_business();
+        free
+    }
+
+    /// Gives the box back when nothing is going on.
+    pub fn drop_empty_business(&mut self) {
+        let empty = self.business.as_ref().is_some_and(|business| {
+            business.legs.is_empty()
+                && business.records.is_empty()
+                && business.seats.is_empty()
+                && business.asking.is_none()
+                && business.claiming.is_none()
+        });
+        if empty {
+            self.business = None;
+        }
+    }
+
+    /// The one two-party business that flow control may act on, if there is no other: a leg or a record.
+    pub fn only_call(&self) -> Option<OnlyCall> {
+        let business = self.business.as_ref()?;
+        match (business.legs.as_slice(), business.records.as_slice(), business.seats.is_empty()) {
+            ([leg], [], true) => Some(OnlyCall::Leg(*leg)),
+            ([], [record], true) => Some(OnlyCall::Record(*record)),
+            _ => None,
+        }
+    }
+}
+
+/// A line's only call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnlyCall {
+    /// One it placed.
+    Leg(LegId),
+    /// One it was called for.
+    Record(RecordId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::ids::{Handle, ShardId};
+
+    fn line() -> Line {
+        Line::new(SessionId::mint(1), Tick::default(), false)
+    }
+
+    fn leg() -> LegId {
+        LegId(Handle::new(ShardId::new(0), 0, 0))
+    }
+
+    fn in_call(line: &mut Line) {
+        line.business_mut().legs.push(leg());
+        line.note_call_began();
+    }
+
+    fn after_call(line: &mut Line) -> Status {
+        line.business_mut().legs.clear();
+        line.note_call_over();
+        line.shown()
+    }
+
+    #[test]
+    fn a_dnd_agent_that_places_a_call_is_dnd_again_afterwards() {
+        let mut line = line();
+        line.choose(Status::Dnd);
+        in_call(&mut line);
+        assert_eq!(line.shown(), Status::Busy);
+        assert_eq!(after_call(&mut line), Status::Dnd);
+    }
+
+    #[test]
+    fn a_status_chosen_during_a_call_holds_after_it_except_busy() {
+        for (chosen, after) in [(Status::Away, Status::Away), (Status::Busy, Status::Available)] {
+            let mut line = line();
+            in_call(&mut line);
+            line.choose(chosen);
+            assert_eq!(line.shown(), chosen);
+            assert_eq!(after_call(&mut line), after);
+        }
+    }
+
+    #[test]
+    fn busy_chosen_before_a_call_holds_after_it() {
+        let mut line = line();
+        line.choose(Status::Busy);
+        in_call(&mut line);
+        assert_eq!(after_call(&mut line), Status::Busy);
+    }
+
+    #[test]
+    fn an_idle_line_is_small() {
+        assert!(size_of::<Line>() <= 120, "{}", size_of::<Line>());
+    }
+}

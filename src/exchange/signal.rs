@@ -1,0 +1,349 @@
+//! What shards say to each other.
+//!
+//! Signals between the same pair of shards arrive in the order in which they were sent, and none is ever lost:
+//! the trunks hold back senders instead (design.md, D6). A shard that talks to itself uses the same signals, so
+//! that a call inside one shard and a call across two take the same steps. Late signals (a hang-up crossing an
+//! answer) are normal input: handles carry generations, and one that leads nowhere is ignored. For each signal
+//! it is said what would be left behind if it were lost all the same.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::address::Address;
+use super::cause::{Cause, Reason};
+use super::effect::PresenceEntry;
+use super::event::{Concurrency, ContentType, PresenceQuery, Verb, WakeHandler};
+use super::ids::{CallId, LegId, LineId, PartyId, RecordId};
+
+/// A message from one shard to another. At most 64 bytes: larger contents are boxed.
+#[derive(Debug)]
+pub enum Signal {
+    // Caller's shard to callee's.
+    /// A line dials an address whose home is here. Lost: the caller waits for ever.
+    Dial(Box<Dial>),
+    /// The caller's end is gone. Lost: the callee's call never ends.
+    CallerGone {
+        /// The call, by the name the caller's leg gave it.
+        call: CallId,
+        /// The caller's line.
+        line: LineId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The caller says something. Lost: that message, unnoticed.
+    CallerSays {
+        /// The call's record.
+        record: RecordId,
+        /// The caller's line.
+        line: LineId,
+        /// What.
+        data: Option<Vec<u8>>,
+        /// How to read it.
+        content_type: ContentType,
+    },
+    /// The caller goes by another address now. Lost: messages bear the old one.
+    CallerRenamed {
+        /// The call's record.
+        call: CallId,
+        /// The caller's line.
+        line: LineId,
+        /// The new address.
+        address: Address,
+    },
+
+    // Callee's shard to caller's.
+    /// The call is up. Lost: the caller rings for ever.
+    Connected {
+        /// The caller's leg.
+        leg: LegId,
+        /// The call's record.
+        record: RecordId,
+    },
+    /// The caller listens to a broadcast. Lost: as `Connected`.
+    Listening {
+        /// The caller's leg.
+        leg: LegId,
+        /// The broadcast session's record.
+        record: RecordId,
+        /// The broadcast session's id.
+        session: CallId,
+    },
+    /// The caller listens to that broadcast already: the dial is over. Lost: the dial's leg stays for ever.
+    ListensAlready {
+        /// The caller's leg.
+        leg: LegId,
+        /// The broadcast session's id.
+        session: CallId,
+    },
+    /// The dial is refused. Lost: the caller waits for ever.
+    DialRefused {
+        /// The caller's leg.
+        leg: LegId,
+        /// Why.
+        cause: Cause,
+    },
+    /// The callee's end is gone. Lost: the caller's call never ends.
+    CalleeGone {
+        /// The caller's leg.
+        leg: LegId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The callee says something. Lost: that message, unnoticed.
+    CalleeSays {
+        /// The caller's leg.
+        leg: LegId,
+        /// What.
+        data: Option<Vec<u8>>,
+        /// How to read it.
+        content_type: ContentType,
+    },
+    /// The callee goes by another address now. Lost: messages bear the old one.
+    CalleeRenamed {
+        /// The caller's leg.
+        leg: LegId,
+        /// The new address.
+        address: Address,
+    },
+
+    // Either way.
+    /// The receiver at the other end of a call takes nothing more (`hold`), or takes more again. Lost: too much is
+    /// queued, or the sender stays paused until the call ends.
+    Flow {
+        /// The sender's end.
+        end: CallEnd,
+        /// Whether to hold back.
+        hold: bool,
+    },
+    /// The sender at the other end cannot be held back, because it has other business. Lost: too much is queued.
+    Heedless {
+        /// The receiver's end.
+        end: CallEnd,
+    },
+
+    // A host's shard to the shards of its audience.
+    /// Something for all local members of an audience. Lost: that message, unnoticed.
+    Publish(Arc<Publication>),
+
+    // Parties.
+    /// A line wants into a party whose home is here. Lost: the line waits for ever.
+    Join(Box<Join>),
+    /// A line is in. Lost: the line waits for ever.
+    Joined(Box<Joined>),
+    /// A party request came to nothing. Lost: the line is not told.
+    PartyRefused {
+        /// Whose request.
+        line: LineId,
+        /// The party.
+        party: Address,
+        /// Which request.
+        verb: Verb,
+        /// Why.
+        cause: Cause,
+    },
+    /// A member says something. Lost: that message, unnoticed.
+    PartySays(Box<PartySays>),
+    /// A member leaves. Lost: a dead member.
+    Leave {
+        /// Who.
+        line: LineId,
+        /// The party.
+        party: Address,
+    },
+    /// A member goes by another address now. Lost: messages bear the old one.
+    MemberRenamed {
+        /// Who.
+        line: LineId,
+        /// The party.
+        party: Address,
+        /// The new address.
+        address: Address,
+    },
+
+    // Presence.
+    /// A line of another shard asks who is there. Lost: the asker waits for ever.
+    PresenceAsked {
+        /// Who asks; answered to its shard.
+        asker: LineId,
+        /// What.
+        query: Arc<PresenceQuery>,
+    },
+    /// What was found here. Lost: as `PresenceAsked`.
+    PresenceFound {
+        /// Who asked.
+        asker: LineId,
+        /// The lines found.
+        found: Box<Found>,
+    },
+
+    // Addresses held by lines that cannot move now because calls or parties are up (design.md, D1).
+    /// A line elsewhere wants an address whose home is here. Lost: the line stays paused for ever.
+    Claim(Box<Claim>),
+    /// It has it. Lost: as `Claim`.
+    Claimed {
+        /// The line.
+        line: LineId,
+        /// The handler stored for the address, if the line brought none.
+        wake: Option<Arc<WakeHandler>>,
+    },
+    /// It has it not. Lost: as `Claim`.
+    ClaimRefused {
+        /// The line.
+        line: LineId,
+    },
+    /// The line gives the address up. Lost: nobody can hold it again.
+    Unclaim {
+        /// The line.
+        line: LineId,
+        /// The address.
+        address: Address,
+        /// The handler to keep for it, if the line sleeps.
+        sleeps: Option<Arc<WakeHandler>>,
+    },
+}
+
+/// One end of a call, as the other end names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallEnd {
+    /// The caller's.
+    Leg(LegId),
+    /// The callee's.
+    Record(RecordId),
+}
+
+/// A dial on its way to the callee.
+#[derive(Debug)]
+pub struct Dial {
+    /// The call's name, minted by the caller's shard.
+    pub call: CallId,
+    /// Where the outcome goes.
+    pub leg: LegId,
+    /// The caller's line.
+    pub line: LineId,
+    /// The caller's address.
+    pub from: Address,
+    /// The dialled address.
+    pub to: Address,
+    /// For the callee.
+    pub metadata: Option<Bytes>,
+    /// When it was dialled, in ms since the epoch.
+    pub started_ms: u64,
+    /// How often it has been sent on because the callee moved.
+    pub hops: u8,
+}
+
+/// Something for every local member of an audience.
+#[derive(Debug)]
+pub struct Publication {
+    /// Whose audience.
+    pub audience: AudienceId,
+    /// A member that does not get it: its speaker.
+    pub except: Option<LineId>,
+    /// What.
+    pub news: News,
+}
+
+/// The listeners of a broadcast session or the members of a party.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AudienceId {
+    /// Those who listen to this session.
+    Session(CallId),
+    /// Those in this party.
+    Party(PartyId),
+}
+
+/// What an audience is told.
+#[derive(Debug)]
+pub enum News {
+    /// The broadcaster says something.
+    Message {
+        /// The broadcaster.
+        from: Address,
+        /// What.
+        data: Option<Bytes>,
+        /// How to read it.
+        content_type: ContentType,
+    },
+    /// The broadcast is over: its listeners are free.
+    SessionEnded {
+        /// Why.
+        reason: Reason,
+    },
+    /// A member says something.
+    PartyMessage {
+        /// The party.
+        party: Address,
+        /// Who.
+        from: Address,
+        /// What.
+        data: Option<Bytes>,
+        /// How to read it, if said.
+        content_type: Option<ContentType>,
+    },
+}
+
+/// A wish to be in a party.
+#[derive(Debug)]
+pub struct Join {
+    /// Who.
+    pub line: LineId,
+    /// Its address.
+    pub address: Address,
+    /// The party.
+    pub party: Address,
+    /// Whether to make it if nobody is in it.
+    pub create_if_missing: bool,
+}
+
+/// A wish granted.
+#[derive(Debug)]
+pub struct Joined {
+    /// Who.
+    pub line: LineId,
+    /// The party's name.
+    pub party: Address,
+    /// The party.
+    pub id: PartyId,
+    /// Everybody in it, in the order in which they came.
+    pub participants: Arc<[Address]>,
+}
+
+/// A member's words.
+#[derive(Debug)]
+pub struct PartySays {
+    /// Who.
+    pub line: LineId,
+    /// The party.
+    pub party: Address,
+    /// What.
+    pub data: Option<Bytes>,
+    /// How to read it, if said.
+    pub content_type: Option<ContentType>,
+}
+
+/// What a shard found for a PRESENCE.
+#[derive(Debug)]
+pub struct Found {
+    /// The lines.
+    pub entries: Vec<PresenceEntry>,
+    /// Whether there would have been more.
+    pub truncated: bool,
+}
+
+/// A wish to hold an address from another shard.
+#[derive(Debug)]
+pub struct Claim {
+    /// Who.
+    pub line: LineId,
+    /// The address.
+    pub address: Address,
+    /// How the line takes calls.
+    pub concurrency: Concurrency,
+    /// How many lines it lets hold the address together.
+    pub pool_size: Option<u32>,
+    /// The wake handler it brings.
+    pub wake: Option<Arc<WakeHandler>>,
+}
+
+const _: () = assert!(size_of::<Signal>() <= 64, "a trunk's slots hold 64 bytes");
