@@ -8,6 +8,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::address::Address;
+use super::effect::CallMode;
 use super::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use super::signal::CallEnd;
 use super::timers::TimerId;
@@ -90,6 +91,8 @@ pub struct Call {
     pub to: Address,
     /// The callee; `None` while it sleeps.
     pub callee: Option<LineId>,
+    /// How the callee takes calls.
+    pub mode: CallMode,
     /// How far the call is.
     pub stage: Stage,
     /// The timer of the ring or of the wait.
@@ -151,6 +154,8 @@ pub struct Listener {
     pub leg: LegId,
     /// Its address.
     pub address: Address,
+    /// The address it dialled.
+    pub to: Address,
     /// When it began to listen, in ms since the epoch.
     pub started_ms: u64,
     /// What it said.

@@ -62,6 +62,8 @@ pub struct Pool {
     pub size: u32,
     /// The lines.
     pub members: Vec<LineId>,
+    /// Most calls of one line at a time.
+    pub max_sessions: Option<u32>,
     /// How to wake one more.
     pub wake: Option<Arc<WakeHandler>>,
     /// Whether the pool outlives its last member, because one went to sleep.

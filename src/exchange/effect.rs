@@ -124,6 +124,8 @@ pub enum Effect<'a> {
     WakeSettled(WakeRun),
     /// A call ended or a dial failed.
     Record(Box<CallRecord>),
+    /// A message was dropped, because it was for a call that is none of the line's, or is not up (section 12).
+    Stray(LineId),
 }
 
 /// What the exchange tells a line.

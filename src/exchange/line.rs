@@ -65,6 +65,8 @@ pub struct Reach {
     pub wake: Option<Arc<WakeHandler>>,
     /// When to go to sleep by itself.
     pub auto_sleep: Option<AutoSleep>,
+    /// Whether `concurrency` was taken over from the pool that the line joined by a bare REGISTER.
+    pub inherited: bool,
 }
 
 /// A line that goes to sleep by itself.
@@ -85,6 +87,8 @@ pub struct Business {
     pub legs: Vec<LegId>,
     /// Calls it was called for, and its broadcast session.
     pub records: Vec<RecordId>,
+    /// Its broadcast session, which is one of `records`.
+    pub session: Option<RecordId>,
     /// Parties it is in, or wants into.
     pub seats: Vec<Seat>,
     /// The PRESENCE it waits for.
@@ -213,6 +217,7 @@ impl Line {
                 pool_size: None,
                 wake: None,
                 auto_sleep: None,
+                inherited: false,
             })
         })
     }

@@ -53,6 +53,17 @@ pub enum Signal {
     },
 
     // Callee's shard to caller's.
+    /// The dial has been sent on and has found its callee here. Lost: a hang-up before the answer goes astray.
+    Located {
+        /// The caller's leg.
+        leg: LegId,
+        /// The call.
+        call: CallId,
+        /// The caller's line.
+        line: LineId,
+        /// The call's record.
+        record: RecordId,
+    },
     /// The call is up. Lost: the caller rings for ever.
     Connected {
         /// The caller's leg.
@@ -181,12 +192,7 @@ pub enum Signal {
     /// A line elsewhere wants an address whose home is here. Lost: the line stays paused for ever.
     Claim(Box<Claim>),
     /// It has it. Lost: as `Claim`.
-    Claimed {
-        /// The line.
-        line: LineId,
-        /// The handler stored for the address, if the line brought none.
-        wake: Option<Arc<WakeHandler>>,
-    },
+    Claimed(Box<Claimed>),
     /// It has it not. Lost: as `Claim`.
     ClaimRefused {
         /// The line.
@@ -323,7 +329,7 @@ pub struct PartySays {
 }
 
 /// What a shard found for a PRESENCE.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Found {
     /// The lines.
     pub entries: Vec<PresenceEntry>,
@@ -344,6 +350,26 @@ pub struct Claim {
     pub pool_size: Option<u32>,
     /// The wake handler it brings.
     pub wake: Option<Arc<WakeHandler>>,
+}
+
+/// A wish granted, as far as the home shard has something to add to what the line said.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Who.
+    pub line: LineId,
+    /// The address.
+    pub address: Address,
+    /// What the home shard knows about it.
+    pub grant: Grant,
+}
+
+/// What a line that comes to hold an address takes over from those who held it before (spec sections 14, 15).
+#[derive(Clone, Default, Debug)]
+pub struct Grant {
+    /// The wake handler stored for the address.
+    pub wake: Option<Arc<WakeHandler>>,
+    /// How the pool it joined takes calls.
+    pub pool: Option<Concurrency>,
 }
 
 const _: () = assert!(size_of::<Signal>() <= 64, "a trunk's slots hold 64 bytes");

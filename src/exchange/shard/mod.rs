@@ -1,15 +1,49 @@
 //! One shard: takes events, gives effects. Dispatch only; each verb family has a file of its own.
 //!
-//! (The contract; the families follow.)
+//! A shard talks to itself by the same signals as to others; those go through `loopback` and are handled before
+//! `handle` returns. So a call inside one shard takes the same steps as a call across two, in the same files.
+//! The contract is that of [`super`]: total, deterministic, bounded.
 
+mod broadcast;
+mod callee;
+mod caller;
+mod calls;
+mod departure;
+mod flow;
+mod guests;
+mod parties;
+mod pools;
+mod presence;
+mod registration;
+mod sleep;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::effect::Outbox;
-use super::event::{Event, Request};
-use super::ids::{LineId, ShardId, ShardSet};
+use indexmap::IndexSet;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+use super::address::Address;
+use super::call::{Leg, LegStage, Record};
+use super::cause::Cause;
+use super::census::Census;
+use super::directory::Directory;
+use super::effect::{Effect, Notice, Outbox};
+use super::event::{Event, Request, Verb};
+use super::ids::{CallId, LegId, LineId, PartyId, RecordId, SessionId, ShardId, ShardSet};
 use super::limits::Limits;
-use super::line::Luggage;
+use super::line::Line;
+use super::liveness::Liveness;
+use super::party::PartyLine;
+use super::rack::Rack;
+use super::signal::{AudienceId, Signal};
 use super::time::{Moment, Tick};
+use super::timers::{Due, Timers};
 
 /// What a shard is built from.
 #[derive(Clone, Debug)]
@@ -33,8 +67,333 @@ pub enum Wakeup {
     Liveness,
 }
 
+/// How many of each thing a shard holds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Connections.
+    pub lines: usize,
+    /// Connections that hold an address.
+    pub registered: usize,
+    /// Callers' ends of calls.
+    pub legs: usize,
+    /// Callees' ends of calls, and broadcast sessions.
+    pub records: usize,
+    /// Parties hosted here.
+    pub parties: usize,
+    /// Broadcasts and parties with members here.
+    pub audiences: usize,
+    /// Running timers.
+    pub timers: usize,
+    /// Addresses with something that is not plain about them.
+    pub listings: usize,
+    /// Lines of this shard whose address is at home on another.
+    pub guests: usize,
+    /// Running wake handlers.
+    pub runs: usize,
+}
+
 /// One shard of an exchange.
 #[derive(Debug)]
 pub struct Shard {
-    setup: Setup,
+    id: ShardId,
+    shards: usize,
+    limits: Arc<Limits>,
+    lottery: ChaCha12Rng,
+    hasher: ahash::RandomState,
+    lines: Rack<Line>,
+    legs: Rack<Leg>,
+    records: Rack<Record>,
+    parties: Rack<PartyLine>,
+    /// Every call with a record here, by the name its caller's leg gave it; sessions by their own.
+    records_by_call: Keyed<CallId, RecordId>,
+    /// The legs of lines that listen to broadcasts, by session and line.
+    listening: Keyed<(CallId, LineId), LegId>,
+    /// The local members of broadcasts and parties.
+    audiences: Keyed<AudienceId, IndexSet<LineId, ahash::RandomState>>,
+    party_names: Keyed<Address, PartyId>,
+    directory: Directory,
+    census: Census,
+    timers: Timers,
+    liveness: Liveness,
+    /// Lines of this shard whose address is at home on another, because they could not move.
+    guests: Keyed<Address, LineId>,
+    /// Running wake handlers and the addresses they are to wake.
+    runs: Keyed<u64, Address>,
+    runs_started: u64,
+    loopback: VecDeque<Signal>,
+}
+
+/// A map whose order is never looked at.
+type Keyed<K, V> = HashMap<K, V, ahash::RandomState>;
+
+impl Shard {
+    /// A shard without lines.
+    ///
+    /// # Panics
+    /// If the number of shards is 0, above [`super::ids::SHARDS_MAX`] or not above this shard's own number.
+    pub fn new(setup: Setup) -> Self {
+        let Setup { id, shards, seed, limits } = setup;
+        assert!(id.index() < shards && shards <= super::ids::SHARDS_MAX, "shard {id} of {shards}");
+        let mut lottery = ChaCha12Rng::from_seed(seed);
+        let mut draw = || lottery.next_u64();
+        let hasher = ahash::RandomState::with_seeds(draw(), draw(), draw(), draw());
+        let keyed = hasher.clone();
+        Self {
+            id,
+            shards,
+            lines: Rack::new(id),
+            legs: Rack::new(id),
+            records: Rack::new(id),
+            parties: Rack::new(id),
+            records_by_call: HashMap::with_hasher(keyed.clone()),
+            listening: HashMap::with_hasher(keyed.clone()),
+            audiences: HashMap::with_hasher(keyed.clone()),
+            party_names: HashMap::with_hasher(keyed.clone()),
+            directory: Directory::new(keyed.clone()),
+            census: Census::new(keyed.clone()),
+            timers: Timers::new(id),
+            liveness: Liveness::new(limits.heartbeat_timeout_ms),
+            guests: HashMap::with_hasher(keyed.clone()),
+            runs: HashMap::with_hasher(keyed),
+            runs_started: 0,
+            loopback: VecDeque::new(),
+            limits,
+            lottery,
+            hasher,
+        }
+    }
+
+    /// A connection has landed here. `None` if the shard holds as many lines as it can count.
+    pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
+        if self.lines.is_full() {
+            return None;
+        }
+        let session = SessionId::mint(self.draw());
+        let line = LineId(self.lines.insert_with(|_| Line::new(session, now.tick, internal)));
+        if !internal {
+            self.liveness.watch(line, now.tick.seconds());
+        }
+        Some(line)
+    }
+
+    /// Takes an event. Everything that follows from it is in `out` when this returns.
+    pub fn handle<'a>(&mut self, now: Moment, event: Event<'a>, out: &mut Outbox<'a>) {
+        match event {
+            Event::Request { line, request } => self.on_request(now, line, request, out),
+            Event::Signal { from, signal } => {
+                debug_assert_ne!(from, self.id, "a shard's signals to itself stay inside");
+                self.on_signal(now, signal, out);
+            }
+            Event::Lost { line, loss } => self.on_loss(now, line, loss, out),
+            Event::Congested(line) => self.on_congestion(line, true, out),
+            Event::Drained(line) => self.on_congestion(line, false, out),
+            Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
+            Event::Shutdown => self.shut_down(now, out),
+        }
+        self.settle(now, out);
+    }
+
+    /// When to call [`Shard::on_deadline`] at the latest, and what for.
+    pub fn next_deadline(&self) -> Option<(Tick, Wakeup)> {
+        let timer = self.timers.next().map(|tick| (tick, Wakeup::Timer));
+        let liveness = self.liveness.next().map(|tick| (tick, Wakeup::Liveness));
+        match (timer, liveness) {
+            (Some(timer), Some(liveness)) => Some(if liveness.0 < timer.0 { liveness } else { timer }),
+            (timer, liveness) => timer.or(liveness),
+        }
+    }
+
+    /// Does what is due. Calling it early or often is harmless.
+    pub fn on_deadline(&mut self, now: Moment, out: &mut Outbox<'_>) {
+        while let Some((_, due)) = self.timers.pop(now.tick) {
+            match due {
+                Due::Call(record) => self.on_call_timeout(now, record, out),
+                Due::Sleep(line) => self.on_idle(now, line, out),
+            }
+            self.settle(now, out);
+        }
+        self.cut_silent_lines(now, out);
+        self.settle(now, out);
+    }
+
+    /// The shards that a request may send signals to. While an outbox to one of them is not empty, the shell holds
+    /// the request back (design.md, D6).
+    pub fn reaches(&self, line: LineId, request: &Request<'_>) -> ShardSet {
+        let set = match request {
+            Request::Register(registration) => self.home_set(registration.address.as_str()),
+            Request::Dial { to, .. } => self.home_set(to),
+            Request::Join { party, .. } => self.home_set(party.as_str()),
+            Request::PartyMessage { party, .. } | Request::Leave { party } => self.home_set(party),
+            Request::Presence(_) => ShardSet::all(self.shards),
+            Request::Answer { call } | Request::HangUp { call, .. } | Request::Message { call, .. } => {
+                self.call_reaches(line, *call)
+            }
+            Request::Whisper { listener, .. } => ShardSet::of(listener.shard()),
+            Request::Unregister | Request::SleepAck | Request::Status { .. } | Request::Heartbeat => {
+                ShardSet::NONE
+            }
+        };
+        set.without(self.id)
+    }
+
+    /// Whether a line holds an address: it may then send larger messages.
+    pub fn is_registered(&self, line: LineId) -> bool {
+        self.lines.get(line.0).is_some_and(|line| line.address.is_some())
+    }
+
+    /// The address of a line, for logs.
+    pub fn address_of(&self, line: LineId) -> Option<&Address> {
+        self.lines.get(line.0)?.address.as_ref()
+    }
+
+    /// How many of each thing there are.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            lines: self.lines.len(),
+            registered: self.census.len(),
+            legs: self.legs.len(),
+            records: self.records.len(),
+            parties: self.parties.len(),
+            audiences: self.audiences.len(),
+            timers: self.timers.len(),
+            listings: self.directory.listings().count(),
+            guests: self.guests.len(),
+            runs: self.runs.len(),
+        }
+    }
+
+    fn on_request<'a>(&mut self, now: Moment, line: LineId, request: Request<'a>, out: &mut Outbox<'a>) {
+        if self.lines.get(line.0).is_none() {
+            return;
+        }
+        match request {
+            Request::Register(registration) => self.register(now, line, registration, out),
+            Request::Unregister => self.unregister(now, line, out),
+            Request::Status { status, auto_sleep } => self.set_status(now, line, status, auto_sleep),
+            Request::Heartbeat => self.heartbeat(now, line, out),
+            Request::Dial { to, metadata, reference } => self.dial(now, line, to, metadata, reference, out),
+            Request::Answer { call } => self.answer(now, line, call, out),
+            Request::HangUp { call, reason } => self.hang_up(now, line, call, reason, out),
+            Request::Message { call, data, content_type } => self.say(line, call, data, content_type, out),
+            Request::Whisper { call, listener, data } => self.whisper(line, call, listener, data, out),
+            Request::Presence(query) => self.ask_presence(now, line, *query, out),
+            Request::SleepAck => self.sleep_now(now, line, out),
+            Request::Join { party, create_if_missing } => self.join(now, line, party, create_if_missing, out),
+            Request::PartyMessage { party, data, content_type } => {
+                self.say_in_party(line, party, data, content_type, out);
+            }
+            Request::Leave { party } => self.leave(now, line, party, out),
+        }
+    }
+
+    fn on_signal(&mut self, now: Moment, signal: Signal, out: &mut Outbox<'_>) {
+        match signal {
+            Signal::Dial(dial) => self.on_dial(now, *dial, out),
+            Signal::CallerGone { call, line, reason } => self.on_caller_gone(now, call, line, reason, out),
+            Signal::CallerSays { record, line, data, content_type } => {
+                self.on_caller_says(record, line, data.into(), content_type, out);
+            }
+            Signal::CallerRenamed { call, line, address } => self.on_caller_renamed(call, line, address),
+            Signal::Located { leg, call, line, record } => self.on_located(leg, call, line, record, out),
+            Signal::Connected { leg, record } => self.on_connected(leg, record, out),
+            Signal::Listening { leg, record, session } => self.on_listening(leg, record, session, out),
+            Signal::ListensAlready { leg, session } => self.on_listens_already(now, leg, session, out),
+            Signal::DialRefused { leg, cause } => self.on_dial_refused(now, leg, cause, out),
+            Signal::CalleeGone { leg, reason } => self.on_callee_gone(now, leg, reason, out),
+            Signal::CalleeSays { leg, data, content_type } => {
+                self.on_callee_says(leg, data.into(), content_type, out);
+            }
+            Signal::CalleeRenamed { leg, address } => self.on_callee_renamed(leg, address),
+            Signal::Flow { end, hold } => self.on_flow(now, end, hold, out),
+            Signal::Heedless { end } => self.on_heedless(end),
+            Signal::Publish(publication) => self.on_publish(now, &publication, out),
+            Signal::Join(join) => self.on_join(*join, out),
+            Signal::Joined(joined) => self.on_joined(*joined, out),
+            Signal::PartyRefused { line, party, verb, cause } => {
+                self.on_party_refused(now, line, &party, verb, cause, out);
+            }
+            Signal::PartySays(words) => self.on_party_says(*words, out),
+            Signal::Leave { line, party } => self.on_leave(line, &party),
+            Signal::MemberRenamed { line, party, address } => self.on_member_renamed(line, &party, address),
+            Signal::PresenceAsked { asker, query } => self.on_presence_asked(asker, &query, out),
+            Signal::PresenceFound { asker, found } => self.on_presence_found(now, asker, *found, out),
+            Signal::Claim(claim) => self.on_claim(*claim, out),
+            Signal::Claimed(claimed) => self.on_claimed(now, *claimed, out),
+            Signal::ClaimRefused { line } => self.on_claim_refused(now, line, out),
+            Signal::Unclaim { line, address, sleeps } => self.on_unclaim(line, &address, sleeps),
+        }
+    }
+
+    /// Handles what the shard has said to itself.
+    fn settle(&mut self, now: Moment, out: &mut Outbox<'_>) {
+        while let Some(signal) = self.loopback.pop_front() {
+            self.on_signal(now, signal, out);
+        }
+    }
+
+    fn send(&mut self, to: ShardId, signal: Signal, out: &mut Outbox<'_>) {
+        if to == self.id {
+            self.loopback.push_back(signal);
+        } else {
+            out.push(Effect::Signal { to, signal });
+        }
+    }
+
+    /// 128 bits that nobody can guess.
+    fn draw(&mut self) -> u128 {
+        (u128::from(self.lottery.next_u64()) << 64) | u128::from(self.lottery.next_u64())
+    }
+
+    fn home(&self, name: &str) -> ShardId {
+        super::address::home(name, self.shards)
+    }
+
+    fn home_set(&self, name: &str) -> ShardSet {
+        ShardSet::of(self.home(name))
+    }
+
+    /// What the shell's outbox rule has to know about a request that names a call.
+    fn call_reaches(&self, line: LineId, call: CallId) -> ShardSet {
+        if let Some((_, leg)) = self.leg_of(line, call) {
+            return match leg.stage {
+                LegStage::Dialling => ShardSet::of(leg.shard),
+                LegStage::Connected(record) | LegStage::Listening { record, .. } => {
+                    ShardSet::of(record.shard())
+                }
+            };
+        }
+        match self.record_of(line, call).and_then(|record| self.records.get(record.0)) {
+            Some(Record::Call(call)) => ShardSet::of(call.leg.shard()),
+            Some(Record::Session(_)) => ShardSet::all(self.shards),
+            None => ShardSet::NONE,
+        }
+    }
+
+    /// The leg by which `line` takes part as caller in what it calls `call`.
+    fn leg_of(&self, line: LineId, call: CallId) -> Option<(LegId, &Leg)> {
+        if call.shard_index() == self.id.index()
+            && let Some((handle, leg)) = self.legs.at(call.slot())
+            && leg.id == call
+            && leg.line == line
+        {
+            return Some((LegId(handle), leg));
+        }
+        let id = *self.listening.get(&(call, line))?;
+        self.legs.get(id.0).map(|leg| (id, leg))
+    }
+
+    /// The record in which `line` is the callee of what it calls `call`.
+    fn record_of(&self, line: LineId, call: CallId) -> Option<RecordId> {
+        let id = *self.records_by_call.get(&call)?;
+        let callee = match self.records.get(id.0)? {
+            Record::Call(record) => record.callee,
+            // A listener's own dial leads to the session too, but only its own id names it.
+            Record::Session(session) => (session.id == call).then_some(session.broadcaster),
+        };
+        (callee == Some(line)).then_some(id)
+    }
+
+    fn refuse(&self, line: LineId, verb: Verb, cause: Cause, out: &mut Outbox<'_>) {
+        out.notify(line, Notice::Refused { verb, cause });
+    }
 }

@@ -1,0 +1,329 @@
+//! The callee's end of a call: finding the callee, ringing it, and the end of the record.
+//!
+//! The record lives on the shard of the callee's line. While the callee sleeps it lives on the home shard of the
+//! dialled address, which is where the callee will be when it wakes up.
+
+use bytes::Bytes;
+
+use crate::exchange::address::Address;
+use crate::exchange::call::{Call, Record, Stage};
+use crate::exchange::cause::{Cause, Reason};
+use crate::exchange::directory::Holder;
+use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Notice, Outbox, Payload};
+use crate::exchange::event::{Concurrency, ContentType, Status};
+use crate::exchange::ids::{CallId, LineId, RecordId, ShardId};
+use crate::exchange::limits::DIAL_HOPS_MAX;
+use crate::exchange::signal::{Dial, Signal};
+use crate::exchange::time::Moment;
+use crate::exchange::timers::Due;
+
+use super::Shard;
+
+impl Shard {
+    /// A dial arrives (section 9, from step 5 on).
+    pub(super) fn on_dial(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
+        if let Some(&guest) = self.guests.get(&dial.to) {
+            return self.offer(now, guest, dial, out);
+        }
+        let home = self.home(dial.to.as_str());
+        if home != self.id {
+            return self.send_on(now, home, dial, out);
+        }
+        match self.directory.find(dial.to.as_str(), &self.lines) {
+            Holder::Here(line) => self.offer(now, line, dial, out),
+            Holder::Elsewhere(line) => self.send_on(now, line.shard(), dial, out),
+            Holder::Pool => self.offer_to_pool(now, dial, out),
+            Holder::Asleep => self.wait_for_wake(now, dial, out),
+            Holder::Nobody => self.refuse_call(now, &dial, Cause::NoSuchAddress, CallMode::Single, out),
+        }
+    }
+
+    /// Sends a dial after a callee that is on another shard, or has just moved back home.
+    pub(super) fn send_on(&mut self, now: Moment, to: ShardId, mut dial: Dial, out: &mut Outbox<'_>) {
+        if dial.hops >= DIAL_HOPS_MAX {
+            return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
+        }
+        dial.hops += 1;
+        self.send(to, Signal::Dial(Box::new(dial)), out);
+    }
+
+    /// Section 9, steps 6 to 9, for a line of this shard.
+    pub(super) fn offer(&mut self, now: Moment, line: LineId, dial: Dial, out: &mut Outbox<'_>) {
+        let mode = self.mode_of(line);
+        if let Some(cause) = self.objection(line, &dial) {
+            return self.refuse_call(now, &dial, cause, mode, out);
+        }
+        if mode == CallMode::Broadcast {
+            return self.listen(now, line, dial, out);
+        }
+        self.start_call(now, line, dial, out);
+    }
+
+    /// Why a line cannot be called now, if it cannot.
+    fn objection(&self, line: LineId, dial: &Dial) -> Option<Cause> {
+        let callee = self.lines.get(line.0)?;
+        if line == dial.line {
+            return Some(Cause::AlreadyInCall);
+        }
+        match callee.shown() {
+            Status::Dnd => return Some(Cause::Dnd),
+            Status::Away => return Some(Cause::Away),
+            Status::Busy if !callee.in_call() => return Some(Cause::Busy),
+            Status::Busy | Status::Available => {}
+        }
+        let taken = match callee.concurrency() {
+            Concurrency::Broadcast { .. } => None,
+            Concurrency::Parallel { max_sessions } => max_sessions
+                .is_some_and(|max| callee.sessions() >= max as usize)
+                .then_some(Cause::MaxSessionsReached),
+            Concurrency::Single => callee.in_call().then_some(Cause::AlreadyInCall),
+        };
+        let full = callee.calls() as u32 >= self.limits.calls_per_line_max || self.records.is_full();
+        taken.or(full.then_some(Cause::Unavailable))
+    }
+
+    fn mode_of(&self, line: LineId) -> CallMode {
+        match self.lines.get(line.0).map(|line| line.concurrency()) {
+            Some(Concurrency::Broadcast { .. }) => CallMode::Broadcast,
+            Some(Concurrency::Parallel { .. }) => CallMode::Parallel,
+            Some(Concurrency::Single) | None => CallMode::Single,
+        }
+    }
+
+    /// Makes the record of a call and rings the callee.
+    pub(super) fn start_call(&mut self, now: Moment, line: LineId, mut dial: Dial, out: &mut Outbox<'_>) {
+        let metadata = dial.metadata.take();
+        let (leg, call, caller, hops) = (dial.leg, dial.call, dial.line, dial.hops);
+        let record = self.insert_call(dial, Stage::Ringing);
+        if hops > 0 {
+            self.send(leg.shard(), Signal::Located { leg, call, line: caller, record }, out);
+        }
+        self.ring(now, line, record, metadata, out);
+    }
+
+    pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage) -> RecordId {
+        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _ } = dial;
+        let record = RecordId(self.records.insert_with(|_| {
+            Record::Call(Box::new(Call {
+                id: call,
+                leg,
+                caller: line,
+                from,
+                to,
+                callee: None,
+                mode: CallMode::Single,
+                stage,
+                timer: None,
+                metadata,
+                started_ms,
+                answered_ms: None,
+                messages: 0,
+                held: false,
+                heedless_peer: false,
+            }))
+        }));
+        self.records_by_call.insert(call, record);
+        record
+    }
+
+    /// Rings a line for a call whose record is there: section 9, step 9.
+    pub(super) fn ring(
+        &mut self,
+        now: Moment,
+        line: LineId,
+        id: RecordId,
+        metadata: Option<Bytes>,
+        out: &mut Outbox<'_>,
+    ) {
+        let timer = self.timers.set(now.tick.plus_millis(self.limits.call_timeout_ms), Due::Call(id));
+        let mode = self.mode_of(line);
+        let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
+        call.stage = Stage::Ringing;
+        call.callee = Some(line);
+        call.mode = mode;
+        call.timer = Some(timer);
+        let (from, call) = (call.from.clone(), call.id);
+        if let Some(callee) = self.lines.get_mut(line.0) {
+            callee.business_mut().records.push(id);
+            callee.note_call_began();
+        }
+        self.call_off_sleep(now, line);
+        self.reconsider_pause(now, line, out);
+        out.notify(line, Notice::Ring { from, call, metadata: metadata.into(), listener: None });
+    }
+
+    /// The ring, or the wait for a sleeping callee, has lasted long enough.
+    pub(super) fn on_call_timeout(&mut self, now: Moment, id: RecordId, out: &mut Outbox<'_>) {
+        self.fail_call(now, id, Cause::Timeout, out);
+    }
+
+    /// Ends a call that is not up yet: the caller hears BUSY, the callee HANGUP, both with the cause.
+    pub(super) fn fail_call(&mut self, now: Moment, id: RecordId, cause: Cause, out: &mut Outbox<'_>) {
+        let Some(call) = self.remove_call(id) else { return };
+        self.send(call.leg.shard(), Signal::DialRefused { leg: call.leg, cause }, out);
+        self.log_call(now, &call, cause.into(), EndedBy::Exchange, out);
+        self.callee_hears_end(now, &call, cause.into(), out);
+    }
+
+    /// The caller's end is gone, or it has hung up.
+    pub(super) fn on_caller_gone(
+        &mut self,
+        now: Moment,
+        call: CallId,
+        line: LineId,
+        reason: Reason,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(&id) = self.records_by_call.get(&call) else { return };
+        match self.records.get(id.0) {
+            Some(Record::Session(_)) => self.on_listener_gone(now, id, line, reason, out),
+            Some(Record::Call(record)) if record.caller == line => {
+                let Some(call) = self.remove_call(id) else { return };
+                self.log_call(now, &call, reason.clone(), EndedBy::Caller, out);
+                self.callee_hears_end(now, &call, reason, out);
+            }
+            Some(Record::Call(_)) | None => {}
+        }
+    }
+
+    fn callee_hears_end(&mut self, now: Moment, call: &Call, reason: Reason, out: &mut Outbox<'_>) {
+        let Some(callee) = call.callee else { return };
+        out.notify(callee, Notice::HungUp { call: call.id, reason, from: None });
+        self.after_call(now, callee, out);
+    }
+
+    /// The callee hangs up; it hears nothing back (section 11).
+    pub(super) fn callee_hangs_up(
+        &mut self,
+        now: Moment,
+        id: RecordId,
+        reason: Reason,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(call) = self.end_call(now, id, reason, EndedBy::Callee, out) else { return };
+        if let Some(callee) = call.callee {
+            self.after_call(now, callee, out);
+        }
+    }
+
+    /// Takes a call out and tells the caller.
+    pub(super) fn end_call(
+        &mut self,
+        now: Moment,
+        id: RecordId,
+        reason: Reason,
+        ended_by: EndedBy,
+        out: &mut Outbox<'_>,
+    ) -> Option<Box<Call>> {
+        let call = self.remove_call(id)?;
+        self.log_call(now, &call, reason.clone(), ended_by, out);
+        self.send(call.leg.shard(), Signal::CalleeGone { leg: call.leg, reason }, out);
+        Some(call)
+    }
+
+    pub(super) fn on_caller_says<'a>(
+        &mut self,
+        id: RecordId,
+        line: LineId,
+        data: Payload<'a>,
+        content_type: ContentType,
+        out: &mut Outbox<'a>,
+    ) {
+        let (to, call, from) = match self.records.get_mut(id.0) {
+            Some(Record::Call(call)) if call.stage == Stage::Connected => {
+                debug_assert_eq!(call.caller, line, "a leg speaks for its own line only");
+                call.messages += 1;
+                (call.callee, call.id, call.from.clone())
+            }
+            Some(Record::Session(session)) => {
+                let Some(listener) = session.listeners.get_mut(&line) else { return };
+                listener.messages += 1;
+                (Some(session.broadcaster), session.id, listener.address.clone())
+            }
+            Some(Record::Call(_)) | None => return,
+        };
+        if let Some(to) = to {
+            out.notify(to, Notice::Message { call, from, data, content_type });
+        }
+    }
+
+    pub(super) fn on_caller_renamed(&mut self, call: CallId, line: LineId, address: Address) {
+        let Some(&id) = self.records_by_call.get(&call) else { return };
+        match self.records.get_mut(id.0) {
+            Some(Record::Call(call)) if call.caller == line => call.from = address,
+            Some(Record::Session(session)) => {
+                if let Some(listener) = session.listeners.get_mut(&line) {
+                    listener.address = address;
+                }
+            }
+            Some(Record::Call(_)) | None => {}
+        }
+    }
+
+    /// Takes a call out of everything on this shard that knows it.
+    pub(super) fn remove_call(&mut self, id: RecordId) -> Option<Box<Call>> {
+        let Some(Record::Call(_)) = self.records.get(id.0) else { return None };
+        let Some(Record::Call(mut call)) = self.records.remove(id.0) else { return None };
+        self.records_by_call.remove(&call.id);
+        if let Some(timer) = call.timer.take() {
+            self.timers.cancel(timer);
+        }
+        match call.callee {
+            Some(callee) => self.forget_record(callee, id),
+            None => self.directory.edit(&call.to, |listing| listing.waiting.retain(|&waiting| waiting != id)),
+        }
+        Some(call)
+    }
+
+    /// Takes a record off its callee's list.
+    pub(super) fn forget_record(&mut self, callee: LineId, id: RecordId) {
+        let Some(business) = self.lines.get_mut(callee.0).and_then(|line| line.business.as_mut()) else {
+            return;
+        };
+        if let Some(at) = business.records.iter().rposition(|&other| other == id) {
+            business.records.swap_remove(at);
+        }
+        if business.session == Some(id) {
+            business.session = None;
+        }
+    }
+
+    /// Refuses a dial for which there is no record.
+    pub(super) fn refuse_call(
+        &mut self,
+        now: Moment,
+        dial: &Dial,
+        cause: Cause,
+        mode: CallMode,
+        out: &mut Outbox<'_>,
+    ) {
+        self.send(dial.leg.shard(), Signal::DialRefused { leg: dial.leg, cause }, out);
+        out.push(Effect::Record(Box::new(CallRecord {
+            call: dial.call,
+            from: dial.from.clone(),
+            to: Box::from(dial.to.as_str()),
+            mode,
+            started_ms: dial.started_ms,
+            answered_ms: None,
+            ended_ms: now.wall_ms,
+            reason: cause.into(),
+            ended_by: EndedBy::Exchange,
+            messages: 0,
+        })));
+    }
+
+    fn log_call(&self, now: Moment, call: &Call, reason: Reason, ended_by: EndedBy, out: &mut Outbox<'_>) {
+        out.push(Effect::Record(Box::new(CallRecord {
+            call: call.id,
+            from: call.from.clone(),
+            to: Box::from(call.to.as_str()),
+            mode: call.mode,
+            started_ms: call.started_ms,
+            answered_ms: call.answered_ms,
+            ended_ms: now.wall_ms,
+            reason,
+            ended_by,
+            messages: call.messages,
+        })));
+    }
+}

@@ -1,0 +1,145 @@
+//! The caller's end of a call: what its leg hears from the callee's shard, and what it says on going.
+//!
+//! A signal for a leg that is gone is normal: a hang-up has crossed it on the way.
+
+use crate::exchange::address::Address;
+use crate::exchange::call::{Leg, LegStage};
+use crate::exchange::cause::{Cause, Reason};
+use crate::exchange::effect::{Name, Notice, Outbox, Payload};
+use crate::exchange::event::ContentType;
+use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
+use crate::exchange::signal::{AudienceId, Signal};
+use crate::exchange::time::Moment;
+
+use super::Shard;
+
+impl Shard {
+    /// The dial was sent on and found its callee on another shard than the dialled address's home. If the caller
+    /// has gone meanwhile, its farewell went to the wrong shard and is said again.
+    pub(super) fn on_located(
+        &mut self,
+        leg: LegId,
+        call: CallId,
+        line: LineId,
+        record: RecordId,
+        out: &mut Outbox<'_>,
+    ) {
+        if let Some(leg) = self.legs.get_mut(leg.0) {
+            leg.shard = record.shard();
+            return;
+        }
+        let reason = Cause::PeerDisconnected.into();
+        self.send(record.shard(), Signal::CallerGone { call, line, reason }, out);
+    }
+
+    pub(super) fn on_connected(&mut self, id: LegId, record: RecordId, out: &mut Outbox<'_>) {
+        let Some(leg) = self.legs.get_mut(id.0) else { return };
+        leg.stage = LegStage::Connected(record);
+        let (line, call, to, reference) = (leg.line, leg.id, leg.to.clone(), leg.reference.clone());
+        out.notify(line, Notice::Connected { call, to, reference });
+        self.tell_flow_of_new_leg(line, record, out);
+    }
+
+    pub(super) fn on_listening(
+        &mut self,
+        id: LegId,
+        record: RecordId,
+        session: CallId,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(leg) = self.legs.get_mut(id.0) else { return };
+        leg.stage = LegStage::Listening { record, session };
+        let (line, to, reference) = (leg.line, leg.to.clone(), leg.reference.clone());
+        self.listening.insert((session, line), id);
+        self.enter_audience(AudienceId::Session(session), line);
+        out.notify(line, Notice::Connected { call: session, to, reference });
+    }
+
+    /// A second dial of a listener: CONNECTED again, nothing else (section 13, step 2).
+    pub(super) fn on_listens_already(
+        &mut self,
+        now: Moment,
+        id: LegId,
+        session: CallId,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(leg) = self.remove_leg(id) else { return };
+        out.notify(leg.line, Notice::Connected { call: session, to: leg.to, reference: leg.reference });
+        self.after_call(now, leg.line, out);
+    }
+
+    pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, cause: Cause, out: &mut Outbox<'_>) {
+        let Some(leg) = self.remove_leg(id) else { return };
+        let reference = leg.reference.map(|reference| (reference, leg.id));
+        out.notify(leg.line, Notice::Busy { to: Name::Address(leg.to), cause, reference });
+        self.after_call(now, leg.line, out);
+    }
+
+    pub(super) fn on_callee_gone(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
+        let Some(leg) = self.remove_leg(id) else { return };
+        out.notify(leg.line, Notice::HungUp { call: leg.shown_id(), reason, from: None });
+        self.after_call(now, leg.line, out);
+    }
+
+    pub(super) fn on_callee_says<'a>(
+        &mut self,
+        id: LegId,
+        data: Payload<'a>,
+        content_type: ContentType,
+        out: &mut Outbox<'a>,
+    ) {
+        let Some(leg) = self.legs.get(id.0) else { return };
+        let (call, from) = (leg.shown_id(), leg.callee_address().clone());
+        out.notify(leg.line, Notice::Message { call, from, data, content_type });
+    }
+
+    pub(super) fn on_callee_renamed(&mut self, id: LegId, address: Address) {
+        if let Some(leg) = self.legs.get_mut(id.0) {
+            leg.callee = Some(address);
+        }
+    }
+
+    /// The caller hangs up. It hears nothing back, but a listener that leaves a broadcast does (section 13).
+    pub(super) fn caller_hangs_up(
+        &mut self,
+        now: Moment,
+        id: LegId,
+        stage: LegStage,
+        given: Option<Reason>,
+        out: &mut Outbox<'_>,
+    ) {
+        let otherwise = if stage == LegStage::Dialling { Cause::Cancelled } else { Cause::Normal };
+        let reason = given.unwrap_or(otherwise.into());
+        let Some(leg) = self.end_leg(id, reason.clone(), out) else { return };
+        if let LegStage::Listening { session, .. } = stage {
+            out.notify(leg.line, Notice::HungUp { call: session, reason, from: None });
+        }
+        self.after_call(now, leg.line, out);
+    }
+
+    /// Takes a leg out and tells the other side.
+    pub(super) fn end_leg(&mut self, id: LegId, reason: Reason, out: &mut Outbox<'_>) -> Option<Leg> {
+        let leg = self.remove_leg(id)?;
+        let shard = match leg.stage {
+            LegStage::Dialling => leg.shard,
+            LegStage::Connected(record) | LegStage::Listening { record, .. } => record.shard(),
+        };
+        self.send(shard, Signal::CallerGone { call: leg.id, line: leg.line, reason }, out);
+        Some(leg)
+    }
+
+    /// Takes a leg out of everything on this shard that knows it.
+    pub(super) fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
+        let leg = self.legs.remove(id.0)?;
+        if let LegStage::Listening { session, .. } = leg.stage {
+            self.listening.remove(&(session, leg.line));
+            self.leave_audience(AudienceId::Session(session), leg.line);
+        }
+        if let Some(business) = self.lines.get_mut(leg.line.0).and_then(|line| line.business.as_mut())
+            && let Some(at) = business.legs.iter().rposition(|&other| other == id)
+        {
+            business.legs.swap_remove(at);
+        }
+        Some(leg)
+    }
+}

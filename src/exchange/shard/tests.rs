@@ -1,0 +1,1 @@
+//! Tests of the shard: events in, effects out.

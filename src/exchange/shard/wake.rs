@@ -1,0 +1,181 @@
+//! Wake-on-ring: calls that wait for a sleeping agent (spec section 15).
+//!
+//! A waiting call has its record on the home shard of the dialled address, with a timer, and a place in the
+//! listing's queue. Whoever comes to hold the address is given the oldest first. One handler runs at a time for an
+//! address; a pool may have as many running as it has places left.
+
+use std::sync::Arc;
+
+use crate::exchange::address::Address;
+use crate::exchange::call::{Record, Stage};
+use crate::exchange::cause::Cause;
+use crate::exchange::directory::Listing;
+use crate::exchange::effect::{CallMode, Effect, Outbox};
+use crate::exchange::event::{Concurrency, WakeHandler, WakeOutcome};
+use crate::exchange::ids::{LineId, RecordId, WakeRun};
+use crate::exchange::limits::{SHORTEST_WAIT_MS, TIMER_MS_MAX, WAITING_CALLS_MAX};
+use crate::exchange::signal::Dial;
+use crate::exchange::time::Moment;
+use crate::exchange::timers::Due;
+
+use super::Shard;
+
+impl Shard {
+    /// A dial to an address whose agent sleeps: steps 1 to 3.
+    pub(super) fn wait_for_wake(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
+        let Some(listing) = self.directory.listing(dial.to.as_str()) else { return };
+        let full = listing.waiting.len() >= WAITING_CALLS_MAX || self.records.is_full();
+        let Some(handler) = listing.handler().cloned().filter(|_| !full) else {
+            return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
+        };
+        let run = match listing.runs.first() {
+            Some(&run) => run,
+            None => self.start_run(&dial.to, &handler, out),
+        };
+        self.hold_call(now, dial, run, handler.timeout_ms, out);
+    }
+
+    /// Keeps a call until somebody holds the address.
+    pub(super) fn hold_call(
+        &mut self,
+        now: Moment,
+        dial: Dial,
+        run: u64,
+        timeout_ms: u64,
+        out: &mut Outbox<'_>,
+    ) {
+        let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
+        let id = self.insert_call(dial, Stage::Waiting { run: Some(run) });
+        let wait_ms = timeout_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX);
+        let timer = self.timers.set(now.tick.plus_millis(wait_ms), Due::Call(id));
+        if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
+            call.timer = Some(timer);
+        }
+        self.directory.edit(&to, |listing| listing.waiting.push_back(id));
+        if hops > 0 {
+            self.send(
+                leg.shard(),
+                crate::exchange::signal::Signal::Located { leg, call, line, record: id },
+                out,
+            );
+        }
+    }
+
+    /// Runs the handler of an address.
+    pub(super) fn start_run(
+        &mut self,
+        address: &Address,
+        handler: &Arc<WakeHandler>,
+        out: &mut Outbox<'_>,
+    ) -> u64 {
+        self.runs_started += 1;
+        let number = self.runs_started;
+        self.runs.insert(number, address.clone());
+        self.directory.edit(address, |listing| listing.runs.push(number));
+        let run = WakeRun { shard: self.id, number };
+        out.push(Effect::Wake { run, address: address.clone(), handler: handler.clone() });
+        number
+    }
+
+    /// A handler has come to its end. If it did its work, the calls go on waiting for the agent itself.
+    pub(super) fn on_woken(&mut self, now: Moment, run: WakeRun, outcome: WakeOutcome, out: &mut Outbox<'_>) {
+        let Some(address) = self.runs.remove(&run.number) else { return };
+        self.directory.edit(&address, |listing| listing.runs.retain(|&other| other != run.number));
+        let cause = match outcome {
+            WakeOutcome::Answered => return,
+            WakeOutcome::Failed => Cause::WakeFailed,
+            WakeOutcome::TimedOut => Cause::Timeout,
+        };
+        let waiting = self.directory.listing(address.as_str()).map(|listing| &listing.waiting);
+        let calls: Vec<RecordId> =
+            waiting.into_iter().flatten().copied().filter(|&id| self.waits_for(id, run)).collect();
+        for call in calls {
+            self.fail_call(now, call, cause, out);
+        }
+    }
+
+    fn waits_for(&self, id: RecordId, run: WakeRun) -> bool {
+        let stage = Stage::Waiting { run: Some(run.number) };
+        matches!(self.records.get(id.0), Some(Record::Call(call)) if call.stage == stage)
+    }
+
+    /// The address is held: what the handler has started may live on. Each new member of a pool settles one run.
+    pub(super) fn settle_runs(&mut self, address: &Address, is_pool: bool, out: &mut Outbox<'_>) {
+        if self.runs.is_empty() || self.directory.listing(address.as_str()).is_none() {
+            return;
+        }
+        let settled: Vec<u64> = self.directory.edit(address, |listing| {
+            let count = if is_pool { listing.runs.len().min(1) } else { listing.runs.len() };
+            listing.runs.drain(..count).collect()
+        });
+        for number in settled {
+            self.runs.remove(&number);
+            out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
+        }
+    }
+
+    /// Gives a line that is free as many of the calls that wait for its address as it can take, oldest first.
+    pub(super) fn serve_waiting(&mut self, now: Moment, line: LineId, out: &mut Outbox<'_>) {
+        if self.directory.is_plain() {
+            return;
+        }
+        let Some(address) = self.address_of(line).cloned() else { return };
+        if self.home(address.as_str()) != self.id {
+            return;
+        }
+        while self.can_take_waiting(line) {
+            let next = |listing: &mut Listing| listing.waiting.pop_front();
+            let waiting =
+                self.directory.listing(address.as_str()).is_some_and(|listing| !listing.waiting.is_empty());
+            let Some(id) = waiting.then(|| self.directory.edit(&address, next)).flatten() else { return };
+            self.serve_call(now, line, id, out);
+        }
+    }
+
+    fn can_take_waiting(&self, line: LineId) -> bool {
+        let Some(entry) = self.lines.get(line.0) else { return false };
+        if entry.calls() as u32 >= self.limits.calls_per_line_max {
+            return false;
+        }
+        match entry.concurrency() {
+            Concurrency::Single => !entry.in_call(),
+            Concurrency::Parallel { .. } => {
+                self.capacity(line).is_none_or(|most| entry.sessions() < most as usize)
+            }
+            Concurrency::Broadcast { .. } => true,
+        }
+    }
+
+    fn serve_call(&mut self, now: Moment, line: LineId, id: RecordId, out: &mut Outbox<'_>) {
+        let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
+        let metadata = call.metadata.take();
+        if let Some(timer) = call.timer.take() {
+            self.timers.cancel(timer);
+        }
+        let Some(Concurrency::Broadcast { .. }) = self.lines.get(line.0).map(|line| line.concurrency())
+        else {
+            return self.ring(now, line, id, metadata, out);
+        };
+        // A listener has no record of its own: the call becomes a dial again.
+        let Some(Record::Call(call)) = self.records.remove(id.0) else { return };
+        self.records_by_call.remove(&call.id);
+        let dial = Dial {
+            call: call.id,
+            leg: call.leg,
+            line: call.caller,
+            from: call.from,
+            to: call.to,
+            metadata,
+            started_ms: call.started_ms,
+            hops: 0,
+        };
+        self.listen(now, line, dial, out);
+    }
+}
+
+impl Listing {
+    /// How to wake somebody for the address.
+    pub(super) fn handler(&self) -> Option<&Arc<WakeHandler>> {
+        self.asleep.as_ref().or_else(|| self.pool.as_ref()?.wake.as_ref())
+    }
+}
