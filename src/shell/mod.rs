@@ -1,0 +1,6 @@
+//! All side effects of lines and shards: sockets, threads, clocks and the queues between shards.
+//!
+//! The shell carries values between the world and the pure core and decides nothing about the protocol.
+//! Invariant: inside a turn of a shard nothing waits; what cannot be done at once is queued, refused or counted.
+
+pub mod trunk;
