@@ -1,4 +1,20 @@
 //! SystemX: a telephone exchange for agents and people over WebSocket.
+//!
+//! Bytes come in at the edge, meaning goes in at the middle, and arrows point inward only:
+//!
+//! ```text
+//! bytes -> shell/socket -> dialect (decode) -> Event -> exchange::Shard -> Effect -> dialect (encode) -> bytes
+//!                                                            |  Signal over a Trunk, to and from other shards
+//! ```
+//!
+//! [`exchange`] is the core, a pure state machine for one shard; `dialect` translates wire protocols at the edge;
+//! [`websocket`] is RFC 6455 framing on bytes; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
+//! [`cli`] with its [`commands`], and [`logging`]. `docs/ARCHITECTURE.md` is the map.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod exchange;
+pub mod logging;
 pub mod shell;
 pub mod websocket;

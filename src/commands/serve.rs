@@ -1,0 +1,70 @@
+//! `systemx serve`: from arguments to a configuration, a log and raised limits, in the order in which a failure can still be
+//! told: mistakes of the configuration go to standard error, everything after that to the log. The exchange itself is
+//! the operator's.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::{error, info, warn};
+
+use super::{EXIT_USAGE, complain, process};
+use crate::config::{self, Config, RawFlags, Warning};
+use crate::logging::{self, LogSettings, Logging};
+
+/// What an exchange starts with.
+pub struct Start {
+    /// The checked configuration.
+    pub config: Config,
+    /// The log; keep it until the end, its guard writes the last lines.
+    pub logging: Logging,
+}
+
+/// Runs the exchange until it is stopped; exit code 0 after an orderly stop.
+pub fn run(flags: RawFlags) -> ExitCode {
+    let start = match prepare(flags) {
+        Ok(start) => start,
+        Err(code) => return code,
+    };
+    // The operator's line goes here: run it with start.config and start.logging.feed.
+    error!(listen = %start.config.listen, "this build has no exchange to serve with");
+    ExitCode::FAILURE
+}
+
+/// Loads the configuration, starts the log, raises the limits of the process, and logs what is odd. On failure everything
+/// has been told to the operator and the exit code is returned.
+pub fn prepare(flags: RawFlags) -> Result<Start, ExitCode> {
+    let (config, warnings) = config::process::load(flags).map_err(|errors| {
+        complain(errors);
+        ExitCode::from(EXIT_USAGE)
+    })?;
+    let settings = LogSettings {
+        level: config.log_level,
+        format: config.log_format,
+        stream: config.log_stream,
+        clock_unix_ms: unix_ms,
+    };
+    let logging = logging::init(settings).map_err(|error| {
+        complain([error]);
+        ExitCode::FAILURE
+    })?;
+    prepare_process(&config, &warnings);
+    Ok(Start { config, logging })
+}
+
+fn prepare_process(config: &Config, warnings: &[Warning]) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let is_without_huge_pages = process::disable_huge_pages();
+    let descriptor_limit = process::raise_descriptor_limit();
+    info!(descriptor_limit, is_without_huge_pages, shards = config.shards, "process prepared");
+    if let Some(missing) = process::descriptors_missing(config.connections_max, descriptor_limit) {
+        warn!(missing, descriptor_limit, "SYSTEMX_CONNECTIONS_MAX is more than the descriptor limit allows");
+    }
+}
+
+/// The wall clock for log lines. A clock before 1970 reads as 1970.
+fn unix_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}

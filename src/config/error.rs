@@ -1,0 +1,243 @@
+//! What can be wrong with a configuration, and what is odd about it. Both are closed lists with the facts an operator needs:
+//! which setting, which value, where it was said, and what is allowed. Values of variables that may hold secrets
+//! (tokens, passwords in URLs) are never kept here, so no message can print them.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::settings::Setting;
+
+/// Where a value was said. Later variants win over earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: the table's default.
+    Default,
+    /// The TOML file.
+    File(PathBuf),
+    /// The `.env` file in the working directory.
+    DotEnv {
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// The process's environment.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "file {}", path.display()),
+            Origin::DotEnv { line } => write!(f, ".env line {line}"),
+            Origin::Environment => f.write_str("environment"),
+            Origin::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// A reason not to start. [`Config::load`](super::Config::load) reports all of them at once.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// A value is not among the allowed ones.
+    Value {
+        /// The setting.
+        setting: &'static Setting,
+        /// What was given.
+        value: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// Two settings contradict each other.
+    Conflict {
+        /// The setting that must be the smaller one, or equal.
+        smaller: &'static Setting,
+        /// Its value.
+        smaller_value: u64,
+        /// The setting that must be the larger one.
+        larger: &'static Setting,
+        /// Its value.
+        larger_value: u64,
+        /// Whether equal values are a contradiction too.
+        strictly: bool,
+    },
+    /// A TOML key that no setting has.
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// The key that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The TOML file is not TOML.
+    FileSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The parser's words.
+        message: String,
+    },
+    /// A line of `.env` about this program cannot be understood. Its text is left out: it may be a secret.
+    DotEnvSyntax {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A file that was named, or `.env`, cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A protection was asked for that this version does not have. Starting without it would be dangerous.
+    NotSupported {
+        /// The variable; its value may be a secret.
+        variable: String,
+        /// Where it was said.
+        origin: Origin,
+        /// What the exchange would be without it.
+        danger: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Value { setting, value, origin } => {
+                write!(
+                    f,
+                    "{}: {value:?} ({origin}) is not allowed; it must be {}",
+                    setting.env,
+                    setting.allowed()
+                )
+            }
+            ConfigError::Conflict { smaller, smaller_value, larger, larger_value, strictly } => {
+                let relation = if *strictly { "less than" } else { "at most" };
+                let (smaller, larger) = (smaller.env, larger.env);
+                write!(
+                    f,
+                    "{smaller} ({smaller_value}) must be {relation} {larger} ({larger_value}); change one of them"
+                )
+            }
+            ConfigError::UnknownKey { key, path, nearest } => {
+                write!(f, "unknown key {key:?} in {}", path.display())?;
+                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
+            }
+            ConfigError::FileSyntax { path, line, message } => {
+                write!(f, "{} line {line}: {message}", path.display())
+            }
+            ConfigError::DotEnvSyntax { line } => {
+                write!(f, ".env line {line} is not NAME=value; put quotes around values with spaces")
+            }
+            ConfigError::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            ConfigError::NotSupported { variable, origin, danger } => {
+                write!(
+                    f,
+                    "{variable} ({origin}) is not supported by this version yet; unset it to start {danger}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ConfigError::Unreadable { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Something odd that does not keep the program from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A variable of this program that no setting has.
+    UnknownVariable {
+        /// The variable.
+        variable: String,
+        /// Where it was said.
+        origin: Origin,
+        /// The variable that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A variable that this version knows of and ignores.
+    NoEffectYet {
+        /// The variable; its value may be a secret.
+        variable: String,
+        /// Where it was said.
+        origin: Origin,
+    },
+    /// TLS is switched on by exactly `true` and by nothing else.
+    TlsNotEnabled {
+        /// What was given instead.
+        value: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// The log level is not a level, so it is info.
+    UnknownLogLevel {
+        /// What was given.
+        value: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// A line that sends HEARTBEAT as often as expected would be disconnected all the same.
+    HeartbeatTimeoutShort {
+        /// The timeout.
+        timeout_ms: u64,
+        /// The interval.
+        interval_ms: u64,
+    },
+    /// A line of `.env` that is not about this program cannot be understood and was skipped.
+    DotEnvLineSkipped {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// Whoever reaches the address may register and dial.
+    OpenToTheNetwork {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Whoever reaches the address may run any program on this machine.
+    SpawnOpenToTheNetwork,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::UnknownVariable { variable, origin, nearest } => {
+                write!(f, "unknown variable {variable} ({origin})")?;
+                nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
+            }
+            Warning::NoEffectYet { variable, origin } => {
+                write!(f, "{variable} ({origin}) is not supported by this version yet and has no effect")
+            }
+            Warning::TlsNotEnabled { value, origin } => {
+                write!(f, "TLS_ENABLED is {value:?} ({origin}), only \"true\" switches TLS on; connections are not encrypted")
+            }
+            Warning::UnknownLogLevel { value, origin } => {
+                write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")
+            }
+            Warning::HeartbeatTimeoutShort { timeout_ms, interval_ms } => write!(
+                f,
+                "SYSTEMX_HEARTBEAT_TIMEOUT ({timeout_ms} ms) is not longer than SYSTEMX_HEARTBEAT_INTERVAL \
+                 ({interval_ms} ms); lines that keep the interval will be disconnected"
+            ),
+            Warning::DotEnvLineSkipped { line } => write!(f, ".env line {line} is not NAME=value and was skipped"),
+            Warning::OpenToTheNetwork { listen } => write!(
+                f,
+                "listening on {listen} without authentication: whoever can reach it may register any address and dial; \
+                 set SYSTEMX_HOST=127.0.0.1 to keep it on this machine"
+            ),
+            Warning::SpawnOpenToTheNetwork => {
+                f.write_str("SYSTEMX_WAKE_SPAWN is * on a public address: whoever can reach it may run any program on this machine")
+            }
+        }
+    }
+}

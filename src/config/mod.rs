@@ -1,0 +1,321 @@
+//! The configuration: everything an operator can change, checked, with units in the names. [`Config::load`] is pure (sources in,
+//! configuration or all mistakes out); [`process`] is the only part that reads the environment and files, once, at start.
+//! No other module may read an environment variable or repeat a default, and a `Config` never changes after the start.
+//! Adding a setting: one row in [`settings`], one field here, one line in [`Config::check`].
+
+pub mod error;
+mod later;
+pub mod process;
+pub mod raw;
+mod reader;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+pub use error::{ConfigError, Origin, Warning};
+pub use raw::{RawConfig, RawFlags};
+pub use settings::{SETTINGS, Setting};
+
+use reader::Reader;
+
+/// The shortest period of the heartbeat check (spec 7); a shorter interval is checked this often all the same.
+const HEARTBEAT_CHECK_MS_MIN: u64 = 5_000;
+
+/// A checked configuration. Every field is explained by its row in [`settings`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Shard threads, 1 to 64.
+    pub shards: usize,
+    /// Whether each shard thread is bound to one core.
+    pub pin: bool,
+    /// How long an idle shard spins before it sleeps.
+    pub spin_us: u64,
+
+    /// How often clients are expected to send HEARTBEAT (spec 7).
+    pub heartbeat_interval_ms: u64,
+    /// Silence after which a line is disconnected (spec 7).
+    pub heartbeat_timeout_ms: u64,
+    /// How long a call may ring (spec 9).
+    pub call_timeout_ms: u64,
+    /// The limit on dials of one line; `None`: unlimited (spec 9).
+    pub dial_rate: Option<DialRate>,
+    /// Which spawn wake handlers are accepted (spec 15).
+    pub spawn_policy: SpawnPolicy,
+
+    /// Least level that is logged.
+    pub log_level: LogLevel,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// Whether `logs@system.local` exists (spec 20).
+    pub log_stream: bool,
+    /// File that gets one JSON line per ended call (spec 22).
+    pub call_log: Option<PathBuf>,
+    /// Whether the path `/echo` echoes.
+    pub echo_endpoint: bool,
+
+    /// Longest message of a registered line.
+    pub message_bytes_max: usize,
+    /// Longest message before REGISTER; at most `message_bytes_max`.
+    pub unregistered_message_bytes_max: usize,
+    /// Unfinished messages of all unregistered lines together.
+    pub unregistered_bytes_total: usize,
+    /// Unfinished messages of all registered lines together.
+    pub input_bytes_total: usize,
+    /// Unsent bytes kept for one connection.
+    pub output_bytes_max: usize,
+    /// Unsent bytes kept for all connections together.
+    pub output_bytes_total: usize,
+    /// Unsent bytes at which the peer of a call is no longer read; at most `output_bytes_max`.
+    pub output_high_water_bytes: usize,
+    /// Unsent bytes at which the peer is read again; less than `output_high_water_bytes`.
+    pub output_low_water_bytes: usize,
+    /// Time without progress after which a connection that does not read is closed.
+    pub slow_consumer_ms: u64,
+    /// Longest metadata of a registration.
+    pub metadata_bytes_max: usize,
+    /// Calls one line may hold at a time.
+    pub calls_per_line_max: usize,
+    /// Party lines one line may be on at a time.
+    pub parties_per_line_max: usize,
+    /// Members of one party line.
+    pub party_members_max: usize,
+    /// Most entries of one PRESENCE_RESULT.
+    pub presence_limit: usize,
+
+    /// Time a connection has to finish its WebSocket handshake.
+    pub handshake_timeout_ms: u64,
+    /// Unfinished handshakes per shard.
+    pub handshakes_max: usize,
+    /// Connections in all; `None`: bounded by the descriptor limit alone.
+    pub connections_max: Option<usize>,
+    /// Connections per client address; `None`: unlimited.
+    pub connections_per_ip_max: Option<usize>,
+    /// Signals that fit on the way from one shard to another.
+    pub trunk_capacity: usize,
+    /// Longest orderly stop.
+    pub stop_timeout_ms: u64,
+}
+
+/// A limit on dials: so many within a sliding window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialRate {
+    /// Dials allowed within the window, at least 1.
+    pub attempts_max: u32,
+    /// Length of the window, at least 1.
+    pub window_ms: u64,
+}
+
+/// Which spawn wake handlers REGISTER accepts (spec 15).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpawnPolicy {
+    /// Any command: every listener is bound to loopback, or the operator said `*`.
+    AllowedAll,
+    /// Commands whose program is one of these absolute paths.
+    AllowedList(Vec<PathBuf>),
+    /// None.
+    Disabled,
+}
+
+impl SpawnPolicy {
+    /// Whether a handler may run `program`, the first word of its command. Paths are compared as written.
+    pub fn allows(&self, program: &str) -> bool {
+        match self {
+            SpawnPolicy::AllowedAll => true,
+            SpawnPolicy::AllowedList(paths) => paths.iter().any(|path| path.as_os_str() == program),
+            SpawnPolicy::Disabled => false,
+        }
+    }
+}
+
+/// Least level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Every message.
+    Debug,
+    /// Lines, calls, links, start and stop.
+    Info,
+    /// Somebody lost something.
+    Warn,
+    /// An operator must act.
+    Error,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `[LEVEL] message {json context}` (spec 22).
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// Checks what the four sources say; flags win over `env`, that over `dotenv`, that over `toml` (its path and text).
+    /// Reports every mistake at once. Reads nothing but its arguments and the number of cores.
+    pub fn load(
+        flags: RawFlags,
+        env: impl Iterator<Item = (String, String)>,
+        dotenv: Option<&str>,
+        toml: Option<(&Path, &str)>,
+    ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+        Config::check(RawConfig::gather(flags, env, dotenv, toml))
+    }
+
+    /// Checks what was gathered. The second half of [`Config::load`].
+    pub fn check(mut raw: RawConfig) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+        let (mut errors, mut warnings) = (std::mem::take(&mut raw.errors), std::mem::take(&mut raw.warnings));
+        let (later_errors, later_warnings) = later::check(&raw);
+        let mut reader = Reader::new(&raw);
+        let config = Config::read(&mut reader);
+        warnings.extend(later_warnings.into_iter().chain(reader.warnings).chain(config.oddities()));
+        errors.extend(later_errors.into_iter().chain(reader.errors));
+        // A contradiction that comes from a value already refused would only confuse.
+        if errors.is_empty() {
+            errors = config.contradictions();
+        }
+        if errors.is_empty() { Ok((config, warnings)) } else { Err(errors) }
+    }
+
+    /// Whether anybody but this machine can reach the listener.
+    pub fn is_public(&self) -> bool {
+        !is_loopback(self.listen.ip())
+    }
+
+    /// The period of the heartbeat check, as the specification gives it (spec 7).
+    pub fn heartbeat_check_ms(&self) -> u64 {
+        self.heartbeat_interval_ms.max(HEARTBEAT_CHECK_MS_MIN)
+    }
+
+    /// One line per field. Refused values are noted in the reader and stand for their defaults until the end of the check.
+    fn read(reader: &mut Reader<'_>) -> Config {
+        let host = reader.host(&settings::HOST);
+        Config {
+            listen: SocketAddr::new(host, reader.port(&settings::PORT)),
+            shards: reader.optional_count(&settings::SHARDS).unwrap_or_else(cores),
+            pin: reader.switch(&settings::PIN),
+            spin_us: reader.amount(&settings::SPIN_US),
+            heartbeat_interval_ms: reader.amount(&settings::HEARTBEAT_INTERVAL),
+            heartbeat_timeout_ms: reader.amount(&settings::HEARTBEAT_TIMEOUT),
+            call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),
+            dial_rate: read_dial_rate(reader),
+            spawn_policy: read_spawn_policy(reader, host),
+            log_level: reader.log_level(&settings::LOG_LEVEL),
+            log_format: reader.log_format(&settings::LOG_FORMAT),
+            log_stream: reader.switch(&settings::LOG_STREAM),
+            call_log: reader.file(&settings::CALL_LOG),
+            echo_endpoint: reader.switch(&settings::ECHO_ENDPOINT),
+            message_bytes_max: reader.count(&settings::MESSAGE_BYTES_MAX),
+            unregistered_message_bytes_max: reader.count(&settings::UNREGISTERED_MESSAGE_BYTES_MAX),
+            unregistered_bytes_total: reader.count(&settings::UNREGISTERED_BYTES_TOTAL),
+            input_bytes_total: reader.count(&settings::INPUT_BYTES_TOTAL),
+            output_bytes_max: reader.count(&settings::OUTPUT_BYTES_MAX),
+            output_bytes_total: reader.count(&settings::OUTPUT_BYTES_TOTAL),
+            output_high_water_bytes: reader.count(&settings::OUTPUT_HIGH_WATER),
+            output_low_water_bytes: reader.count(&settings::OUTPUT_LOW_WATER),
+            slow_consumer_ms: reader.amount(&settings::SLOW_CONSUMER_MS),
+            metadata_bytes_max: reader.count(&settings::METADATA_BYTES_MAX),
+            calls_per_line_max: reader.count(&settings::CALLS_PER_LINE),
+            parties_per_line_max: reader.count(&settings::PARTIES_PER_LINE),
+            party_members_max: reader.count(&settings::PARTY_MEMBERS_MAX),
+            presence_limit: reader.count(&settings::PRESENCE_LIMIT),
+            handshake_timeout_ms: reader.amount(&settings::HANDSHAKE_TIMEOUT_MS),
+            handshakes_max: reader.count(&settings::HANDSHAKES_MAX),
+            connections_max: reader.optional_count(&settings::CONNECTIONS_MAX),
+            connections_per_ip_max: reader.optional_count(&settings::CONNECTIONS_PER_IP),
+            trunk_capacity: reader.count(&settings::TRUNK_CAPACITY),
+            stop_timeout_ms: reader.amount(&settings::STOP_TIMEOUT_MS),
+        }
+    }
+
+    /// Settings that exclude each other.
+    fn contradictions(&self) -> Vec<ConfigError> {
+        let not_less = |smaller, smaller_bytes: usize, larger, larger_bytes: usize, strictly: bool| {
+            let fits = if strictly { smaller_bytes < larger_bytes } else { smaller_bytes <= larger_bytes };
+            let (smaller_value, larger_value) = (smaller_bytes as u64, larger_bytes as u64);
+            (!fits).then_some(ConfigError::Conflict {
+                smaller,
+                smaller_value,
+                larger,
+                larger_value,
+                strictly,
+            })
+        };
+        let (low, high) = (self.output_low_water_bytes, self.output_high_water_bytes);
+        let (message, early_message) = (self.message_bytes_max, self.unregistered_message_bytes_max);
+        use settings as s;
+        [
+            not_less(&s::OUTPUT_LOW_WATER, low, &s::OUTPUT_HIGH_WATER, high, true),
+            not_less(&s::OUTPUT_HIGH_WATER, high, &s::OUTPUT_BYTES_MAX, self.output_bytes_max, false),
+            not_less(
+                &s::OUTPUT_BYTES_MAX,
+                self.output_bytes_max,
+                &s::OUTPUT_BYTES_TOTAL,
+                self.output_bytes_total,
+                false,
+            ),
+            not_less(
+                &s::UNREGISTERED_MESSAGE_BYTES_MAX,
+                early_message,
+                &s::MESSAGE_BYTES_MAX,
+                message,
+                false,
+            ),
+            // A message that fits by itself must fit beside nothing else.
+            not_less(
+                &s::UNREGISTERED_MESSAGE_BYTES_MAX,
+                early_message,
+                &s::UNREGISTERED_BYTES_TOTAL,
+                self.unregistered_bytes_total,
+                false,
+            ),
+            not_less(&s::MESSAGE_BYTES_MAX, message, &s::INPUT_BYTES_TOTAL, self.input_bytes_total, false),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Settings that are allowed and worth a word.
+    fn oddities(&self) -> Vec<Warning> {
+        let (timeout_ms, interval_ms) = (self.heartbeat_timeout_ms, self.heartbeat_interval_ms);
+        let short =
+            (timeout_ms <= interval_ms).then_some(Warning::HeartbeatTimeoutShort { timeout_ms, interval_ms });
+        let open = self.is_public().then_some(Warning::OpenToTheNetwork { listen: self.listen });
+        let spawns_anything = self.is_public() && self.spawn_policy == SpawnPolicy::AllowedAll;
+        let spawn = spawns_anything.then_some(Warning::SpawnOpenToTheNetwork);
+        [short, open, spawn].into_iter().flatten().collect()
+    }
+}
+
+/// An address mapped into IPv6 is as local as the one inside it.
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// The cores this process may use: affinity and the container's quota count. The largest useful number is the table's.
+fn cores() -> usize {
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    cores.min(reader::largest(&settings::SHARDS))
+}
+
+/// 0 or less in either part switches the limit off (spec 21).
+fn read_dial_rate(reader: &mut Reader<'_>) -> Option<DialRate> {
+    // Both are read first, so that a mistake in the second is reported even if the first says "unlimited".
+    let (attempts, window) =
+        (reader.integer(&settings::DIAL_MAX_ATTEMPTS), reader.integer(&settings::DIAL_WINDOW_MS));
+    let attempts_max = u32::try_from(attempts).ok().filter(|attempts| *attempts > 0)?;
+    let window_ms = u64::try_from(window).ok().filter(|window| *window > 0)?;
+    Some(DialRate { attempts_max, window_ms })
+}
+
+/// The rule of spec 15: all on a machine of one's own, else what the operator listed.
+fn read_spawn_policy(reader: &mut Reader<'_>, host: IpAddr) -> SpawnPolicy {
+    let listed = reader.commands(&settings::WAKE_SPAWN);
+    if is_loopback(host) { SpawnPolicy::AllowedAll } else { listed }
+}

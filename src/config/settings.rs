@@ -1,0 +1,293 @@
+//! The table of settings: one row for each thing an operator can change, with its names, default, unit and range.
+//! Flags, environment, `.env`, TOML file, `check-config`, the hints for misspelt names, `.env.example` and the README's
+//! table all follow it, so a new setting is one row here and one field in `Config`.
+//! Nothing is read and nothing is decided here. A default must pass its own check (a test walks all rows).
+
+/// One setting of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The TOML key, in snake case; the flag is the same in kebab case.
+    pub name: &'static str,
+    /// The variable in the environment and in `.env`.
+    pub env: &'static str,
+    /// What holds when nobody says anything, in the form an operator would write; empty means unset.
+    pub default: &'static str,
+    /// What the number counts.
+    pub unit: Unit,
+    /// Which values are allowed.
+    pub kind: Kind,
+    /// One line for `--help` and the tables.
+    pub help: &'static str,
+}
+
+/// What the number of a setting counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Words, switches, paths and plain counts.
+    None,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// Which values a setting allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number in `min..=max`; `min` of `i64::MIN` means that 0 and less switch the limit off.
+    Integer {
+        /// The smallest allowed number.
+        min: i64,
+        /// The largest allowed number.
+        max: i64,
+    },
+    /// A switch: true/on/yes/1 or false/off/no/0.
+    Switch,
+    /// An IP address to listen on, or `localhost`.
+    Host,
+    /// One of these words, in any case.
+    Word(&'static [&'static str]),
+    /// A comma list of absolute paths, or `*`.
+    Commands,
+    /// The path of a file.
+    File,
+}
+
+impl Setting {
+    /// The command line flag with its dashes.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+
+    /// What may be written, as the end of the sentence "allowed is ...".
+    pub fn allowed(&self) -> String {
+        match self.kind {
+            Kind::Integer { min: i64::MIN, max } => {
+                format!("a whole number up to {max}, 0 or less for no limit")
+            }
+            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Switch => "true or false".to_owned(),
+            Kind::Host => "an IP address or localhost".to_owned(),
+            Kind::Word(words) => format!("one of {}", words.join(", ")),
+            Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
+            Kind::File => "the path of a file".to_owned(),
+        }
+    }
+}
+
+impl Unit {
+    /// The unit as it stands behind a number; empty for none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::None => "",
+            Unit::Milliseconds => "ms",
+            Unit::Microseconds => "us",
+            Unit::Bytes => "bytes",
+        }
+    }
+}
+
+/// A day: no interval of this program makes sense beyond it.
+const DAY_MS: i64 = 86_400_000;
+/// The longest message: frame lengths and offsets inside the program are 32-bit.
+const MESSAGE_BYTES_LARGEST: i64 = 1 << 30;
+/// The shortest useful limit of a message: a REGISTER with a 255-character address must fit.
+const MESSAGE_BYTES_SMALLEST: i64 = 1 << 11;
+/// The largest sum of bytes that may be configured: 1 TiB, more than the machines this runs on have.
+const TOTAL_BYTES_LARGEST: i64 = 1 << 40;
+/// The largest count of anything: ids inside the program are 32-bit.
+const COUNT_LARGEST: i64 = 1 << 31;
+/// The most shards: home shards and trunks are numbered in a byte, and trunks grow with the square.
+const SHARDS_LARGEST: i64 = 64;
+/// Spinning longer than this burns a core for nothing; a wake costs 25 us.
+const SPIN_US_LARGEST: i64 = 10_000;
+/// A trunk shorter than a turn's flush batch would only produce overflow.
+const TRUNK_CAPACITY_SMALLEST: i64 = 16;
+/// A trunk's slots are allocated at start: 64 shards of this capacity already take 256 GiB.
+const TRUNK_CAPACITY_LARGEST: i64 = 1 << 20;
+/// Switches the limit off when the number is 0 or less.
+const UNLIMITED: i64 = i64::MIN;
+
+/// A row for a number; `range` is its smallest and largest value.
+const fn number(
+    name: &'static str,
+    env: &'static str,
+    default: &'static str,
+    unit: Unit,
+    range: (i64, i64),
+    help: &'static str,
+) -> Setting {
+    Setting { name, env, default, unit, kind: Kind::Integer { min: range.0, max: range.1 }, help }
+}
+
+/// A row for anything that is not a number.
+const fn word(
+    name: &'static str,
+    env: &'static str,
+    default: &'static str,
+    kind: Kind,
+    help: &'static str,
+) -> Setting {
+    Setting { name, env, default, unit: Unit::None, kind, help }
+}
+
+/// Declares each row under its constant's name and lists it in [`SETTINGS`], so that no row can be forgotten.
+macro_rules! table {
+    ($($key:ident = $row:expr;)+) => {
+        $(#[doc = concat!("The row of the setting `", stringify!($key), "`.")] pub const $key: Setting = $row;)+
+        /// Every setting, in the order of the documents.
+        pub const SETTINGS: &[&Setting] = &[$(&$key),+];
+    };
+}
+
+use Unit::{Bytes, Microseconds, Milliseconds};
+
+table! {
+    HOST = word("host", "SYSTEMX_HOST", "0.0.0.0", Kind::Host, "address to listen on");
+    PORT = number("port", "SYSTEMX_PORT", "8080", Unit::None, (0, 65_535), "port to listen on; 0 lets the system choose");
+    SHARDS = number("shards", "SYSTEMX_SHARDS", "", Unit::None, (1, SHARDS_LARGEST),
+        "shard threads; unset: the cores this process may use");
+    PIN = word("pin", "SYSTEMX_PIN", "false", Kind::Switch, "bind each shard thread to one core");
+    SPIN_US = number("spin_us", "SYSTEMX_SPIN_US", "0", Microseconds, (0, SPIN_US_LARGEST),
+        "how long an idle shard spins before it sleeps");
+
+    HEARTBEAT_INTERVAL = number("heartbeat_interval", "SYSTEMX_HEARTBEAT_INTERVAL", "30000", Milliseconds, (1, DAY_MS),
+        "how often clients are expected to send HEARTBEAT");
+    HEARTBEAT_TIMEOUT = number("heartbeat_timeout", "SYSTEMX_HEARTBEAT_TIMEOUT", "60000", Milliseconds, (1, DAY_MS),
+        "silence after which a line is disconnected");
+    CALL_TIMEOUT = number("call_timeout", "SYSTEMX_CALL_TIMEOUT", "30000", Milliseconds, (1, DAY_MS),
+        "how long a call may ring");
+    DIAL_MAX_ATTEMPTS = number("dial_max_attempts", "SYSTEMX_DIAL_MAX_ATTEMPTS", "10", Unit::None, (UNLIMITED, COUNT_LARGEST),
+        "dials a line may start within the window; 0 or less: no limit");
+    DIAL_WINDOW_MS = number("dial_window_ms", "SYSTEMX_DIAL_WINDOW_MS", "60000", Milliseconds, (UNLIMITED, DAY_MS),
+        "length of the dial window; 0 or less: no limit");
+    WAKE_SPAWN = word("wake_spawn", "SYSTEMX_WAKE_SPAWN", "", Kind::Commands,
+        "programs that spawn wake handlers may run when not bound to loopback: absolute paths, or * for any");
+
+    LOG_LEVEL = word("log_level", "SYSTEMX_LOG_LEVEL", "info", Kind::Word(&["debug", "info", "warn", "error"]),
+        "least level that is logged");
+    LOG_FORMAT = word("log_format", "SYSTEMX_LOG_FORMAT", "text", Kind::Word(&["text", "json"]), "form of log lines");
+    LOG_STREAM = word("log_stream", "SYSTEMX_LOG_STREAM", "on", Kind::Switch,
+        "offer the log stream at logs@system.local");
+    CALL_LOG = word("call_log", "SYSTEMX_CALL_LOG", "", Kind::File, "file that gets one JSON line per ended call");
+    ECHO_ENDPOINT = word("echo_endpoint", "SYSTEMX_ECHO_ENDPOINT", "false", Kind::Switch,
+        "echo messages on the path /echo, for conformance suites");
+
+    MESSAGE_BYTES_MAX = number("message_bytes_max", "SYSTEMX_MESSAGE_BYTES_MAX", "16777216", Bytes,
+        (MESSAGE_BYTES_SMALLEST, MESSAGE_BYTES_LARGEST), "longest message of a registered line");
+    UNREGISTERED_MESSAGE_BYTES_MAX = number("unregistered_message_bytes_max", "SYSTEMX_UNREGISTERED_MESSAGE_BYTES_MAX", "1048576",
+        Bytes, (MESSAGE_BYTES_SMALLEST, MESSAGE_BYTES_LARGEST), "longest message before REGISTER");
+    UNREGISTERED_BYTES_TOTAL = number("unregistered_bytes_total", "SYSTEMX_UNREGISTERED_BYTES_TOTAL", "268435456", Bytes,
+        (MESSAGE_BYTES_SMALLEST, TOTAL_BYTES_LARGEST), "unfinished messages of all unregistered lines together");
+    INPUT_BYTES_TOTAL = number("input_bytes_total", "SYSTEMX_INPUT_BYTES_TOTAL", "1073741824", Bytes,
+        (MESSAGE_BYTES_SMALLEST, TOTAL_BYTES_LARGEST), "unfinished messages of all registered lines together");
+    OUTPUT_BYTES_MAX = number("output_bytes_max", "SYSTEMX_OUTPUT_BYTES_MAX", "1048576", Bytes,
+        (MESSAGE_BYTES_SMALLEST, MESSAGE_BYTES_LARGEST), "unsent bytes kept for one connection");
+    OUTPUT_BYTES_TOTAL = number("output_bytes_total", "SYSTEMX_OUTPUT_BYTES_TOTAL", "1073741824", Bytes,
+        (MESSAGE_BYTES_SMALLEST, TOTAL_BYTES_LARGEST), "unsent bytes kept for all connections together");
+    OUTPUT_HIGH_WATER = number("output_high_water", "SYSTEMX_OUTPUT_HIGH_WATER", "262144", Bytes,
+        (1, MESSAGE_BYTES_LARGEST), "unsent bytes at which the peer of a call is no longer read");
+    OUTPUT_LOW_WATER = number("output_low_water", "SYSTEMX_OUTPUT_LOW_WATER", "65536", Bytes,
+        (0, MESSAGE_BYTES_LARGEST), "unsent bytes at which the peer of a call is read again");
+    SLOW_CONSUMER_MS = number("slow_consumer_ms", "SYSTEMX_SLOW_CONSUMER_MS", "10000", Milliseconds, (1, DAY_MS),
+        "time without progress after which a connection that does not read is closed");
+    METADATA_BYTES_MAX = number("metadata_bytes_max", "SYSTEMX_METADATA_BYTES_MAX", "65536", Bytes,
+        (0, MESSAGE_BYTES_LARGEST), "longest metadata of a registration");
+    CALLS_PER_LINE = number("calls_per_line", "SYSTEMX_CALLS_PER_LINE", "10000", Unit::None, (1, COUNT_LARGEST),
+        "calls one line may hold at a time");
+    PARTIES_PER_LINE = number("parties_per_line", "SYSTEMX_PARTIES_PER_LINE", "256", Unit::None, (1, COUNT_LARGEST),
+        "party lines one line may be on at a time");
+    PARTY_MEMBERS_MAX = number("party_members_max", "SYSTEMX_PARTY_MEMBERS_MAX", "10000", Unit::None, (1, COUNT_LARGEST),
+        "members of one party line");
+    PRESENCE_LIMIT = number("presence_limit", "SYSTEMX_PRESENCE_LIMIT", "10000", Unit::None, (1, COUNT_LARGEST),
+        "most entries of one PRESENCE_RESULT");
+
+    HANDSHAKE_TIMEOUT_MS = number("handshake_timeout_ms", "SYSTEMX_HANDSHAKE_TIMEOUT_MS", "10000", Milliseconds, (1, DAY_MS),
+        "time a connection has to finish its WebSocket handshake");
+    HANDSHAKES_MAX = number("handshakes_max", "SYSTEMX_HANDSHAKES_MAX", "4096", Unit::None, (1, COUNT_LARGEST),
+        "unfinished handshakes per shard");
+    CONNECTIONS_MAX = number("connections_max", "SYSTEMX_CONNECTIONS_MAX", "0", Unit::None, (0, COUNT_LARGEST),
+        "connections in all; 0: as many as the descriptor limit allows");
+    CONNECTIONS_PER_IP = number("connections_per_ip", "SYSTEMX_CONNECTIONS_PER_IP", "0", Unit::None, (0, COUNT_LARGEST),
+        "connections per client address; 0: no limit");
+    TRUNK_CAPACITY = number("trunk_capacity", "SYSTEMX_TRUNK_CAPACITY", "1024", Unit::None,
+        (TRUNK_CAPACITY_SMALLEST, TRUNK_CAPACITY_LARGEST), "signals that fit on the way from one shard to another");
+    STOP_TIMEOUT_MS = number("stop_timeout_ms", "SYSTEMX_STOP_TIMEOUT_MS", "5000", Milliseconds, (0, DAY_MS),
+        "longest orderly stop before the process ends anyway");
+}
+
+/// The row of an environment variable.
+pub fn by_env(env: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().copied().find(|setting| setting.env == env)
+}
+
+/// The row of a TOML key.
+pub fn by_name(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().copied().find(|setting| setting.name == name)
+}
+
+/// The candidate that `wanted` is most likely a slip of: at most a third of its letters are wrong.
+pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong_max = (wanted.len() / 3).max(1);
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(wanted, candidate), candidate))
+        .filter(|(wrong, _)| *wrong <= wrong_max)
+        .min_by_key(|(wrong, _)| *wrong)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_and_variables_are_unique_and_match_each_other() {
+        let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len());
+        for setting in SETTINGS {
+            assert_eq!(setting.env, format!("SYSTEMX_{}", setting.name.to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn a_slip_finds_the_name_that_was_meant() {
+        let names = || SETTINGS.iter().map(|setting| setting.name);
+        assert_eq!(nearest("prot", names()), Some("port"));
+        assert_eq!(nearest("call_timout", names()), Some("call_timeout"));
+        assert_eq!(nearest("zebra_stripes", names()), None);
+    }
+
+    /// The row of the README's table for one setting, up to its default.
+    fn markdown_row(setting: &Setting) -> String {
+        let default =
+            if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
+        format!("| `{}` | {} | {}", setting.env, default, setting.help.replace('*', "\\*"))
+    }
+
+    #[test]
+    fn the_example_file_names_every_setting_with_its_default() {
+        let text = include_str!("../../.env.example");
+        for setting in SETTINGS {
+            let row = format!("#{}={}", setting.env, setting.default);
+            assert!(text.lines().any(|line| line == row), ".env.example lacks the line {row}");
+            assert!(
+                text.contains(setting.help),
+                ".env.example does not explain {}: {}",
+                setting.env,
+                setting.help
+            );
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_setting_with_its_default() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let Ok(text) = std::fs::read_to_string(path) else { return };
+        let rows: Vec<_> = SETTINGS.iter().map(|setting| markdown_row(setting)).collect();
+        let missing: Vec<_> = rows.iter().filter(|row| !text.contains(row.as_str())).collect();
+        assert!(missing.is_empty(), "README.md lacks rows; its table should be:\n{}", rows.join(" |\n"));
+    }
+}

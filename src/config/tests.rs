@@ -1,0 +1,347 @@
+//! Sources in, configuration or mistakes out; nothing here touches the process.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// What the four sources say, in a form that a test can write down in one line each.
+#[derive(Default)]
+struct Sources<'a> {
+    flags: &'a [(&'static str, &'a str)],
+    env: &'a [(&'a str, &'a str)],
+    dotenv: Option<&'a str>,
+    toml: Option<&'a str>,
+}
+
+const TOML_PATH: &str = "/etc/systemx.toml";
+
+impl Sources<'_> {
+    fn load(&self) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+        let values = self.flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let env = self.env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let toml = self.toml.map(|text| (Path::new(TOML_PATH), text));
+        Config::load(RawFlags { values, config_file: None }, env, self.dotenv, toml)
+    }
+
+    fn config(&self) -> Config {
+        self.load().expect("the sources are right").0
+    }
+
+    /// What an operator is told, apart from the warning about the public default address.
+    fn warnings(&self) -> Vec<String> {
+        let (_, warnings) = self.load().expect("the sources are right");
+        let other = |warning: &Warning| !matches!(warning, Warning::OpenToTheNetwork { .. });
+        warnings.iter().filter(|warning| other(warning)).map(Warning::to_string).collect()
+    }
+
+    fn errors(&self) -> Vec<String> {
+        let errors = self.load().expect_err("the sources are wrong");
+        errors.iter().map(ConfigError::to_string).collect()
+    }
+}
+
+fn env<'a>(env: &'a [(&'a str, &'a str)]) -> Sources<'a> {
+    Sources { env, ..Sources::default() }
+}
+
+#[test]
+fn without_any_source_the_defaults_of_the_specification_hold() {
+    let config = env(&[]).config();
+    assert_eq!(config.listen, "0.0.0.0:8080".parse().expect("an address"));
+    assert_eq!((config.heartbeat_interval_ms, config.heartbeat_timeout_ms), (30_000, 60_000));
+    assert_eq!((config.call_timeout_ms, config.stop_timeout_ms), (30_000, 5_000));
+    assert_eq!(config.dial_rate, Some(DialRate { attempts_max: 10, window_ms: 60_000 }));
+    assert_eq!(
+        (config.log_level, config.log_format, config.log_stream),
+        (LogLevel::Info, LogFormat::Text, true)
+    );
+    assert_eq!((config.message_bytes_max, config.unregistered_message_bytes_max), (16 << 20, 1 << 20));
+    assert_eq!((config.unregistered_bytes_total, config.input_bytes_total), (256 << 20, 1 << 30));
+    assert_eq!((config.output_bytes_max, config.output_bytes_total), (1 << 20, 1 << 30));
+    assert_eq!((config.output_high_water_bytes, config.output_low_water_bytes), (256 << 10, 64 << 10));
+    assert_eq!((config.connections_max, config.connections_per_ip_max, config.call_log), (None, None, None));
+    assert_eq!(
+        (config.spawn_policy, config.echo_endpoint, config.pin),
+        (SpawnPolicy::Disabled, false, false)
+    );
+    assert!((1..=64).contains(&config.shards));
+}
+
+#[test]
+fn every_default_is_a_value_that_could_be_given() {
+    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+        let given = [(setting.env, setting.default)];
+        assert_eq!(env(&given).config(), env(&[]).config(), "{}", setting.env);
+    }
+}
+
+#[test]
+fn every_setting_is_read_and_checked() {
+    for setting in SETTINGS.iter().filter(|setting| !matches!(setting.kind, settings::Kind::File)) {
+        let refused = env(&[(setting.env, "no-such/value")]).load();
+        let is_noticed = match refused {
+            Err(errors) => {
+                matches!(&errors[..], [ConfigError::Value { setting: named, .. }] if named.env == setting.env)
+            }
+            Ok((_, warnings)) => {
+                warnings.iter().any(|warning| matches!(warning, Warning::UnknownLogLevel { .. }))
+            }
+        };
+        assert!(is_noticed, "{} is not checked", setting.env);
+    }
+    let call_log = env(&[("SYSTEMX_CALL_LOG", "calls.jsonl")]).config().call_log;
+    assert_eq!(call_log, Some(PathBuf::from("calls.jsonl")));
+}
+
+#[test]
+fn numbers_outside_their_range_are_refused_and_the_ends_allowed() {
+    for setting in SETTINGS {
+        let settings::Kind::Integer { min, max } = setting.kind else { continue };
+        let is_refused = |value: i128| {
+            let errors = env(&[(setting.env, &value.to_string())]).load().err().unwrap_or_default();
+            errors.iter().any(|error| matches!(error, ConfigError::Value { .. }))
+        };
+        assert!(!is_refused(min.into()) && !is_refused(max.into()), "{}", setting.env);
+        assert!(is_refused(i128::from(min) - 1) && is_refused(i128::from(max) + 1), "{}", setting.env);
+    }
+}
+
+#[test]
+fn flags_win_over_environment_over_dotenv_over_toml() {
+    let mut sources = Sources { toml: Some("port = 1\nhost = \"127.0.0.1\""), ..Sources::default() };
+    assert_eq!(sources.config().listen.port(), 1);
+    sources.dotenv = Some("SYSTEMX_PORT=2\n");
+    assert_eq!(sources.config().listen.port(), 2);
+    sources.env = &[("SYSTEMX_PORT", "3")];
+    assert_eq!(sources.config().listen.port(), 3);
+    sources.flags = &[("port", "4")];
+    assert_eq!(sources.config().listen, "127.0.0.1:4".parse().expect("an address"));
+}
+
+#[test]
+fn an_empty_value_means_the_default_and_hides_lesser_sources() {
+    let sources = Sources {
+        env: &[("SYSTEMX_WAKE_SPAWN", ""), ("SYSTEMX_SHARDS", "  ")],
+        dotenv: Some("SYSTEMX_WAKE_SPAWN=*"),
+        ..Sources::default()
+    };
+    assert_eq!(sources.config().spawn_policy, SpawnPolicy::Disabled);
+}
+
+#[test]
+fn toml_values_have_their_own_types() {
+    let toml = Some(
+        "shards = 3\npin = true\nlog_format = \"json\"\nwake_spawn = [\"/bin/a\", \"/bin/b\"]\ndial_window_ms = -1",
+    );
+    let config = Sources { toml, ..Sources::default() }.config();
+    assert_eq!(
+        (config.shards, config.pin, config.log_format, config.dial_rate),
+        (3, true, LogFormat::Json, None)
+    );
+    let listed = SpawnPolicy::AllowedList(vec![PathBuf::from("/bin/a"), PathBuf::from("/bin/b")]);
+    assert_eq!(config.spawn_policy, listed);
+}
+
+#[test]
+fn toml_mistakes_name_the_file_and_what_was_meant() {
+    let errors = |toml| Sources { toml: Some(toml), ..Sources::default() }.errors();
+    assert_eq!(errors("prot = 1"), ["unknown key \"prot\" in /etc/systemx.toml; did you mean \"port\"?"]);
+    assert_eq!(errors("zebra = 1"), ["unknown key \"zebra\" in /etc/systemx.toml"]);
+    let [wrong_type] = &errors("port = 1.5")[..] else { panic!("one mistake") };
+    assert!(
+        wrong_type.starts_with("SYSTEMX_PORT: \"a TOML float\" (file /etc/systemx.toml) is not allowed"),
+        "{wrong_type}"
+    );
+    let [syntax] = &errors("port = 1\nhost = \n")[..] else { panic!("one mistake") };
+    assert!(syntax.starts_with("/etc/systemx.toml line 2: "), "{syntax}");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_value_origin_and_what_is_allowed() {
+    let sources = Sources {
+        flags: &[("shards", "65")],
+        env: &[("SYSTEMX_LOG_FORMAT", "xml"), ("SYSTEMX_HOST", "example.com")],
+        dotenv: Some("# a comment\n\nOTHER='two\nlines'\nexport SYSTEMX_PORT=80800 # too big\n"),
+        toml: Some("pin = \"maybe\""),
+    };
+    let mut errors = sources.errors();
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            "SYSTEMX_HOST: \"example.com\" (environment) is not allowed; it must be an IP address or localhost",
+            "SYSTEMX_LOG_FORMAT: \"xml\" (environment) is not allowed; it must be one of text, json",
+            "SYSTEMX_PIN: \"maybe\" (file /etc/systemx.toml) is not allowed; it must be true or false",
+            "SYSTEMX_PORT: \"80800\" (.env line 5) is not allowed; it must be a whole number from 0 to 65535",
+            "SYSTEMX_SHARDS: \"65\" (flag) is not allowed; it must be a whole number from 1 to 64",
+        ]
+    );
+}
+
+#[test]
+fn settings_that_exclude_each_other_are_refused() {
+    let errors =
+        env(&[("SYSTEMX_OUTPUT_LOW_WATER", "262144"), ("SYSTEMX_OUTPUT_BYTES_MAX", "200000")]).errors();
+    assert_eq!(
+        errors,
+        [
+            "SYSTEMX_OUTPUT_LOW_WATER (262144) must be less than SYSTEMX_OUTPUT_HIGH_WATER (262144); change one of them",
+            "SYSTEMX_OUTPUT_HIGH_WATER (262144) must be at most SYSTEMX_OUTPUT_BYTES_MAX (200000); change one of them",
+        ]
+    );
+    let conflicts = [
+        ("SYSTEMX_MESSAGE_BYTES_MAX", "500000"),
+        ("SYSTEMX_UNREGISTERED_BYTES_TOTAL", "500000"),
+        ("SYSTEMX_INPUT_BYTES_TOTAL", "500000"),
+        ("SYSTEMX_OUTPUT_BYTES_TOTAL", "500000"),
+    ];
+    for conflict in conflicts {
+        let errors = env(&[conflict]).load().expect_err("two settings contradict each other");
+        assert!(
+            matches!(&errors[..], [ConfigError::Conflict { larger, .. }] if larger.env == conflict.0),
+            "{errors:?}"
+        );
+    }
+}
+
+#[test]
+fn misspelt_variables_are_named_with_what_was_meant() {
+    let sources = Sources {
+        env: &[
+            ("SYSTEMX_AUT_FILE", "/a"),
+            ("SYSTEMX_PROT", "1"),
+            ("SYSTEMX_ZEBRA", "1"),
+            ("SYSTEMX_URL", "ws://x"),
+            ("SYSTEMX_CONFIG", ""),
+            ("PATH", "/bin"),
+        ],
+        dotenv: Some("A=1\nSYSTEMX_HEARTBEAT_TIMOUT=5\n"),
+        ..Sources::default()
+    };
+    assert_eq!(
+        sources.warnings(),
+        [
+            "unknown variable SYSTEMX_HEARTBEAT_TIMOUT (.env line 2); did you mean SYSTEMX_HEARTBEAT_TIMEOUT?",
+            "unknown variable SYSTEMX_AUT_FILE (environment); did you mean SYSTEMX_AUTH_FILE?",
+            "unknown variable SYSTEMX_PROT (environment); did you mean SYSTEMX_PORT?",
+            "unknown variable SYSTEMX_ZEBRA (environment)",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_log_level_means_info_and_a_warning() {
+    let sources = env(&[("SYSTEMX_LOG_LEVEL", "loud")]);
+    assert_eq!(sources.config().log_level, LogLevel::Info);
+    let expected =
+        "SYSTEMX_LOG_LEVEL: \"loud\" (environment) is not one of debug, info, warn, error; info is used";
+    assert_eq!(sources.warnings(), [expected]);
+    assert_eq!(env(&[("SYSTEMX_LOG_LEVEL", "DeBuG")]).config().log_level, LogLevel::Debug);
+}
+
+#[test]
+fn dotenv_quotes_comments_and_the_last_of_two_lines_count() {
+    let dotenv =
+        Some("\u{feff}SYSTEMX_PORT=1\nSYSTEMX_CALL_LOG=\"/var/log/my calls\" # here\r\nSYSTEMX_PORT = 2");
+    let config = Sources { dotenv, ..Sources::default() }.config();
+    assert_eq!((config.listen.port(), config.call_log), (2, Some(PathBuf::from("/var/log/my calls"))));
+}
+
+#[test]
+fn a_bad_dotenv_line_is_an_error_only_if_it_is_about_this_program() {
+    let errors = Sources { dotenv: Some("A=1\nSYSTEMX_PORT 80\n"), ..Sources::default() }.errors();
+    assert_eq!(errors, [".env line 2 is not NAME=value; put quotes around values with spaces"]);
+    let sources = Sources { dotenv: Some("MOTTO=all is well\nSYSTEMX_PORT=80\n"), ..Sources::default() };
+    assert_eq!(sources.warnings(), [".env line 1 is not NAME=value and was skipped"]);
+    assert_eq!(sources.config().listen.port(), 80);
+    let unfinished =
+        Sources { dotenv: Some("A='1\nSYSTEMX_AUTH_TOKENS=t=*\n"), ..Sources::default() }.errors();
+    assert_eq!(unfinished.len(), 1);
+}
+
+#[test]
+fn protections_that_do_not_exist_yet_stop_the_start_without_naming_secrets() {
+    for (variable, value) in
+        [("TLS_ENABLED", "true"), ("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")]
+    {
+        let errors = env(&[(variable, value)]).errors();
+        assert_eq!(errors.len(), 1);
+        assert!(
+            errors[0].starts_with(&format!("{variable} (environment) is not supported by this version yet"))
+        );
+        assert!(!errors[0].contains("s3cret"));
+        assert!(env(&[(variable, "")]).warnings().is_empty());
+    }
+}
+
+#[test]
+fn other_variables_of_later_versions_are_warned_about_without_their_values() {
+    let given =
+        [("FEDERATION_AUTH", "s3cret"), ("SYSTEMX_REDIS_URL", "redis://:s3cret@h"), ("TLS_CERT_PATH", "/c")];
+    let warnings = env(&given).warnings();
+    assert_eq!(
+        warnings,
+        [
+            "FEDERATION_AUTH (environment) is not supported by this version yet and has no effect",
+            "SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",
+        ]
+    );
+    let tls = env(&[("TLS_ENABLED", "yes")]).warnings();
+    assert!(
+        tls[0].starts_with("TLS_ENABLED is \"yes\" (environment), only \"true\" switches TLS on"),
+        "{tls:?}"
+    );
+    assert!(env(&[("TLS_ENABLED", "false")]).warnings().is_empty());
+}
+
+#[test]
+fn spawn_handlers_follow_the_address_and_the_list() {
+    let policy = |host, commands| {
+        env(&[("SYSTEMX_HOST", host), ("SYSTEMX_WAKE_SPAWN", commands)]).config().spawn_policy
+    };
+    for host in ["127.0.0.1", "127.9.9.9", "localhost", "::1", "[::1]", "::ffff:127.0.0.1"] {
+        assert_eq!(policy(host, ""), SpawnPolicy::AllowedAll, "{host}");
+    }
+    for host in ["0.0.0.0", "::", "10.0.0.1"] {
+        assert_eq!(policy(host, ""), SpawnPolicy::Disabled, "{host}");
+        assert_eq!(policy(host, "*"), SpawnPolicy::AllowedAll, "{host}");
+        let listed = policy(host, "/bin/a, /bin/b");
+        assert!(listed.allows("/bin/b") && !listed.allows("b") && !listed.allows("/bin/../bin/b"), "{host}");
+    }
+    let relative = env(&[("SYSTEMX_WAKE_SPAWN", "/bin/a,agent")]).errors();
+    assert!(relative[0].ends_with("it must be a comma list of absolute paths, or *"), "{relative:?}");
+}
+
+#[test]
+fn a_public_address_is_warned_about() {
+    let warnings = |given: &[(&str, &str)]| env(given).load().expect("the sources are right").1;
+    assert!(matches!(warnings(&[])[..], [Warning::OpenToTheNetwork { .. }]));
+    assert_eq!(warnings(&[("SYSTEMX_HOST", "127.0.0.1")]), []);
+    assert!(warnings(&[("SYSTEMX_WAKE_SPAWN", "*")]).contains(&Warning::SpawnOpenToTheNetwork));
+}
+
+#[test]
+fn a_heartbeat_timeout_within_the_interval_is_warned_about() {
+    let warnings = env(&[("SYSTEMX_HEARTBEAT_TIMEOUT", "30000")]).warnings();
+    assert!(warnings[0].contains("lines that keep the interval will be disconnected"), "{warnings:?}");
+    assert_eq!(env(&[("SYSTEMX_HEARTBEAT_INTERVAL", "100")]).config().heartbeat_check_ms(), 5_000);
+}
+
+#[test]
+fn zero_or_less_switches_the_dial_limit_off() {
+    for (variable, value) in [("SYSTEMX_DIAL_MAX_ATTEMPTS", "0"), ("SYSTEMX_DIAL_WINDOW_MS", "-5")] {
+        assert_eq!(env(&[(variable, value)]).config().dial_rate, None);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_dotenv_text_is_read_or_refused(text in "(A|SYSTEMX_PORT|export| |=|#|'|\"|\\\\|\\$|\\{|\\}|\n|\r|ä|1){0,40}") {
+        let (entries, bad_lines) = raw::parse_dotenv(&text);
+        let line_max = text.lines().count();
+        let lines = entries.iter().map(|entry| entry.line).chain(bad_lines.iter().map(|bad| bad.0));
+        for line in lines {
+            assert!((1..=line_max).contains(&line), "line {line} of {text:?}");
+        }
+    }
+}
