@@ -1,5 +1,6 @@
 //! The vectorised search for the end of plain string content: 16 bytes a step. The only file of the JSON layer with
-//! `unsafe`, which D14 allows because it is measured to pay: 3 times the speed of the plain loop on long strings.
+//! `unsafe`, which design decision D14 allows where it is measured to pay: a scan of a string message
+//! takes 2.4 (1 KiB) to 2.8 times (16 KiB) as long with the plain loop.
 //! SSE2 belongs to every x86-64 processor, so nothing is detected at run time.
 //! Invariant: no byte outside the given slice is ever read.
 #![allow(unsafe_code)]
@@ -44,12 +45,10 @@ fn find_in_tail(bytes: &[u8], at: usize) -> usize {
 /// One bit for each of the 16 bytes, the first one lowest: set if the byte is special.
 #[inline(always)]
 fn special_lanes(chunk: &[u8; LANES]) -> u32 {
-    // SAFETY: the reference guarantees 16 readable bytes, exactly what the load reads, and the load needs no
-    // alignment. Every x86-64 processor has SSE2.
-    let block = unsafe { _mm_loadu_si128(chunk.as_ptr().cast::<__m128i>()) };
-    // SAFETY: these touch registers only and need nothing but SSE2, as above.
-    #[allow(unused_unsafe)]
+    // SAFETY: the reference guarantees 16 readable bytes, exactly what the one load reads, and it needs no alignment.
+    // The other operations touch registers only. All need SSE2, which every x86-64 processor has.
     unsafe {
+        let block = _mm_loadu_si128(chunk.as_ptr().cast::<__m128i>());
         let quotes = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'"' as i8));
         let backslashes = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'\\' as i8));
         // SSE2 compares signed bytes only; an unsigned `byte <= max` is `min(byte, max) == byte`.
