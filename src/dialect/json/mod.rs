@@ -92,7 +92,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser without any buffers yet.
+    /// A parser with small buffers, for the tape only; they grow as messages need it.
     pub fn new() -> Self {
         Self::default()
     }
