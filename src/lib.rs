@@ -7,13 +7,14 @@
 //!                                                            |  Signal over a Trunk, to and from other shards
 //! ```
 //!
-//! [`exchange`] is the core, a pure state machine for one shard; `dialect` translates wire protocols at the edge;
+//! [`exchange`] is the core, a pure state machine for one shard; [`dialect`] translates wire protocols at the edge;
 //! [`websocket`] is RFC 6455 framing on bytes; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
 //! [`cli`] with its [`commands`], and [`logging`]. `docs/ARCHITECTURE.md` is the map.
 
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod dialect;
 pub mod exchange;
 pub mod logging;
 pub mod shell;

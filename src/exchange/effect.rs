@@ -3,6 +3,7 @@
 //! Effects are data, written in order to an `Outbox` and performed by the shell in that order. Notices are free
 //! of any dialect. Payloads borrow from the event that caused them wherever the receiver is on the same shard.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -248,7 +249,7 @@ pub enum Name<'a> {
     /// An address.
     Address(Address),
     /// Any other text, as given.
-    Given(&'a str),
+    Given(Cow<'a, str>),
 }
 
 impl Name<'_> {

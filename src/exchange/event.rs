@@ -4,6 +4,8 @@
 //! any dialect: payloads are opaque bytes borrowed from the frame they came in, and what the core filters on
 //! (capabilities, location) has been lifted into typed fields by the dialect.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use compact_str::CompactString;
 
@@ -91,11 +93,11 @@ pub enum Request<'a> {
     /// Call somebody (section 9).
     Dial {
         /// Whom. Any text; only addresses can be held.
-        to: &'a str,
+        to: Cow<'a, str>,
         /// Handed to the callee with the ring.
         metadata: Option<&'a [u8]>,
         /// The caller's own name for this dial; asks for `Dialling`, and comes back with the outcome.
-        reference: Option<&'a str>,
+        reference: Option<Cow<'a, str>>,
     },
     /// Take a call (section 10).
     Answer {
@@ -107,7 +109,7 @@ pub enum Request<'a> {
         /// Which.
         call: CallId,
         /// Why, in the party's own words.
-        reason: Option<&'a str>,
+        reason: Option<Cow<'a, str>>,
     },
     /// Say something in a call (section 12).
     Message {
@@ -142,7 +144,7 @@ pub enum Request<'a> {
     /// Say something to everybody else in a party (section 17).
     PartyMessage {
         /// Its name.
-        party: &'a str,
+        party: Cow<'a, str>,
         /// What; absent stays absent.
         data: Option<&'a [u8]>,
         /// How to read it, if said.
@@ -151,7 +153,7 @@ pub enum Request<'a> {
     /// Leave a party (section 17).
     Leave {
         /// Its name.
-        party: &'a str,
+        party: Cow<'a, str>,
     },
 }
 

@@ -3,6 +3,8 @@
 //! Here it is decided which end of a call a request comes from; what happens at each end is in `caller.rs` and
 //! `callee.rs`. Whoever is no party to a call is ignored, and cannot tell whether it exists.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::exchange::address::Address;
@@ -23,7 +25,7 @@ impl Shard {
         &mut self,
         now: Moment,
         line: LineId,
-        to: &'a str,
+        to: Cow<'a, str>,
         metadata: Option<&[u8]>,
         reference: Option<&str>,
         out: &mut Outbox<'a>,
@@ -38,7 +40,7 @@ impl Shard {
         };
         let calls = caller.calls() as u32;
         let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX).map(Box::<str>::from);
-        let Some(address) = Address::parse(to) else {
+        let Some(address) = Address::parse(&to) else {
             return self.refuse_dial(now, line, from, Name::Given(to), Cause::NoSuchAddress, reference, out);
         };
         if calls >= self.limits.calls_per_line_max || self.legs.is_full() {

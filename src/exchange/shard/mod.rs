@@ -271,18 +271,20 @@ impl Shard {
             Request::Unregister => self.unregister(now, line, out),
             Request::Status { status, auto_sleep } => self.set_status(now, line, status, auto_sleep),
             Request::Heartbeat => self.heartbeat(now, line, out),
-            Request::Dial { to, metadata, reference } => self.dial(now, line, to, metadata, reference, out),
+            Request::Dial { to, metadata, reference } => {
+                self.dial(now, line, to, metadata, reference.as_deref(), out)
+            }
             Request::Answer { call } => self.answer(now, line, call, out),
-            Request::HangUp { call, reason } => self.hang_up(now, line, call, reason, out),
+            Request::HangUp { call, reason } => self.hang_up(now, line, call, reason.as_deref(), out),
             Request::Message { call, data, content_type } => self.say(line, call, data, content_type, out),
             Request::Whisper { call, listener, data } => self.whisper(line, call, listener, data, out),
             Request::Presence(query) => self.ask_presence(now, line, *query, out),
             Request::SleepAck => self.sleep_now(now, line, out),
             Request::Join { party, create_if_missing } => self.join(now, line, party, create_if_missing, out),
             Request::PartyMessage { party, data, content_type } => {
-                self.say_in_party(line, party, data, content_type, out);
+                self.say_in_party(line, &party, data, content_type, out);
             }
-            Request::Leave { party } => self.leave(now, line, party, out),
+            Request::Leave { party } => self.leave(now, line, &party, out),
         }
     }
 

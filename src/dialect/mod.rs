@@ -1,0 +1,3 @@
+//! The dialects: translators between one wire protocol each and the exchange's own vocabulary. They work on buffers
+//! only: no I/O, no clock, no access to a shard.
+pub mod json;
