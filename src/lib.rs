@@ -1,2 +1,3 @@
 //! SystemX: a telephone exchange for agents and people over WebSocket.
 pub mod exchange;
+pub mod wake;
