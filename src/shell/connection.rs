@@ -61,8 +61,10 @@ pub struct State {
     pub readable: bool,
     /// In the list of connections to read.
     pub queued: bool,
-    /// In the list of connections to write.
+    /// In the list of connections to write, because something was said to it alone.
     pub dirty: bool,
+    /// In the list of connections to write, because something was said to many.
+    pub fanned: bool,
     /// The socket takes nothing now; the poller will say when it does.
     pub blocked: bool,
     /// The core does not want it read.

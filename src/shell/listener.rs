@@ -114,7 +114,7 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
             Ok(accepted) => accepted,
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
-                warn!(%error, "connections cannot be accepted; raise the descriptor limit or SYSTEMX_CONNECTIONS_MAX fits it");
+                warn!(%error, "connections cannot be accepted: raise the limit on descriptors (ulimit -n), or set SYSTEMX_CONNECTIONS_MAX below it");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -190,7 +190,6 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         .header_read_timeout(limits.timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = connection.await {

@@ -269,7 +269,8 @@ impl Switchboard {
         self.count_input(&mut connection, false);
         self.totals.output = self.totals.output.saturating_sub(connection.output_len());
         let state = &mut connection.state;
-        (state.queued, state.dirty, state.blocked, state.congested) = (false, false, false, false);
+        (state.queued, state.dirty, state.fanned) = (false, false, false);
+        (state.blocked, state.congested) = (false, false);
         (state.paused, state.readable) = (false, true);
         self.port.send(to.index(), Freight::Connection(Box::new(Crossing { connection, luggage })));
     }

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::dialect::systemx::{Bounds, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
-use crate::exchange::event::{Event, WakeOutcome};
+use crate::exchange::event::{Event, Loss, WakeOutcome};
 use crate::exchange::ids::{Handle, LineId, ShardId, WakeRun};
 use crate::exchange::line::Luggage;
 use crate::exchange::rack::Rack;
@@ -337,19 +337,27 @@ impl Switchboard {
             warn!(shard = self.id.index(), %error, "the poller failed");
         }
         for event in events.iter().filter(|event| event.token() != WAKER) {
-            let handle = Handle::from_bits(event.token().0 as u64);
-            let Some(connection) = self.connections.get_mut(handle) else { continue };
-            if event.is_writable() && connection.state.blocked {
-                connection.state.blocked = false;
-                self.mark_dirty(handle);
-            }
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.mark_readable(handle);
-            }
+            self.take_event(event);
         }
         let count = events.iter().count();
         self.events = events;
         count
+    }
+
+    fn take_event(&mut self, event: &mio::event::Event) {
+        let handle = Handle::from_bits(event.token().0 as u64);
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let held = connection.is_held();
+        if event.is_writable() && connection.state.blocked {
+            connection.state.blocked = false;
+            self.mark_dirty(handle);
+        }
+        if event.is_error() && held {
+            // Nobody will read it for now, so nobody would notice.
+            self.lose(handle, Loss::Vanished);
+        } else if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.mark_readable(handle);
+        }
     }
 
     /// Whether something is left over for the next turn, so that this one must not be followed by sleep.
@@ -395,7 +403,7 @@ impl Switchboard {
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
             warn!(shard = self.id.index(), %error, "a connection cannot be polled");
-            return self.lose(handle, crate::exchange::event::Loss::Vanished);
+            return self.lose(handle, Loss::Vanished);
         }
         if connection.output.is_some() {
             self.mark_dirty(handle);
@@ -422,12 +430,12 @@ impl Switchboard {
     fn take_in(&mut self, crossing: Crossing) {
         let Crossing { mut connection, luggage } = crossing;
         connection.state.moving = false;
-        self.count_input(&mut connection, true);
-        self.totals.output += connection.output_len();
         let mut out = std::mem::take(&mut self.outbox);
         let admitted = self.shard.admit(self.now, luggage, &mut out);
         if let Some(line) = admitted {
             connection.role = Role::Line(line);
+            self.count_input(&mut connection, true);
+            self.totals.output += connection.output_len();
             self.install(connection);
         }
         self.perform(&mut out);

@@ -50,14 +50,23 @@ impl Switchboard {
     fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
         let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
         self.note(line, &notice);
-        if let Notice::Registered { .. } = notice
-            && let Some(connection) = self.connections.get_mut(handle)
-        {
-            connection.state.registered = true;
+        if let Notice::Registered { .. } = notice {
+            self.note_registered(handle);
         }
         self.write_text(handle, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
         if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
             out.recycle(spent);
+        }
+    }
+
+    /// The connection may send larger messages from now on, and counts in the other budget.
+    fn note_registered(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if !connection.state.registered {
+            connection.state.registered = true;
+            let counted = connection.counted as usize;
+            self.totals.unregistered = self.totals.unregistered.saturating_sub(counted);
+            self.totals.input += counted;
         }
     }
 
@@ -89,7 +98,11 @@ impl Switchboard {
                     info!(shard, %line, %call, reason = reason.as_str(), suppressed, "call ended");
                 }
             }
-            Notice::Message { from, .. } if from.as_str() == LOG_SERVICE => {}
+            Notice::Message { from, .. } => {
+                if enabled!(Level::DEBUG) && from.as_str() != LOG_SERVICE {
+                    debug!(shard, %line, "message out");
+                }
+            }
             _ => debug!(shard, %line, "notice out"),
         }
     }
@@ -111,13 +124,17 @@ impl Switchboard {
             let Some(handle) = self.connection_of(line) else { continue };
             let Some(connection) = self.connections.get_mut(handle) else { continue };
             let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
+            let before = output.len();
             output.share(&mut self.spares, &frame);
             self.totals.output += frame.len();
-            if !connection.state.dirty {
-                connection.state.dirty = true;
+            if before == 0 {
+                connection.progress_s = self.second;
+            }
+            if !connection.state.dirty && !connection.state.fanned {
+                connection.state.fanned = true;
                 self.queues.fanned.push_back(handle);
             }
-            self.check_bounds(handle);
+            self.check_bounds(handle, before);
         }
     }
 
@@ -141,7 +158,7 @@ impl Switchboard {
             connection.progress_s = self.second;
         }
         self.mark_dirty(handle);
-        self.check_bounds(handle);
+        self.check_bounds(handle, before);
     }
 
     /// Puts a connection on the list of those to write.
@@ -153,33 +170,26 @@ impl Switchboard {
         }
     }
 
-    /// Marks and limits of a connection's output (design.md, D7).
-    fn check_bounds(&mut self, handle: Handle) {
+    /// Marks and limits of a connection's output (design.md, D7). `before` is what waited already: a message may
+    /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
+    fn check_bounds(&mut self, handle: Handle, before: usize) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let len = connection.output_len();
-        if len <= self.bounds.output_high_water {
-            return;
-        }
         let Role::Line(line) = connection.role else { return };
-        if !connection.state.congested {
+        if connection.output_len() > self.bounds.output_high_water && !connection.state.congested {
             connection.state.congested = true;
             self.queues.congested.push(handle);
             self.queues.afterwards.push_back(Event::Congested(line));
         }
-        if len <= self.bounds.output_bytes_max && self.totals.output <= self.bounds.output_bytes_total {
+        let Some(connection) = self.connections.get(handle) else { return };
+        let scarce = self.totals.output > self.bounds.output_bytes_total;
+        let most = if scarce { self.bounds.output_high_water } else { self.bounds.output_bytes_max };
+        if before <= most || !connection.state.blocked {
             return;
         }
-        let bearable = len <= self.bounds.output_bytes_max + TOLERATED_BYTES
-            && self.totals.output <= self.bounds.output_bytes_total
-            && self.shard.tolerates_backlog(line);
-        if !bearable && self.just_grown_too_far(handle) {
+        let bearable = !scarce && before <= most + TOLERATED_BYTES && self.shard.tolerates_backlog(line);
+        if !bearable {
             self.overflow(handle);
         }
-    }
-
-    /// A single message larger than the limit is allowed to wait: only what comes on top of a full queue is not.
-    fn just_grown_too_far(&self, handle: Handle) -> bool {
-        self.connections.get(handle).is_some_and(|connection| connection.state.blocked)
     }
 
     fn overflow(&mut self, handle: Handle) {
@@ -194,13 +204,18 @@ impl Switchboard {
     /// once, as much as the budget allows.
     pub(super) fn flush(&mut self, fan_out_budget: usize) {
         self.queues.messages = 0;
-        let mut dirty = std::mem::take(&mut self.queues.dirty);
-        for handle in dirty.drain(..) {
+        let mut next = 0;
+        // By number, because a lost connection makes others dirty.
+        while let Some(&handle) = self.queues.dirty.get(next) {
             self.flush_one(handle);
+            next += 1;
         }
-        self.queues.dirty = dirty;
+        self.queues.dirty.clear();
         for _ in 0..fan_out_budget {
             let Some(handle) = self.queues.fanned.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(handle) {
+                connection.state.fanned = false;
+            }
             self.flush_one(handle);
         }
         self.settle_accounts();
@@ -230,8 +245,6 @@ impl Switchboard {
                 connection.output = Some(output);
                 if len < self.bounds.output_low_water {
                     self.on_drained(handle);
-                } else {
-                    self.check_bounds(handle);
                 }
             }
             Written::Lost => {
