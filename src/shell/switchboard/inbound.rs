@@ -176,7 +176,7 @@ impl Switchboard {
         kind: MessageKind,
         payload: Cow<'_, [u8]>,
     ) {
-        let request = match self.dialect.decode(&payload, kind == MessageKind::Text, registered) {
+        let request = match self.dialect.decode(&payload, registered) {
             Ok(request) => request,
             Err(error) => return self.on_wire_error(handle, &error),
         };

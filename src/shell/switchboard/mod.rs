@@ -249,7 +249,7 @@ impl Switchboard {
             id,
             shard: Shard::new(parts.setup),
             port: parts.port,
-            poller: AsyncFd::new(parts.poll)?,
+            poller: AsyncFd::register(parts.poll)?,
             events: Events::with_capacity(EVENTS_MAX),
             connections: Rack::new(id),
             seats: Vec::new(),
