@@ -17,6 +17,7 @@ pub mod config;
 pub mod dialect;
 pub mod exchange;
 pub mod logging;
+pub mod phone;
 pub mod shell;
 pub mod store;
 pub mod wake;
