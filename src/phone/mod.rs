@@ -58,7 +58,7 @@ It ends after --run-seconds, on SIGINT or SIGTERM, when the dialled call has end
 or, with nothing to do but --presence-domain, after the list.
 Exit status: 0 done, 1 the dial, the registration or the connection failed, 2 wrong usage.";
 
-/// The flags of `systemx phone`.
+/// The example client: registers an address, dials, answers and talks, at a prompt or from a script
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct PhoneArgs {
