@@ -175,6 +175,12 @@ pub struct Switchboard {
     stopping: Option<Stopping>,
 }
 
+/// Joins the shard's poller to its runtime.
+#[expect(deprecated, reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not")]
+fn nest(poll: Poll) -> std::io::Result<AsyncFd<Poll>> {
+    AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)
+}
+
 /// Connections that something has to be done for.
 #[derive(Default)]
 struct Queues {
@@ -249,7 +255,7 @@ impl Switchboard {
             id,
             shard: Shard::new(parts.setup),
             port: parts.port,
-            poller: AsyncFd::register(parts.poll)?,
+            poller: nest(parts.poll)?,
             events: Events::with_capacity(EVENTS_MAX),
             connections: Rack::new(id),
             seats: Vec::new(),
