@@ -59,6 +59,8 @@ pub struct Parked {
 pub struct State {
     /// The socket has, or may have, bytes to read.
     pub readable: bool,
+    /// The stream has ended, or will once what has come is read. Said once by the poller, so to be remembered.
+    pub hung_up: bool,
     /// In the list of connections to read.
     pub queued: bool,
     /// In the list of connections to write, because something was said to it alone.

@@ -73,8 +73,8 @@ impl Switchboard {
         match (&connection.stream).read(&mut scratch) {
             Ok(0) => self.lose(handle, Loss::Vanished),
             Ok(count) => {
-                // A full read may have left more; a short one has not, and more will be announced.
-                connection.state.readable = count == SCRATCH_BYTES;
+                // A full read may have left more; a short one has left the end of the stream at most.
+                connection.state.readable = count == SCRATCH_BYTES || connection.state.hung_up;
                 let consumed = self.consume(handle, &mut scratch[..count]);
                 if consumed < count
                     && let Some(connection) = self.connections.get_mut(handle)

@@ -354,6 +354,8 @@ impl Switchboard {
         let handle = Handle::from_bits(event.token().0 as u64);
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let held = connection.is_held();
+        // Bytes and the end of the stream may be announced together.
+        connection.state.hung_up |= event.is_read_closed() || event.is_error();
         if event.is_writable() && connection.state.blocked {
             connection.state.blocked = false;
             self.mark_dirty(handle);
