@@ -17,6 +17,12 @@ use crate::websocket::{CloseCode, Incoming, Limits, MessageKind, encoder};
 use super::super::connection::{Connection, Parked, Role};
 use super::{Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard};
 
+/// Deliveries of fan-outs after which a connection waits for its next turn: about a millisecond's work.
+const DELIVERIES_PER_READ: usize = 16 << 10;
+/// What a connection may keep of an incomplete message even when the shard's budget is used up, in bytes: a whole
+/// REGISTER, so that those who hoard cannot lock out the others.
+const SPARED_BYTES: usize = 4 << 10;
+
 impl Switchboard {
     /// Puts a connection on the list of those to read.
     pub(super) fn mark_readable(&mut self, handle: Handle) {
@@ -94,12 +100,17 @@ impl Switchboard {
     /// bytes that are done with.
     fn consume(&mut self, handle: Handle, input: &mut [u8]) -> usize {
         let mut at = 0;
+        let (mut owed, delivered) = (None, self.delivered);
         loop {
             let Some(connection) = self.connections.get_mut(handle) else { return input.len() };
             if connection.role == Role::Closing {
                 return self.discard(handle, input);
             }
-            if connection.is_held() {
+            // A short question may have a long answer, and one message many receivers: the others' turn comes first.
+            let most = *owed.get_or_insert(connection.output_len()) + self.bounds.output_high_water;
+            let is_greedy =
+                connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
+            if connection.is_held() || is_greedy {
                 return at;
             }
             let limits = frame_limits(connection, &self.bounds);
@@ -111,7 +122,9 @@ impl Switchboard {
                 Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, .. } => self.on_peer_close(handle, code),
-                Incoming::Violation(violation) => self.close(handle, violation.close_code(), violation.reason()),
+                Incoming::Violation(violation) => {
+                    self.close(handle, violation.close_code(), violation.reason())
+                }
             }
         }
     }
@@ -145,7 +158,8 @@ impl Switchboard {
 
     /// Counts a connection's incomplete input in or out of the shard's budget.
     pub(super) fn count_input(&mut self, connection: &mut Connection, enters: bool) {
-        let total = if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
+        let total =
+            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
         if enters {
             connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
             *total += connection.counted as usize;
@@ -204,7 +218,9 @@ impl Switchboard {
     /// There is room in some trunk again: everybody who waits for one tries once more.
     pub(super) fn unpark(&mut self) {
         for handle in std::mem::take(&mut self.queues.parked) {
-            let Some(parked) = self.connections.get_mut(handle).and_then(|connection| connection.parked.take()) else {
+            let Some(parked) =
+                self.connections.get_mut(handle).and_then(|connection| connection.parked.take())
+            else {
                 continue;
             };
             self.reading = Some(handle);

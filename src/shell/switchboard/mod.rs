@@ -172,11 +172,20 @@ pub struct Switchboard {
     second: u32,
     /// The connection whose bytes are being handled.
     reading: Option<Handle>,
+    /// Deliveries of fan-outs so far.
+    delivered: usize,
+    /// Whether the poller had as many events as fit; it does not ring again for those it kept.
+    crowded: bool,
+    /// Whether accounts are being settled: what that brings about is settled by the same loop.
+    settling: bool,
     stopping: Option<Stopping>,
 }
 
 /// Joins the shard's poller to its runtime.
-#[expect(deprecated, reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not"
+)]
 fn nest(poll: Poll) -> std::io::Result<AsyncFd<Poll>> {
     AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)
 }
@@ -240,7 +249,8 @@ impl Switchboard {
             let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting = tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
             switchboard.serve(accepting.abort_handle()).await;
             Ok(())
         })
@@ -283,6 +293,9 @@ impl Switchboard {
             },
             second: now.tick.seconds(),
             reading: None,
+            delivered: 0,
+            crowded: false,
+            settling: false,
             stopping: None,
         };
         switchboard.start_log_service();
@@ -346,6 +359,7 @@ impl Switchboard {
             self.take_event(event);
         }
         let count = events.iter().count();
+        self.crowded = count == EVENTS_MAX;
         self.events = events;
         count
     }
@@ -370,7 +384,9 @@ impl Switchboard {
 
     /// Whether something is left over for the next turn, so that this one must not be followed by sleep.
     fn has_more(&self) -> bool {
-        !self.queues.ready.is_empty() || !self.queues.fanned.is_empty() || !self.lobby.is_empty()
+        // What the end of a turn says, to those who were called by a connection then given up, is still to be written.
+        let to_write = !self.queues.dirty.is_empty() || !self.queues.fanned.is_empty();
+        to_write || !self.queues.ready.is_empty() || !self.lobby.is_empty() || self.crowded
     }
 
     /// Connections whose handshake is done.
@@ -484,8 +500,18 @@ impl Switchboard {
         self.settle_accounts();
     }
 
-    /// What the performing of effects has brought about: overflows, and marks passed.
+    /// What the performing of effects has brought about: overflows, and marks passed. Not nested, or a party of
+    /// thousands that overflow together would exhaust the stack.
     fn settle_accounts(&mut self) {
+        if self.settling {
+            return;
+        }
+        self.settling = true;
+        self.settle_all();
+        self.settling = false;
+    }
+
+    fn settle_all(&mut self) {
         loop {
             if let Some(event) = self.queues.afterwards.pop_front() {
                 let mut out = std::mem::take(&mut self.outbox);
@@ -507,7 +533,8 @@ impl Switchboard {
         let deadline_ms = self.now.tick.millis() + self.stop_timeout.as_millis() as u64;
         self.stopping = Some(Stopping { deadline_ms });
         self.feed(Event::Shutdown);
-        let echoes: Vec<Handle> = self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
+        let echoes: Vec<Handle> =
+            self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
         for handle in echoes {
             self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
         }

@@ -120,6 +120,7 @@ impl Switchboard {
         encode(notice, &mut frame);
         mark.finish(&mut frame, MessageKind::Text);
         let frame = Bytes::from(frame);
+        self.delivered += lines.len();
         for &line in lines {
             let Some(handle) = self.connection_of(line) else { continue };
             let Some(connection) = self.connections.get_mut(handle) else { continue };
