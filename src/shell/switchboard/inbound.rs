@@ -284,9 +284,12 @@ impl Switchboard {
         }
         self.count_input(&mut connection, false);
         self.totals.output = self.totals.output.saturating_sub(connection.output_len());
+        if connection.state.congested {
+            self.queues.congested.retain(|&other| other != handle);
+        }
         let state = &mut connection.state;
         (state.queued, state.dirty, state.fanned) = (false, false, false);
-        (state.blocked, state.congested) = (false, false);
+        (state.blocked, state.congested, state.overflowed) = (false, false, false);
         (state.paused, state.readable) = (false, true);
         self.port.send(to.index(), Freight::Connection(Box::new(Crossing { connection, luggage })));
     }

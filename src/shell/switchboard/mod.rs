@@ -454,6 +454,7 @@ impl Switchboard {
     fn take_in(&mut self, crossing: Crossing) {
         let Crossing { mut connection, luggage } = crossing;
         connection.state.moving = false;
+        let waits = connection.parked.is_some();
         let mut out = std::mem::take(&mut self.outbox);
         let admitted = self.shard.admit(self.now, luggage, &mut out);
         if let Some(line) = admitted {
@@ -465,6 +466,11 @@ impl Switchboard {
         self.perform(&mut out);
         self.outbox = out;
         self.settle_accounts();
+        // It waited for a trunk that may not be in its way from here; nobody would say so.
+        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
+            self.queues.parked.push(handle);
+            self.unpark();
+        }
     }
 
     fn read_mailbox(&mut self) {

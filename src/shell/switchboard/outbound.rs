@@ -225,7 +225,8 @@ impl Switchboard {
     fn flush_one(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         connection.state.dirty = false;
-        if connection.state.blocked {
+        // What is on its way to another shard is written there: a socket found dead here would take the luggage along.
+        if connection.state.blocked || connection.state.moving {
             return;
         }
         let Some(mut output) = connection.output.take() else { return };
