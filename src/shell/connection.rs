@@ -79,8 +79,6 @@ pub struct State {
     pub registered: bool,
     /// On its way to another shard.
     pub moving: bool,
-    /// The client has sent a close frame.
-    pub peer_closed: bool,
     /// Our side has been shut down after the close frame.
     pub shut: bool,
     /// Its output has overflowed; it is lost as soon as the event at hand is over.

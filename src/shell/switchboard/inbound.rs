@@ -256,7 +256,6 @@ impl Switchboard {
     /// The client closes: it gets its answer and is gone.
     fn on_peer_close(&mut self, handle: Handle, code: Option<CloseCode>) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        connection.state.peer_closed = true;
         let role = connection.role;
         connection.role = Role::Closing;
         match code {

@@ -346,12 +346,10 @@ impl Switchboard {
     /// The close frame is out.
     fn finish_closing(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        if connection.state.peer_closed {
-            return self.drop_connection(handle);
-        }
         if !connection.state.shut {
             connection.state.shut = true;
-            // What the client still sends is read and discarded, else it would see a reset instead of the code.
+            // What the client still sends is read and discarded, else it would see a reset instead of the code. That
+            // holds for its own close as well: it need not be the last it sends.
             drop(connection.stream.shutdown(std::net::Shutdown::Write));
         }
     }
