@@ -71,7 +71,7 @@ pub struct State {
     pub blocked: bool,
     /// The core does not want it read.
     pub paused: bool,
-    /// Its own output has to drain before it is read again (echo).
+    /// Its own output has to drain before it is read again (echo: nobody else fills it).
     pub self_paused: bool,
     /// More output than the high-water mark waits.
     pub congested: bool,
@@ -111,6 +111,11 @@ impl Connection {
     /// Whether there is something to look at: bytes kept, or bytes in the socket.
     pub fn has_input(&self) -> bool {
         self.state.readable || self.decoder.carried_len() > 0
+    }
+
+    /// Heap bytes held of what it has sent: a message that is not complete, or that waits.
+    pub fn held_bytes(&self) -> usize {
+        self.decoder.buffered_bytes() + self.parked.as_ref().map_or(0, |parked| parked.payload.capacity())
     }
 
     /// Bytes that wait to be written.

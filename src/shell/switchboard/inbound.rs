@@ -139,8 +139,8 @@ impl Switchboard {
     /// What has to happen once a batch of frames is done with.
     fn after_consume(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let buffered = connection.decoder.buffered_bytes();
-        if buffered == connection.counted as usize {
+        let buffered = connection.held_bytes();
+        if buffered == connection.counted as usize || connection.state.moving {
             return;
         }
         let (registered, counted) = (connection.state.registered, connection.counted as usize);
@@ -151,7 +151,7 @@ impl Switchboard {
             (&mut self.totals.unregistered, self.bounds.unregistered_bytes_total)
         };
         *total = (*total + buffered).saturating_sub(counted);
-        if buffered > counted && *total > most && buffered > SCRATCH_BYTES {
+        if buffered > counted && *total > most && buffered > SPARED_BYTES {
             self.close(handle, CloseCode::TRY_AGAIN, "out of memory for incomplete messages");
         }
     }
@@ -161,7 +161,7 @@ impl Switchboard {
         let total =
             if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
         if enters {
-            connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
+            connection.counted = u32::try_from(connection.held_bytes()).unwrap_or(u32::MAX);
             *total += connection.counted as usize;
         } else {
             *total = total.saturating_sub(connection.counted as usize);
@@ -226,6 +226,7 @@ impl Switchboard {
             self.reading = Some(handle);
             self.on_message(handle, parked.kind, Cow::Owned(parked.payload));
             self.reading = None;
+            self.after_consume(handle);
             self.ship(handle);
             self.enqueue(handle);
         }
@@ -247,10 +248,6 @@ impl Switchboard {
 
     fn echo(&mut self, handle: Handle, kind: MessageKind, payload: &[u8]) {
         self.write(handle, |out| encoder::message(out, kind, payload));
-        let high_water = self.bounds.output_high_water;
-        if let Some(connection) = self.connections.get_mut(handle) {
-            connection.state.self_paused = connection.output_len() > high_water;
-        }
     }
 
     /// The client closes: it gets its answer and is gone.
