@@ -1,5 +1,7 @@
 //! The one integration binary: what can only be seen from outside the library. One module for each question.
 
+/// What can clients do to the exchange that they should not be able to?
+mod bad_input;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
 /// Do the container files name only what exists?
@@ -8,3 +10,5 @@ mod packaging;
 mod protocol_docs;
 /// Does the source keep to the style that a machine can check?
 mod tidy;
+/// Does the framing pass the cases of the public WebSocket suites?
+mod websocket_conformance;
