@@ -1,1 +1,4 @@
 //! The one integration binary.
+
+/// Transcripts of whole conversations, bytes to bytes, without sockets.
+mod golden;
