@@ -18,4 +18,5 @@ pub mod dialect;
 pub mod exchange;
 pub mod logging;
 pub mod shell;
+pub mod sim;
 pub mod websocket;

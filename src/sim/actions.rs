@@ -188,12 +188,12 @@ pub fn choose(dice: &mut Dice, weather: Weather) -> Action {
         };
     }
     let family: fn(&mut Dice) -> Action = dice.weighted(&[
-        (13, registration as _),
-        (20, dialling as _),
-        (30, calling as _),
-        (10, parties as _),
+        (16, registration as _),
+        (22, dialling as _),
+        (32, calling as _),
+        (12, parties as _),
         (12, presence_and_sleep as _),
-        (12, time_and_loss as _),
+        (6, time_and_loss as _),
     ]);
     family(dice)
 }
@@ -270,8 +270,8 @@ fn presence_and_sleep(dice: &mut Dice) -> Action {
     let who = dice.byte();
     match dice.below(20) {
         0..5 => Action::Presence { who, query: dice.byte() },
-        5..8 => Action::SleepAck { who },
-        8..12 => Action::EndWake {
+        5..7 => Action::SleepAck { who },
+        7..11 => Action::EndWake {
             nth: dice.byte(),
             outcome: dice.pick(&[
                 WakeOutcome::Answered,
@@ -282,7 +282,7 @@ fn presence_and_sleep(dice: &mut Dice) -> Action {
             ]),
             agent: if dice.chance(70) { Some(agent(dice)) } else { None },
         },
-        12..16 => Action::Heartbeat { who },
+        11..17 => Action::Heartbeat { who },
         _ => Action::Status { who, status: status(dice), auto_sleep: auto_sleep(dice) },
     }
 }
@@ -308,10 +308,10 @@ fn auto_sleep(dice: &mut Dice) -> AutoSleepChange {
 
 fn time_and_loss(dice: &mut Dice) -> Action {
     match dice.below(20) {
-        0..4 => Action::Deadline,
-        4..14 => Action::Wait { millis: dice.below(700) as u32 },
-        14..17 => Action::Wait { millis: dice.below(6_000) as u32 },
-        17..19 => {
+        0..6 => Action::Deadline,
+        6..11 => Action::Wait { millis: dice.below(700) as u32 },
+        11..14 => Action::Wait { millis: dice.below(6_000) as u32 },
+        14..18 => {
             let loss = dice.pick(&[Loss::Closed, Loss::Vanished, Loss::SlowConsumer]);
             Action::Lose { who: dice.byte(), loss }
         }
@@ -441,11 +441,25 @@ impl Scene<'_> {
                 (self.somebody(who)?, Want::Join { party: party(at), create_if_missing: create })
             }
             Action::PartyMessage { who, party: at } => {
-                (self.somebody(who)?, Want::PartyMessage { party: party(at), data: format!("p{number}") })
+                let (client, member_of) = self.member(who, at)?;
+                let party = member_of.unwrap_or_else(|| party(at));
+                (client, Want::PartyMessage { party, data: format!("p{number}") })
             }
             Action::Leave { who, party: at } => (self.somebody(who)?, Want::Leave { party: party(at) }),
             _ => return None,
         })
+    }
+
+    /// Mostly somebody who is in a party, and which one that is.
+    fn member(&self, who: u8, party: u8) -> Option<(ClientNo, Option<String>)> {
+        let members: Vec<_> =
+            self.alive.iter().copied().filter(|&client| !self.client(client).parties.is_empty()).collect();
+        if who >= 240 || members.is_empty() {
+            return Some((self.anyone(who)?, None));
+        }
+        let client = choice(&members, who)?;
+        let parties = &self.client(client).parties;
+        Some((client, parties.get(usize::from(party) % parties.len()).cloned()))
     }
 
     fn meddle(&self, who: u8, whose: u8, nth: u8, how: Meddling, data: String) -> Option<(ClientNo, Want)> {

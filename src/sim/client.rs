@@ -329,6 +329,8 @@ pub struct Client {
     pub stages: Vec<Stage>,
     /// The address it was last told it holds.
     pub address: Option<String>,
+    /// The parties it was told it is in, including those that it has left.
+    pub parties: Vec<String>,
     /// The listeners that rings have named to it, in that order.
     pub listeners: Vec<LineId>,
 }
@@ -346,6 +348,7 @@ impl Client {
             calls: Vec::new(),
             stages: Vec::new(),
             address: None,
+            parties: Vec::new(),
             listeners: Vec::new(),
         }
     }
@@ -366,6 +369,7 @@ impl Client {
         match &heard {
             Heard::Registered { address } => self.address = Some(address.clone()),
             Heard::Closed(_) => self.address = None,
+            Heard::Joined { party, .. } if !self.parties.contains(party) => self.parties.push(party.clone()),
             Heard::Dialling { call, .. } => self.set_stage(*call, Stage::Dialling),
             Heard::Ring { call, listens: false, .. } => self.set_stage(*call, Stage::Ringing),
             Heard::Ring { call, .. } | Heard::Connected { call, .. } => self.set_stage(*call, Stage::Up),

@@ -4,6 +4,7 @@
 //! of a line in order, none while it is paused, on the move or held back by a full trunk). Whether what comes out
 //! is right is judged elsewhere, from the facts it notes. It makes no choices of its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ pub struct WakeTask {
 #[derive(Debug)]
 pub struct World {
     shards: Vec<Shard>,
-    now: Tick,
+    now: Moment,
     /// The trunks.
     pub trunks: Trunks,
     /// Everybody who ever connected.
@@ -77,7 +78,7 @@ impl World {
         };
         Self {
             shards: (0..shards).map(shard).collect(),
-            now: Tick::default(),
+            now: moment(Tick::default()),
             trunks: Trunks::new(shards, capacity),
             clients: Vec::new(),
             wakes: Vec::new(),
@@ -95,7 +96,7 @@ impl World {
 
     /// What time it is.
     pub fn now(&self) -> Tick {
-        self.now
+        self.now.tick
     }
 
     /// The clients that are alive.
@@ -106,7 +107,7 @@ impl World {
     /// A new client connects, landing on the shard with this number.
     pub fn open(&mut self, shard: usize, internal: bool) -> ClientNo {
         let at = shard % self.shards.len();
-        let line = self.shards[at].open_line(self.moment(), internal).expect("a simulation is far from full");
+        let line = self.shards[at].open_line(self.now, internal).expect("a simulation is far from full");
         let client = self.clients.len();
         self.clients.push(Client::new(line));
         self.lines.insert(line, client);
@@ -179,14 +180,15 @@ impl World {
     /// # Panics
     /// If a shard is never content.
     pub fn pass(&mut self, tick: Tick) {
-        self.now = self.now.max(tick);
-        self.last_wakeup = if self.last_wakeup.0 == self.now { self.last_wakeup } else { (self.now, 0) };
+        let tick = self.now.tick.max(tick);
+        self.now = moment(tick);
+        self.last_wakeup = if self.last_wakeup.0 == tick { self.last_wakeup } else { (tick, 0) };
         self.last_wakeup.1 += 1;
-        assert!(self.last_wakeup.1 < WAKEUPS_MAX, "a shard wants to be woken for {:?} again and again", self.now);
+        assert!(self.last_wakeup.1 < WAKEUPS_MAX, "a shard wants to be woken for {tick:?} again and again");
         for at in 0..self.shards.len() {
-            if self.shards[at].next_deadline().is_some_and(|(tick, _)| tick <= self.now) {
+            if self.shards[at].next_deadline().is_some_and(|(due, _)| due <= tick) {
                 let mut out = Outbox::default();
-                self.shards[at].on_deadline(self.moment(), &mut out);
+                self.shards[at].on_deadline(self.now, &mut out);
                 self.perform(ShardId::new(at), out);
             }
         }
@@ -201,22 +203,15 @@ impl World {
         self.serve_backlog();
     }
 
-    fn moment(&self) -> Moment {
-        Moment { tick: self.now, wall_ms: WALL_START_MS + self.now.millis() }
-    }
-
     fn handle(&mut self, shard: ShardId, event: Event<'_>) {
         let mut out = Outbox::default();
-        self.shards[shard.index()].handle(self.moment(), event, &mut out);
+        self.shards[shard.index()].handle(self.now, event, &mut out);
         self.perform(shard, out);
     }
 
     fn perform(&mut self, shard: ShardId, out: Outbox<'_>) {
         for effect in out.effects {
             self.perform_one(shard, effect);
-        }
-        if cfg!(debug_assertions) {
-            self.shards[shard.index()].check();
         }
     }
 
@@ -225,7 +220,10 @@ impl World {
             Effect::Notify { line, notice } => self.notify(line, &notice),
             Effect::Publish { lines, notice } => lines.iter().for_each(|&line| self.notify(line, &notice)),
             Effect::Close { line, cause } => self.close(line, cause),
-            Effect::Pause(line) => self.clients[self.client_at(line)].paused = true,
+            Effect::Pause(line) => {
+                let client = self.client_at(line);
+                self.clients[client].paused = true;
+            }
             Effect::Resume(line) => {
                 let client = self.client_at(line);
                 self.clients[client].paused = false;
@@ -302,7 +300,7 @@ impl World {
 
     fn admit(&mut self, shard: ShardId, client: ClientNo, luggage: Box<Luggage>) {
         let mut out = Outbox::default();
-        let line = self.shards[shard.index()].admit(self.moment(), luggage, &mut out);
+        let line = self.shards[shard.index()].admit(self.now, luggage, &mut out);
         let line = line.expect("a simulation is far from full");
         self.lines.insert(line, client);
         self.clients[client].place = Place::At(line);
@@ -362,17 +360,23 @@ impl World {
             self.note_handed(client, &want);
             let mut out = Outbox::default();
             let request = self.request(client, &want);
-            let moment = self.moment();
+            let now = self.now;
             let event = Event::Request { line, request };
-            self.shards[line.shard().index()].handle(moment, event, &mut out);
+            self.shards[line.shard().index()].handle(now, event, &mut out);
             self.perform(line.shard(), out);
         }
     }
 
     fn note_handed(&mut self, client: ClientNo, want: &Want) {
         match want {
-            Want::Answer { call } => self.clients[client].note_answer(self.call_id(*call)),
-            Want::HangUp { call, .. } => self.clients[client].note_hang_up(self.call_id(*call)),
+            Want::Answer { call } => {
+                let call = self.call_id(*call);
+                self.clients[client].note_answer(call);
+            }
+            Want::HangUp { call, .. } => {
+                let call = self.call_id(*call);
+                self.clients[client].note_hang_up(call);
+            }
             _ => {}
         }
         self.facts.push(Fact::Handed(client, want.clone()));
@@ -396,11 +400,15 @@ impl World {
             }
             Want::Heartbeat => Request::Heartbeat,
             Want::Dial { to, metadata, reference } => {
-                Request::Dial { to, metadata: Some(metadata.as_bytes()), reference: reference.as_deref() }
+                Request::Dial {
+                    to: to.into(),
+                    metadata: Some(metadata.as_bytes()),
+                    reference: reference.as_ref().map(Cow::from),
+                }
             }
             Want::Answer { call } => Request::Answer { call: self.call_id(*call) },
             Want::HangUp { call, reason } => {
-                Request::HangUp { call: self.call_id(*call), reason: reason.as_deref() }
+                Request::HangUp { call: self.call_id(*call), reason: reason.as_ref().map(Cow::from) }
             }
             Want::Message { call, data } => Request::Message {
                 call: self.call_id(*call),
@@ -414,11 +422,11 @@ impl World {
                 Request::Join { party: party(name), create_if_missing: *create_if_missing }
             }
             Want::PartyMessage { party, data } => Request::PartyMessage {
-                party,
+                party: party.into(),
                 data: Some(data.as_bytes()),
                 content_type: Some(ContentType::Text),
             },
-            Want::Leave { party } => Request::Leave { party },
+            Want::Leave { party } => Request::Leave { party: party.into() },
         }
     }
 
@@ -428,4 +436,9 @@ impl World {
             None => Request::Heartbeat,
         }
     }
+}
+
+/// The moment at a tick of the simulated clock.
+fn moment(tick: Tick) -> Moment {
+    Moment { tick, wall_ms: WALL_START_MS + tick.millis() }
 }

@@ -57,6 +57,8 @@ pub struct Judge {
     /// Requests that are owed exactly one reply.
     owed: BTreeMap<(ClientNo, &'static str), u64>,
     gone: Vec<bool>,
+    /// How many lines an address may have, where somebody has asked for a pool.
+    pools: BTreeMap<String, usize>,
 }
 
 impl Judge {
@@ -96,6 +98,12 @@ impl Judge {
     }
 
     fn owe(&mut self, client: ClientNo, want: &Want) {
+        if let Want::Register(registration) = want
+            && let Some(size) = registration.pool_size
+        {
+            let most = self.pools.entry(registration.address.to_string()).or_default();
+            *most = size as usize;
+        }
         let verb = want.verb();
         if matches!(verb, Verb::Register | Verb::Heartbeat | Verb::Presence | Verb::Join) {
             *self.owed.entry((client, verb_name(verb))).or_default() += 1;
@@ -144,7 +152,7 @@ impl Judge {
         must(world.trunks.outbox_len_max <= OUTBOX_LEN_MAX, "outboxes are bounded", || {
             format!("one was {} long", world.trunks.outbox_len_max)
         })?;
-        judge_addresses(world)
+        self.judge_addresses(world)
     }
 
     /// Judges a world in which everybody is gone and every time has run out.
@@ -160,21 +168,21 @@ impl Judge {
         }
         Ok(())
     }
-}
 
-/// An address is held by one line, or by as many as its pool may have.
-fn judge_addresses(world: &World) -> Result<(), Breach> {
-    let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
-    for client in world.clients.iter().filter(|client| client.is_alive()) {
-        if let Some(address) = &client.address {
-            *holders.entry(address).or_default() += 1;
+    /// An address is held by one line, or by as many as its pool may have.
+    fn judge_addresses(&self, world: &World) -> Result<(), Breach> {
+        let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
+        for client in world.clients.iter().filter(|client| client.is_alive()) {
+            if let Some(address) = &client.address {
+                *holders.entry(address).or_default() += 1;
+            }
         }
+        for (address, count) in holders {
+            let most = self.pools.get(address).copied().unwrap_or(1);
+            must(count <= most, "an address has one holder, or a pool", || {
+                format!("{address} is held by {count} lines, {most} may")
+            })?;
+        }
+        Ok(())
     }
-    for (address, count) in holders {
-        let pooled = world.pool_size(address);
-        must(count <= pooled, "an address has one holder, or a pool", || {
-            format!("{address} is held by {count} lines, {pooled} may")
-        })?;
-    }
-    Ok(())
 }
