@@ -26,7 +26,7 @@ const CROWD: usize = 7;
 /// How often the end may wait for the next deadline. Lines that are silent take one each, timers a few.
 const LAST_DEADLINES_MAX: usize = 10_000;
 /// How many times a failing list is played again to shorten it.
-const SHRINKING_RUNS_MAX: usize = 600;
+const SHRINKING_RUNS_MAX: usize = 4000;
 
 /// Everything about a run that its seed decides, besides the actions.
 #[derive(Clone, Debug)]

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::exchange::cause::Cause;
 use crate::exchange::effect::CallRecord;
+use crate::exchange::event::Concurrency;
 use crate::exchange::ids::CallId;
 use crate::sim::client::{CallRef, ClientNo, Heard, Stage, Want};
 use crate::sim::world::World;
@@ -47,6 +49,8 @@ struct Dial {
     to: String,
     reference: Option<String>,
     open: bool,
+    /// It was ended by a BUSY that may have been about another dial to the same address.
+    guessed: bool,
 }
 
 /// All calls of a run.
@@ -62,6 +66,8 @@ pub struct Calls {
     speakers: BTreeMap<String, (ClientNo, CallId)>,
     whispers: BTreeMap<String, (ClientNo, CallId)>,
     recorded: BTreeSet<CallId>,
+    /// Clients whose last REGISTER was not for a broadcast.
+    reconfigured: BTreeSet<ClientNo>,
 }
 
 impl Calls {
@@ -69,9 +75,15 @@ impl Calls {
     pub fn note_handed(&mut self, client: ClientNo, want: &Want, world: &World) {
         let id = |call: &CallRef| world.call_id(*call);
         match want {
+            Want::Register(registration) => match registration.concurrency {
+                Concurrency::Broadcast { .. } => drop(self.reconfigured.remove(&client)),
+                Concurrency::Single | Concurrency::Parallel { .. } => {
+                    self.reconfigured.insert(client);
+                }
+            },
             Want::Dial { to, metadata, reference } => {
                 let dial =
-                    Dial { caller: client, to: to.clone(), reference: reference.clone(), open: true };
+                    Dial { caller: client, to: to.clone(), reference: reference.clone(), open: true, guessed: false };
                 self.dials.insert(metadata.clone(), dial);
             }
             Want::Answer { call } => self.answer(client, id(call)),
@@ -133,9 +145,13 @@ impl Calls {
     /// The rule that it breaks.
     pub fn note_heard(&mut self, client: ClientNo, heard: &Heard) -> Result<(), Breach> {
         match heard {
+            Heard::Registered { .. } => {
+                self.reconfigure(client);
+                Ok(())
+            }
             Heard::Dialling { reference, call, to } => self.dialling(client, reference, *call, to),
             Heard::Refused { verb: "DIAL", .. } => self.refused(client),
-            Heard::Busy { to, reference, .. } => self.busy(client, to, reference.as_ref()),
+            Heard::Busy { to, cause, reference } => self.busy(client, to, *cause, reference.as_ref()),
             Heard::Ring { call, metadata, listens, .. } => {
                 self.ring(client, *call, metadata.as_deref().unwrap_or("none"), *listens)
             }
@@ -145,6 +161,14 @@ impl Calls {
             Heard::HungUp { call, from, .. } => self.hung_up(client, *call, from.is_some()),
             Heard::Message { call, data, .. } => self.message(client, *call, data),
             _ => Ok(()),
+        }
+    }
+
+    /// A broadcaster that becomes something else ends its session, and hears nothing of that (section 4).
+    fn reconfigure(&mut self, client: ClientNo) {
+        if self.reconfigured.contains(&client) {
+            let legs = self.legs.range_mut((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client);
+            legs.filter(|(_, leg)| leg.role == Role::Host).for_each(|(_, leg)| leg.stage = Stage::Over);
         }
     }
 
@@ -181,14 +205,41 @@ impl Calls {
     }
 
     fn end_dial(&mut self, metadata: Option<String>, client: ClientNo, how: &str) -> Result<(), Breach> {
+        let metadata = metadata.and_then(|metadata| self.unguess(metadata));
         let dial = metadata.and_then(|metadata| self.dials.get_mut(&metadata));
         let ends = dial.is_some_and(|dial| std::mem::take(&mut dial.open) && dial.caller == client);
         must(ends, "a dial ends once", || format!("client {client}: {how}, but it has no such dial"))
     }
 
-    fn busy(&mut self, client: ClientNo, to: &str, named: Option<&(String, CallId)>) -> Result<(), Breach> {
-        let metadata = self.open_dial(client, to, named.map(|(reference, _)| reference.as_str()));
-        self.end_dial(metadata, client, "BUSY")?;
+    /// If that dial was taken for one that was BUSY, and another could be the one, it was the other.
+    fn unguess(&mut self, metadata: String) -> Option<String> {
+        let Dial { caller, to, guessed, .. } = self.dials.get(&metadata)?;
+        if !guessed {
+            return Some(metadata);
+        }
+        let (caller, to) = (*caller, to.clone());
+        let others = self.dials.iter_mut().filter(|(_, other)| other.open && other.reference.is_none());
+        let other = others.map(|(_, other)| other).find(|other| other.caller == caller && other.to == to)?;
+        (other.open, other.guessed) = (false, true);
+        let dial = self.dials.get_mut(&metadata)?;
+        (dial.open, dial.guessed) = (true, false);
+        Some(metadata)
+    }
+
+    fn busy(
+        &mut self,
+        client: ClientNo,
+        to: &str,
+        cause: Cause,
+        named: Option<&(String, CallId)>,
+    ) -> Result<(), Breach> {
+        let metadata = match named {
+            Some((reference, _)) => self.open_dial(client, to, Some(reference)),
+            None => self.likely_busy(client, to, cause),
+        };
+        self.end_dial(metadata.clone(), client, "BUSY")?;
+        let dial = metadata.and_then(|metadata| self.dials.get_mut(&metadata));
+        dial.into_iter().for_each(|dial| dial.guessed = named.is_none());
         if let Some((_, call)) = named {
             let leg = self.legs.get_mut(&(client, *call)).filter(|leg| leg.stage == Stage::Dialling);
             must(leg.is_some(), "BUSY names the call of DIALING", || format!("client {client}, {call}"))?;
@@ -197,10 +248,28 @@ impl Calls {
         Ok(())
     }
 
+    /// A BUSY without a reference says only whom it is about. A dial that has rung is the one if it timed out.
+    fn likely_busy(&self, client: ClientNo, to: &str, cause: Cause) -> Option<String> {
+        let dials = self.dials.iter().filter(|(_, dial)| {
+            dial.open && dial.caller == client && dial.to == to && dial.reference.is_none()
+        });
+        let over = |&(call, callee): &(CallId, ClientNo)| {
+            self.legs.get(&(callee, call)).is_some_and(|leg| leg.stage == Stage::Over)
+        };
+        let unlikely = |metadata: &String| match self.rung.get(metadata) {
+            None => 1,
+            Some(rung) if cause == Cause::Timeout && over(rung) => 0,
+            Some(_) => 2,
+        };
+        dials.map(|(metadata, _)| metadata).min_by_key(|metadata| unlikely(metadata)).cloned()
+    }
+
     fn ring(&mut self, client: ClientNo, call: CallId, dial: &str, listens: bool) -> Result<(), Breach> {
         must(self.dials.contains_key(dial), "RING has a dial", || format!("client {client}, {dial}"))?;
         let before = self.rung.insert(dial.to_owned(), (call, client));
         must(before.is_none(), "a dial rings once", || format!("client {client}, {dial}"))?;
+        // If it was thought to have been refused, another one was. If it was given up, the news is on its way.
+        let _still_open = self.unguess(dial.to_owned());
         if listens {
             self.sessions.insert(call, client);
             let leg = self.legs.entry((client, call)).or_insert_with(|| Leg::new(Role::Host, Stage::Up));
