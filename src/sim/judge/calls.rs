@@ -29,6 +29,8 @@ struct Leg {
     stage: Stage,
     /// Listeners that a host has heard of and that have not left.
     ears: usize,
+    /// In a broadcast, the name that DIALING gave to the listener's dial.
+    dialled: Option<CallId>,
     /// How many of the host's messages were out when this listener came.
     since: usize,
     /// What it said here while it was up.
@@ -39,7 +41,7 @@ struct Leg {
 
 impl Leg {
     fn new(role: Role, stage: Stage) -> Self {
-        Self { role, stage, ears: 0, since: 0, said: Vec::new(), heard: BTreeMap::new() }
+        Self { role, stage, ears: 0, dialled: None, since: 0, said: Vec::new(), heard: BTreeMap::new() }
     }
 }
 
@@ -73,7 +75,7 @@ pub struct Calls {
 impl Calls {
     /// A shard has been given a request.
     pub fn note_handed(&mut self, client: ClientNo, want: &Want, world: &World) {
-        let id = |call: &CallRef| world.call_id(*call);
+        let id = |call: &CallRef| self.real_id(client, world.call_id(*call));
         match want {
             Want::Register(registration) => match registration.concurrency {
                 Concurrency::Broadcast { .. } => drop(self.reconfigured.remove(&client)),
@@ -86,14 +88,31 @@ impl Calls {
                     Dial { caller: client, to: to.clone(), reference: reference.clone(), open: true, guessed: false };
                 self.dials.insert(metadata.clone(), dial);
             }
-            Want::Answer { call } => self.answer(client, id(call)),
-            Want::HangUp { call, .. } => self.hang_up(client, id(call)),
-            Want::Message { call, data } => self.say(client, id(call), data),
+            Want::Answer { call } => {
+                let call = id(call);
+                self.answer(client, call);
+            }
+            Want::HangUp { call, .. } => {
+                let call = id(call);
+                self.hang_up(client, call);
+            }
+            Want::Message { call, data } => {
+                let call = id(call);
+                self.say(client, call, data);
+            }
             Want::Whisper { call, data, .. } => {
-                self.whispers.insert(data.clone(), (client, id(call)));
+                let call = id(call);
+                self.whispers.insert(data.clone(), (client, call));
             }
             _ => {}
         }
+    }
+
+    /// A listener may still use the name that DIALING gave to its dial.
+    fn real_id(&self, client: ClientNo, call: CallId) -> CallId {
+        let mut legs = self.legs.range((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client);
+        let session = legs.find(|(_, leg)| leg.stage == Stage::Up && leg.dialled == Some(call));
+        session.map_or(call, |(&(_, session), _)| session)
     }
 
     fn answer(&mut self, client: ClientNo, call: CallId) {
@@ -292,8 +311,9 @@ impl Calls {
     ) -> Result<(), Breach> {
         if let Some(&host) = self.sessions.get(&call) {
             let dial = self.listening_dial(client, call, to, reference);
+            let named = dial.as_ref().and_then(|dial| self.name_of(client, dial));
             self.end_dial(dial, client, "CONNECTED to a broadcast")?;
-            self.enter_session(client, call, host);
+            self.enter_session(client, call, host, named);
             return Ok(());
         }
         self.end_dial(self.by_call.get(&call).cloned(), client, "CONNECTED")?;
@@ -328,12 +348,22 @@ impl Calls {
         dials.next().map(|(metadata, _)| metadata.clone())
     }
 
-    fn enter_session(&mut self, client: ClientNo, call: CallId, host: ClientNo) {
+    /// The name that DIALING gave to a dial.
+    fn name_of(&self, client: ClientNo, dial: &str) -> Option<CallId> {
+        let mut names = self.by_call.iter().filter(|(_, metadata)| *metadata == dial);
+        names.find(|(call, _)| self.legs.contains_key(&(client, **call))).map(|(&call, _)| call)
+    }
+
+    fn enter_session(&mut self, client: ClientNo, call: CallId, host: ClientNo, named: Option<CallId>) {
+        // The dial's own name has done its work.
+        let dial = named.and_then(|named| self.legs.get_mut(&(client, named)));
+        dial.into_iter().for_each(|leg| leg.stage = Stage::Over);
         let said = self.legs.get(&(host, call)).map_or(0, |leg| leg.said.len());
         let leg = self.legs.entry((client, call)).or_insert_with(|| Leg::new(Role::Listener, Stage::Over));
         if leg.stage != Stage::Up {
             leg.stage = Stage::Up;
             leg.since = said;
+            leg.dialled = named;
             leg.heard.remove(&host);
         }
     }
