@@ -13,7 +13,7 @@ use super::trunks::Trunks;
 use super::world::Fact;
 
 /// How many actions of a failing list are printed.
-const TAIL: usize = 40;
+const TAIL: usize = 60;
 
 /// What a simulation has gone through.
 #[derive(Clone, Default, Debug)]

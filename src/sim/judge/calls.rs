@@ -230,6 +230,12 @@ impl Calls {
         must(ends, "a dial ends once", || format!("client {client}: {how}, but it has no such dial"))
     }
 
+    fn mark_guess(&mut self, metadata: Option<String>, guessed: bool) {
+        if let Some(dial) = metadata.and_then(|metadata| self.dials.get_mut(&metadata)) {
+            dial.guessed = guessed;
+        }
+    }
+
     /// If that dial was taken for one that was BUSY, and another could be the one, it was the other.
     fn unguess(&mut self, metadata: String) -> Option<String> {
         let Dial { caller, to, guessed, .. } = self.dials.get(&metadata)?;
@@ -237,8 +243,11 @@ impl Calls {
             return Some(metadata);
         }
         let (caller, to) = (*caller, to.clone());
-        let others = self.dials.iter_mut().filter(|(_, other)| other.open && other.reference.is_none());
-        let other = others.map(|(_, other)| other).find(|other| other.caller == caller && other.to == to)?;
+        let others = self.dials.iter_mut().filter(|(_, other)| {
+            other.open && other.reference.is_none() && other.caller == caller && other.to == to
+        });
+        // One that has rung is not likely to be the one, unless there is no other.
+        let (_, other) = others.min_by_key(|(metadata, _)| self.rung.contains_key(*metadata))?;
         (other.open, other.guessed) = (false, true);
         let dial = self.dials.get_mut(&metadata)?;
         (dial.open, dial.guessed) = (true, false);
@@ -257,8 +266,7 @@ impl Calls {
             None => self.likely_busy(client, to, cause),
         };
         self.end_dial(metadata.clone(), client, "BUSY")?;
-        let dial = metadata.and_then(|metadata| self.dials.get_mut(&metadata));
-        dial.into_iter().for_each(|dial| dial.guessed = named.is_none());
+        self.mark_guess(metadata, named.is_none());
         if let Some((_, call)) = named {
             let leg = self.legs.get_mut(&(client, *call)).filter(|leg| leg.stage == Stage::Dialling);
             must(leg.is_some(), "BUSY names the call of DIALING", || format!("client {client}, {call}"))?;
@@ -312,7 +320,8 @@ impl Calls {
         if let Some(&host) = self.sessions.get(&call) {
             let dial = self.listening_dial(client, call, to, reference);
             let named = dial.as_ref().and_then(|dial| self.name_of(client, dial));
-            self.end_dial(dial, client, "CONNECTED to a broadcast")?;
+            self.end_dial(dial.clone(), client, "CONNECTED to a broadcast")?;
+            self.mark_guess(dial.filter(|dial| !self.rung.contains_key(dial)), reference.is_none());
             self.enter_session(client, call, host, named);
             return Ok(());
         }
@@ -338,12 +347,12 @@ impl Calls {
     ) -> Option<String> {
         let up = self.legs.get(&(client, call)).is_some_and(|leg| leg.stage == Stage::Up);
         let mut dials = self.dials.iter().filter(|(metadata, dial)| {
-            let rung = self.rung.get(*metadata).is_some_and(|&(session, _)| session == call);
+            let rung = self.rung.get(*metadata).map(|&(session, _)| session);
             dial.open
                 && dial.caller == client
                 && dial.to == to
                 && dial.reference.as_deref() == reference
-                && rung != up
+                && rung == (!up).then_some(call)
         });
         dials.next().map(|(metadata, _)| metadata.clone())
     }
