@@ -313,6 +313,8 @@ pub enum Stage {
 pub struct Client {
     /// Where its connection is.
     pub place: Place,
+    /// Whether it is a service of the exchange.
+    pub internal: bool,
     /// What it has asked and no shard has been given yet.
     pub pending: VecDeque<Want>,
     /// Whether its shard does not want to hear from it now.
@@ -337,9 +339,10 @@ pub struct Client {
 
 impl Client {
     /// A client that has just connected.
-    pub fn new(line: LineId) -> Self {
+    pub fn new(line: LineId, internal: bool) -> Self {
         Self {
             place: Place::At(line),
+            internal,
             pending: VecDeque::new(),
             paused: false,
             congested: false,

@@ -55,6 +55,7 @@ pub struct WakeTask {
 #[derive(Debug)]
 pub struct World {
     shards: Vec<Shard>,
+    limits: Arc<Limits>,
     now: Moment,
     /// The trunks.
     pub trunks: Trunks,
@@ -78,6 +79,7 @@ impl World {
         };
         Self {
             shards: (0..shards).map(shard).collect(),
+            limits: Arc::clone(limits),
             now: moment(Tick::default()),
             trunks: Trunks::new(shards, capacity),
             clients: Vec::new(),
@@ -92,6 +94,11 @@ impl World {
     /// The shards, for checks.
     pub fn shards(&self) -> &[Shard] {
         &self.shards
+    }
+
+    /// The limits of the exchange.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What time it is.
@@ -109,7 +116,7 @@ impl World {
         let at = shard % self.shards.len();
         let line = self.shards[at].open_line(self.now, internal).expect("a simulation is far from full");
         let client = self.clients.len();
-        self.clients.push(Client::new(line));
+        self.clients.push(Client::new(line, internal));
         self.lines.insert(line, client);
         self.facts.push(Fact::Opened(client));
         client

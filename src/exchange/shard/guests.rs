@@ -47,9 +47,11 @@ impl Shard {
             return None;
         }
         entry.congested = false;
-        let heard_s = entry.heard_s;
+        let (heard_s, internal) = (entry.heard_s, entry.internal);
         let line = LineId(self.lines.insert_with(|_| entry));
-        self.liveness.watch(line, heard_s);
+        if !internal {
+            self.liveness.watch(line, heard_s);
+        }
         self.restart_idle_timer(now, line);
         if let Some(address) = address {
             self.bear(line, address.clone());
@@ -58,6 +60,9 @@ impl Shard {
         match registration {
             Some(registration) => self.register_here(now, line, *registration, out),
             None => self.serve_waiting(now, line, out),
+        }
+        if self.stopping {
+            self.send_home(now, line, out);
         }
         self.settle(now, out);
         Some(line)

@@ -121,6 +121,8 @@ pub struct Shard {
     runs: Keyed<u64, Address>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
+    /// The exchange stops: lines that were on the move are closed when they arrive.
+    stopping: bool,
 }
 
 /// A map whose order is never looked at.
@@ -157,6 +159,7 @@ impl Shard {
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
             loopback: VecDeque::new(),
+            stopping: false,
             limits,
             lottery,
             hasher,

@@ -10,7 +10,9 @@ mod parties;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::exchange::cause::Cause;
 use crate::exchange::event::Verb;
+use crate::exchange::Tick;
 use crate::exchange::shard::{Counts, Shard};
 
 use super::client::{ClientNo, Heard, Want, verb_name};
@@ -57,6 +59,8 @@ pub struct Judge {
     /// Requests that are owed exactly one reply.
     owed: BTreeMap<(ClientNo, &'static str), u64>,
     gone: Vec<bool>,
+    /// When each client sent its last heartbeat, or was opened.
+    heard: Vec<Tick>,
     /// How many lines an address may have, where somebody has asked for a pool.
     pools: BTreeMap<String, usize>,
 }
@@ -68,7 +72,10 @@ impl Judge {
     /// The rule that it breaks.
     pub fn note(&mut self, fact: &Fact, world: &World) -> Result<(), Breach> {
         match fact {
-            Fact::Opened(_) => self.gone.push(false),
+            Fact::Opened(_) => {
+                self.gone.push(false);
+                self.heard.push(world.now());
+            }
             Fact::Handed(client, want) => {
                 self.owe(*client, want);
                 self.calls.note_handed(*client, want, world);
@@ -81,14 +88,28 @@ impl Judge {
                 self.settle(*client, heard)?;
                 self.calls.note_heard(*client, heard)?;
                 self.parties.note_heard(*client, heard)?;
-                if let Heard::Closed(_) = heard {
-                    self.bury(*client);
+                match heard {
+                    Heard::Heartbeat { .. } => self.heard[*client] = world.now(),
+                    Heard::Closed(cause) => {
+                        self.judge_close(*client, *cause, world)?;
+                        self.bury(*client);
+                    }
+                    _ => {}
                 }
             }
             Fact::Lost(client, _) => self.bury(*client),
             Fact::Recorded(record) => self.calls.note_record(record)?,
         }
         Ok(())
+    }
+
+    /// A silent line is cut, but never before its time; a service never is (section 7).
+    fn judge_close(&self, client: ClientNo, cause: Cause, world: &World) -> Result<(), Breach> {
+        let due = self.heard[client].plus_millis(world.limits().heartbeat_timeout_ms);
+        let internal = world.clients[client].internal;
+        must(cause != Cause::Timeout || (due <= world.now() && !internal), "no line is cut before its time", || {
+            format!("client {client}, internal {internal}, heard at {:?}, cut at {:?}", self.heard[client], world.now())
+        })
     }
 
     fn bury(&mut self, client: ClientNo) {
