@@ -13,6 +13,7 @@ pub mod model;
 pub mod report;
 pub mod run;
 pub mod trunks;
+pub mod twins;
 pub mod world;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use crate::exchange::event::Loss;
 use super::actions::Action;
 use super::client::{Heard, verb_name};
 use super::judge::Breach;
-use super::model::Twins;
+use super::twins::Twins;
 use super::trunks::Trunks;
 use super::world::Fact;
 
@@ -66,7 +66,7 @@ impl Summary {
 
     /// Counts what the model has predicted.
     pub fn note_twins(&mut self, twins: &Twins) {
-        self.predicted += twins.predicted;
+        self.predicted += twins.agreed;
         self.undecided += u64::from(twins.is_undecided());
     }
 }

@@ -8,16 +8,17 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
 use crate::exchange::Limits;
+use crate::exchange::cause::Cause;
 use crate::exchange::event::{Loss, WakeOutcome};
 use crate::exchange::limits::SpawnPolicy;
 
 use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, resolve};
-use super::client::Want;
+use super::client::{Heard, Want};
 use super::dice::Dice;
 use super::judge::{Breach, Judge};
-use super::model::Twins;
 use super::report::Summary;
-use super::world::World;
+use super::twins::Twins;
+use super::world::{Fact, World};
 
 /// Time that every step takes, in ms: two timers that are set in different steps are due in different steps.
 const STEP_MS: u64 = 17;
@@ -205,7 +206,15 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.look()
+        self.look()?;
+        self.compare()
+    }
+
+    fn compare(&mut self) -> Result<(), Breach> {
+        match &mut self.twins {
+            Some(twins) => twins.compare(&self.world),
+            None => Ok(()),
+        }
     }
 
     /// Time passes, deadline by deadline.
@@ -219,7 +228,8 @@ impl<'a> Run<'a> {
         if let Some(twins) = &mut self.twins {
             twins.pass(until);
         }
-        self.look()
+        self.look()?;
+        self.compare()
     }
 
     /// Looks at what has happened.
@@ -227,7 +237,13 @@ impl<'a> Run<'a> {
         if self.scenario.weather == Weather::Calm {
             self.world.deliver_all();
         }
-        for fact in std::mem::take(&mut self.world.facts) {
+        let facts = std::mem::take(&mut self.world.facts);
+        let cut = facts.iter().filter(|fact| matches!(fact, Fact::Heard(_, Heard::Closed(Cause::Timeout))));
+        if cut.count() > 1 {
+            // Who of those that have been silent for equally long goes first is left open.
+            self.twins.iter_mut().for_each(Twins::give_up);
+        }
+        for fact in facts {
             self.summary.note(&fact);
             self.judge.note(&fact, &self.world)?;
         }
