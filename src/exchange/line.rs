@@ -76,6 +76,8 @@ pub struct AutoSleep {
     pub idle_ms: u64,
     /// The timer that runs.
     pub timer: Option<TimerId>,
+    /// When it is due; kept while the line moves to another shard, which has timers of its own.
+    pub due: Option<Tick>,
     /// Whether SLEEP_PENDING has been sent and the timer is that of the notice.
     pub pending: bool,
 }

@@ -28,7 +28,7 @@ impl Shard {
         registration: Option<Box<Registration>>,
         out: &mut Outbox<'_>,
     ) {
-        self.stop_idle_timer(line);
+        self.pack_idle_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
@@ -52,7 +52,7 @@ impl Shard {
         if !internal {
             self.liveness.watch(line, heard_s);
         }
-        self.restart_idle_timer(now, line);
+        self.unpack_idle_timer(line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);
