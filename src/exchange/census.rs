@@ -245,7 +245,10 @@ fn square(place: Location) -> Square {
 /// Whether a circle is so large, or so near a pole, that a window of squares would not pay.
 fn is_wide(near: Near) -> bool {
     let reach = near.radius_km / DEGREE_KM;
-    reach.is_nan() || reach >= REACH_DEGREES_MAX || !on_globe(near.middle) || near.middle.lat.abs() + reach > LATITUDE_MAX
+    reach.is_nan()
+        || reach >= REACH_DEGREES_MAX
+        || !on_globe(near.middle)
+        || near.middle.lat.abs() + reach > LATITUDE_MAX
 }
 
 /// Columns of squares, possibly across the date line.

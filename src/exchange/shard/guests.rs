@@ -28,7 +28,7 @@ impl Shard {
         registration: Option<Box<Registration>>,
         out: &mut Outbox<'_>,
     ) {
-        self.stop_idle_timer(line);
+        self.pack_idle_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
@@ -48,10 +48,12 @@ impl Shard {
             return None;
         }
         entry.congested = false;
-        let heard_s = entry.heard_s;
+        let (heard_s, internal) = (entry.heard_s, entry.internal);
         let line = LineId(self.lines.insert_with(|_| entry));
-        self.liveness.watch(line, heard_s);
-        self.restart_idle_timer(now, line);
+        if !internal {
+            self.liveness.watch(line, heard_s);
+        }
+        self.unpack_idle_timer(line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);
@@ -59,6 +61,9 @@ impl Shard {
         match registration {
             Some(registration) => self.register_here(now, line, *registration, out),
             None => self.serve_waiting(now, line, out),
+        }
+        if self.stopping {
+            self.send_home(now, line, out);
         }
         self.settle(now, out);
         Some(line)

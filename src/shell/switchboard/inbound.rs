@@ -111,7 +111,9 @@ impl Switchboard {
                 Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, .. } => self.on_peer_close(handle, code),
-                Incoming::Violation(violation) => self.close(handle, violation.close_code(), violation.reason()),
+                Incoming::Violation(violation) => {
+                    self.close(handle, violation.close_code(), violation.reason())
+                }
             }
         }
     }
@@ -145,7 +147,8 @@ impl Switchboard {
 
     /// Counts a connection's incomplete input in or out of the shard's budget.
     pub(super) fn count_input(&mut self, connection: &mut Connection, enters: bool) {
-        let total = if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
+        let total =
+            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
         if enters {
             connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
             *total += connection.counted as usize;
@@ -204,7 +207,9 @@ impl Switchboard {
     /// There is room in some trunk again: everybody who waits for one tries once more.
     pub(super) fn unpark(&mut self) {
         for handle in std::mem::take(&mut self.queues.parked) {
-            let Some(parked) = self.connections.get_mut(handle).and_then(|connection| connection.parked.take()) else {
+            let Some(parked) =
+                self.connections.get_mut(handle).and_then(|connection| connection.parked.take())
+            else {
                 continue;
             };
             self.reading = Some(handle);

@@ -176,7 +176,10 @@ pub struct Switchboard {
 }
 
 /// Joins the shard's poller to its runtime.
-#[expect(deprecated, reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not"
+)]
 fn nest(poll: Poll) -> std::io::Result<AsyncFd<Poll>> {
     AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)
 }
@@ -240,7 +243,8 @@ impl Switchboard {
             let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting = tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
             switchboard.serve(accepting.abort_handle()).await;
             Ok(())
         })
@@ -505,7 +509,8 @@ impl Switchboard {
         let deadline_ms = self.now.tick.millis() + self.stop_timeout.as_millis() as u64;
         self.stopping = Some(Stopping { deadline_ms });
         self.feed(Event::Shutdown);
-        let echoes: Vec<Handle> = self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
+        let echoes: Vec<Handle> =
+            self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
         for handle in echoes {
             self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
         }
