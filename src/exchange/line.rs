@@ -59,14 +59,10 @@ pub struct CensusSeats {
 pub struct Reach {
     /// How many may call.
     pub concurrency: Concurrency,
-    /// How many lines may hold the address together.
-    pub pool_size: Option<u32>,
     /// How to wake it when it has gone to sleep.
     pub wake: Option<Arc<WakeHandler>>,
     /// When to go to sleep by itself.
     pub auto_sleep: Option<AutoSleep>,
-    /// Whether `concurrency` was taken over from the pool that the line joined by a bare REGISTER.
-    pub inherited: bool,
 }
 
 /// A line that goes to sleep by itself.
@@ -76,6 +72,8 @@ pub struct AutoSleep {
     pub idle_ms: u64,
     /// The timer that runs.
     pub timer: Option<TimerId>,
+    /// When it is due; kept while the line moves to another shard, which has timers of its own.
+    pub due: Option<Tick>,
     /// Whether SLEEP_PENDING has been sent and the timer is that of the notice.
     pub pending: bool,
 }
@@ -128,6 +126,8 @@ impl Pauses {
     pub const PRESENCE: Self = Self(2);
     /// The other end of its call takes nothing more.
     pub const FLOW: Self = Self(4);
+    /// It waits for the answer to a JOIN.
+    pub const JOIN: Self = Self(8);
 
     /// Whether there is any reason.
     pub fn any(self) -> bool {
@@ -212,13 +212,7 @@ impl Line {
     /// The box for what is not plain about taking calls, made when first needed.
     pub fn reach_mut(&mut self) -> &mut Reach {
         self.reach.get_or_insert_with(|| {
-            Box::new(Reach {
-                concurrency: Concurrency::Single,
-                pool_size: None,
-                wake: None,
-                auto_sleep: None,
-                inherited: false,
-            })
+            Box::new(Reach { concurrency: Concurrency::Single, wake: None, auto_sleep: None })
         })
     }
 

@@ -28,7 +28,7 @@ impl Shard {
         registration: Option<Box<Registration>>,
         out: &mut Outbox<'_>,
     ) {
-        self.stop_idle_timer(line);
+        self.pack_idle_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
@@ -37,6 +37,7 @@ impl Shard {
 
     /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
     /// connection is then to be closed.
+    #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();
@@ -47,10 +48,12 @@ impl Shard {
             return None;
         }
         entry.congested = false;
-        let heard_s = entry.heard_s;
+        let (heard_s, internal) = (entry.heard_s, entry.internal);
         let line = LineId(self.lines.insert_with(|_| entry));
-        self.liveness.watch(line, heard_s);
-        self.restart_idle_timer(now, line);
+        if !internal {
+            self.liveness.watch(line, heard_s);
+        }
+        self.unpack_idle_timer(line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);
@@ -58,6 +61,9 @@ impl Shard {
         match registration {
             Some(registration) => self.register_here(now, line, *registration, out),
             None => self.serve_waiting(now, line, out),
+        }
+        if self.stopping {
+            self.send_home(now, line, out);
         }
         self.settle(now, out);
         Some(line)

@@ -121,6 +121,8 @@ pub struct Shard {
     runs: Keyed<u64, Address>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
+    /// The exchange stops: lines that were on the move are closed when they arrive.
+    stopping: bool,
 }
 
 /// A map whose order is never looked at.
@@ -157,6 +159,7 @@ impl Shard {
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
             loopback: VecDeque::new(),
+            stopping: false,
             limits,
             lottery,
             hasher,
@@ -310,7 +313,7 @@ impl Shard {
             Signal::Heedless { end } => self.on_heedless(end),
             Signal::Publish(publication) => self.on_publish(now, &publication, out),
             Signal::Join(join) => self.on_join(*join, out),
-            Signal::Joined(joined) => self.on_joined(*joined, out),
+            Signal::Joined(joined) => self.on_joined(now, *joined, out),
             Signal::PartyRefused { line, party, verb, cause } => {
                 self.on_party_refused(now, line, &party, verb, cause, out);
             }

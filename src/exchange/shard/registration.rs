@@ -195,14 +195,12 @@ impl Shard {
             (before.as_ref() == Some(&address), grant.pool.is_some() || pool_size.is_some());
         self.show_profile(line, profile);
         let new = grant.pool.unwrap_or(concurrency);
-        self.end_session_if_reconfigured(now, line, new, out);
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         let kept = if is_refresh { entry.wake().cloned() } else { None };
         let wake = wake.or(grant.wake).or(kept);
         if entry.reach.is_some() || new != Concurrency::Single || pool_size.is_some() || wake.is_some() {
             let reach = entry.reach_mut();
-            (reach.concurrency, reach.pool_size, reach.wake) = (new, pool_size, wake);
-            reach.inherited = grant.pool.is_some();
+            (reach.concurrency, reach.wake) = (new, wake);
         }
         let session = entry.session;
         if before.is_some() && !is_refresh {
@@ -212,6 +210,8 @@ impl Shard {
         if self.home(address.as_str()) == self.id {
             self.settle_runs(&address, is_pool, out);
         }
+        // Last, because a line that is free again is given calls that wait for it: by its new rules, after REGISTERED.
+        self.end_session_if_reconfigured(now, line, new, out);
     }
 
     /// A broadcaster that becomes something else has no audience any more.

@@ -124,12 +124,18 @@ impl Shard {
             return;
         }
         while self.can_take_waiting(line) {
-            let next = |listing: &mut Listing| listing.waiting.pop_front();
-            let waiting =
-                self.directory.listing(address.as_str()).is_some_and(|listing| !listing.waiting.is_empty());
-            let Some(id) = waiting.then(|| self.directory.edit(&address, next)).flatten() else { return };
+            let listing = self.directory.listing(address.as_str());
+            // A line that waits for an address and comes to hold it itself does not ring itself.
+            let waiting = listing.into_iter().flat_map(|listing| &listing.waiting).copied();
+            let mut others = waiting.filter(|&id| !self.is_placed_by(id, line));
+            let Some(id) = others.next() else { return };
+            self.directory.edit(&address, |listing| listing.waiting.retain(|&other| other != id));
             self.serve_call(now, line, id, out);
         }
+    }
+
+    fn is_placed_by(&self, id: RecordId, line: LineId) -> bool {
+        matches!(self.records.get(id.0), Some(Record::Call(call)) if call.caller == line)
     }
 
     fn can_take_waiting(&self, line: LineId) -> bool {
