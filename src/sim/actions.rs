@@ -13,7 +13,7 @@ use crate::exchange::event::{
     WakeHandler, WakeKind, WakeOutcome,
 };
 
-use super::client::{CallRef, Client, ClientNo, Place, Stage, Want};
+use super::client::{CallRef, Client, ClientNo, Stage, Want};
 use super::dice::Dice;
 use super::world::World;
 
@@ -32,41 +32,130 @@ const CLIENTS_MAX: usize = 12;
 #[allow(missing_docs, reason = "numbers that are cut to size; `resolve` says what they choose from")]
 pub enum Action {
     /// Somebody connects.
-    Open { shard: u8, internal: bool },
+    Open {
+        shard: u8,
+        internal: bool,
+    },
     /// A connection is lost.
-    Lose { who: u8, loss: Loss },
+    Lose {
+        who: u8,
+        loss: Loss,
+    },
     /// A client's output passes a mark.
-    Congest { who: u8 },
+    Congest {
+        who: u8,
+    },
     /// Somebody asks for something.
-    Register { who: u8, address: u8, manner: Manner, wake: Wake, profile: u8 },
+    Register {
+        who: u8,
+        address: u8,
+        manner: Manner,
+        wake: Wake,
+        profile: u8,
+    },
     /// A client registers again what it has.
-    Refresh { who: u8, manner: Manner, wake: Wake, profile: u8 },
-    Unregister { who: u8 },
-    Status { who: u8, status: Status, auto_sleep: AutoSleepChange },
-    Heartbeat { who: u8 },
-    Dial { who: u8, target: Target, referenced: bool },
+    Refresh {
+        who: u8,
+        manner: Manner,
+        wake: Wake,
+        profile: u8,
+    },
+    Unregister {
+        who: u8,
+    },
+    Status {
+        who: u8,
+        status: Status,
+        auto_sleep: AutoSleepChange,
+    },
+    Heartbeat {
+        who: u8,
+    },
+    Dial {
+        who: u8,
+        target: Target,
+        referenced: bool,
+    },
     /// A call that rings is answered.
-    Answer { nth: u8 },
+    Answer {
+        nth: u8,
+    },
     /// A call in the given stage ends.
-    HangUp { nth: u8, stage: Stage, reason: bool },
+    HangUp {
+        nth: u8,
+        stage: Stage,
+        reason: bool,
+    },
     /// Somebody speaks in a call that is up.
-    Message { nth: u8 },
+    Message {
+        nth: u8,
+    },
     /// Somebody names a call that is not its own, or none.
-    Meddle { who: u8, whose: u8, nth: u8, how: Meddling },
-    Whisper { nth: u8, ring: u8 },
-    Presence { who: u8, query: u8 },
-    SleepAck { who: u8 },
-    Join { who: u8, party: u8, create: bool },
-    PartyMessage { who: u8, party: u8 },
-    Leave { who: u8, party: u8 },
+    Meddle {
+        who: u8,
+        whose: u8,
+        nth: u8,
+        how: Meddling,
+    },
+    /// A broadcaster speaks to the listener that came last.
+    Whisper {
+        nth: u8,
+    },
+    Presence {
+        who: u8,
+        query: u8,
+    },
+    SleepAck {
+        who: u8,
+    },
+    Join {
+        who: u8,
+        party: u8,
+        create: bool,
+    },
+    PartyMessage {
+        who: u8,
+        party: u8,
+    },
+    Leave {
+        who: u8,
+        party: u8,
+    },
     /// Parcels arrive.
-    Deliver { nth: u8, count: u8 },
+    Deliver {
+        nth: u8,
+        count: u8,
+    },
     /// Time passes.
-    Wait { millis: u32 },
+    Wait {
+        millis: u32,
+    },
     /// Time passes until something is due.
     Deadline,
     /// A wake handler ends; if it has answered, the agent may come.
-    EndWake { nth: u8, outcome: WakeOutcome, agent: Option<Manner> },
+    EndWake {
+        nth: u8,
+        outcome: WakeOutcome,
+        agent: Option<Manner>,
+    },
+}
+
+impl Action {
+    /// The same without a pool or a wake handler in it.
+    #[must_use]
+    pub fn without_agents(mut self) -> Self {
+        if let Self::Register { wake, .. } | Self::Refresh { wake, .. } = &mut self {
+            *wake = Wake::Absent;
+        }
+        if let Self::Register { manner, .. }
+        | Self::Refresh { manner, .. }
+        | Self::EndWake { agent: Some(manner), .. } = &mut self
+            && let Manner::Pool { max_sessions, .. } = *manner
+        {
+            *manner = Manner::Parallel(max_sessions);
+        }
+        self
+    }
 }
 
 /// How a line is registered.
@@ -253,7 +342,7 @@ fn calling(dice: &mut Dice) -> Action {
             nth,
             how: dice.pick(&[Meddling::Answer, Meddling::HangUp, Meddling::Message, Meddling::Guess]),
         },
-        _ => Action::Whisper { nth, ring: dice.byte() },
+        _ => Action::Whisper { nth },
     }
 }
 
@@ -424,9 +513,10 @@ impl Scene<'_> {
                 let (client, call) = self.call(nth, Stage::Up)?;
                 (client, Want::Message { call, data })
             }
-            Action::Whisper { nth, ring } => {
+            Action::Whisper { nth } => {
                 let (client, call) = self.call(nth, Stage::Up)?;
-                let ring = usize::from(ring).checked_rem(self.client(client).listeners.len())?;
+                let id = self.world.call_id(call);
+                let ring = self.client(client).listeners.iter().rposition(|&(session, _)| session == id)?;
                 (client, Want::Whisper { call, ring, data })
             }
             Action::Meddle { who, whose, nth, how } => self.meddle(who, whose, nth, how, data)?,
@@ -495,8 +585,7 @@ impl Scene<'_> {
         let nth = choice(&running, nth)?;
         let comes = outcome == WakeOutcome::Answered && self.alive.len() < CLIENTS_MAX;
         let address = &self.world.wakes[nth].address;
-        let agent =
-            agent.filter(|_| comes).map(|manner| register(address, manner, Wake::Absent, 0));
+        let agent = agent.filter(|_| comes).map(|manner| register(address, manner, Wake::Absent, 0));
         Some(Step::EndWake { nth, outcome, agent })
     }
 }
@@ -513,7 +602,13 @@ fn register(address: &str, manner: Manner, wake: Wake, profile: u8) -> Box<Regis
         Manner::Pool { size, max_sessions } => (Concurrency::Parallel { max_sessions }, Some(size)),
     };
     let address = Address::parse(address).expect("the simulation's addresses are valid");
-    Box::new(Registration { address, profile: self::profile(profile), concurrency, pool_size, wake: handler(wake) })
+    Box::new(Registration {
+        address,
+        profile: self::profile(profile),
+        concurrency,
+        pool_size,
+        wake: handler(wake),
+    })
 }
 
 fn handler(wake: Wake) -> Option<WakeHandler> {
@@ -557,9 +652,4 @@ fn presence(kind: u8) -> Box<PresenceQuery> {
         5 => PresenceQuery { near: near(48.0), ..query },
         _ => PresenceQuery { limit: Some(1), ..query },
     })
-}
-
-/// Whether a client can be told something: it is with a shard.
-pub fn is_settled(client: &Client) -> bool {
-    matches!(client.place, Place::At(_))
 }

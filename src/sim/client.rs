@@ -184,11 +184,9 @@ impl From<&Notice<'_>> for Heard {
             Notice::Registered { address, .. } => Self::Registered { address: address.to_string() },
             Notice::RegisterRefused(cause) => Self::RegisterRefused(*cause),
             Notice::HeartbeatHeard { wall_ms } => Self::Heartbeat { wall_ms: *wall_ms },
-            Notice::Dialling { reference, call, to } => Self::Dialling {
-                reference: reference.to_string(),
-                call: *call,
-                to: to.as_str().to_owned(),
-            },
+            Notice::Dialling { reference, call, to } => {
+                Self::Dialling { reference: reference.to_string(), call: *call, to: to.as_str().to_owned() }
+            }
             Notice::Ring { from, call, metadata, listener } => Self::Ring {
                 from: from.to_string(),
                 call: *call,
@@ -210,11 +208,9 @@ impl From<&Notice<'_>> for Heard {
                 reason: reason.as_str().to_owned(),
                 from: from.as_ref().map(ToString::to_string),
             },
-            Notice::Message { call, from, data, content_type } => Self::Message {
-                call: *call,
-                from: from.to_string(),
-                data: words(data, Some(*content_type)),
-            },
+            Notice::Message { call, from, data, content_type } => {
+                Self::Message { call: *call, from: from.to_string(), data: words(data, Some(*content_type)) }
+            }
             Notice::Presence { entries, truncated } => {
                 let entry = |entry: &crate::exchange::effect::PresenceEntry| {
                     let metadata = entry.metadata.as_ref().map(|bytes| text(bytes));
@@ -333,8 +329,8 @@ pub struct Client {
     pub address: Option<String>,
     /// The parties it was told it is in, including those that it has left.
     pub parties: Vec<String>,
-    /// The listeners that rings have named to it, in that order.
-    pub listeners: Vec<LineId>,
+    /// The listeners that rings have named to it, in that order, each with the session.
+    pub listeners: Vec<(CallId, LineId)>,
 }
 
 impl Client {

@@ -8,8 +8,8 @@ use crate::exchange::event::Loss;
 use super::actions::Action;
 use super::client::{Heard, verb_name};
 use super::judge::Breach;
-use super::twins::Twins;
 use super::trunks::Trunks;
+use super::twins::Twins;
 use super::world::Fact;
 
 /// How many actions of a failing list are printed.
@@ -100,7 +100,11 @@ fn name(heard: &Heard) -> String {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} seeds, {} events, no rule broken", self.seeds, self.events)?;
-        writeln!(f, "{} parcels crossed trunks, the longest outbox held {}", self.parcels, self.outbox_len_max)?;
+        writeln!(
+            f,
+            "{} parcels crossed trunks, the longest outbox held {}",
+            self.parcels, self.outbox_len_max
+        )?;
         let Self { predicted, undecided, .. } = self;
         writeln!(f, "{predicted} notices predicted by the model, which gave up early in {undecided} runs")?;
         table(f, "asked", &self.asked)?;

@@ -260,8 +260,8 @@ impl World {
 
     fn notify(&mut self, line: LineId, notice: &Notice<'_>) {
         let client = self.client_at(line);
-        if let Notice::Ring { listener: Some(listener), .. } = notice {
-            self.clients[client].listeners.push(*listener);
+        if let Notice::Ring { call, listener: Some(listener), .. } = notice {
+            self.clients[client].listeners.push((*call, *listener));
         }
         self.hear(client, Heard::from(notice));
     }
@@ -406,13 +406,11 @@ impl World {
                 Request::Status { status: *status, auto_sleep: *auto_sleep }
             }
             Want::Heartbeat => Request::Heartbeat,
-            Want::Dial { to, metadata, reference } => {
-                Request::Dial {
-                    to: to.into(),
-                    metadata: Some(metadata.as_bytes()),
-                    reference: reference.as_ref().map(Cow::from),
-                }
-            }
+            Want::Dial { to, metadata, reference } => Request::Dial {
+                to: to.into(),
+                metadata: Some(metadata.as_bytes()),
+                reference: reference.as_ref().map(Cow::from),
+            },
             Want::Answer { call } => Request::Answer { call: self.call_id(*call) },
             Want::HangUp { call, reason } => {
                 Request::HangUp { call: self.call_id(*call), reason: reason.as_ref().map(Cow::from) }
@@ -439,7 +437,9 @@ impl World {
 
     fn whisper<'a>(&self, client: ClientNo, call: CallRef, ring: usize, data: &'a str) -> Request<'a> {
         match self.clients[client].listeners.get(ring) {
-            Some(&listener) => Request::Whisper { call: self.call_id(call), listener, data: data.as_bytes() },
+            Some(&(_, listener)) => {
+                Request::Whisper { call: self.call_id(call), listener, data: data.as_bytes() }
+            }
             None => Request::Heartbeat,
         }
     }

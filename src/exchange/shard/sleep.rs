@@ -30,7 +30,8 @@ impl Shard {
             AutoSleepChange::After { idle_ms } => {
                 self.stop_idle_timer(line);
                 let Some(entry) = self.lines.get_mut(line.0) else { return };
-                entry.reach_mut().auto_sleep = Some(AutoSleep { idle_ms, timer: None, due: None, pending: false });
+                entry.reach_mut().auto_sleep =
+                    Some(AutoSleep { idle_ms, timer: None, due: None, pending: false });
                 self.restart_idle_timer(now, line);
             }
         }

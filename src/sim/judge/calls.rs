@@ -84,8 +84,13 @@ impl Calls {
                 }
             },
             Want::Dial { to, metadata, reference } => {
-                let dial =
-                    Dial { caller: client, to: to.clone(), reference: reference.clone(), open: true, guessed: false };
+                let dial = Dial {
+                    caller: client,
+                    to: to.clone(),
+                    reference: reference.clone(),
+                    open: true,
+                    guessed: false,
+                };
                 self.dials.insert(metadata.clone(), dial);
             }
             Want::Answer { call } => {
@@ -332,7 +337,9 @@ impl Calls {
             .is_some_and(|leg| matches!(leg.stage, Stage::Up | Stage::Over));
         must(answered, "CONNECTED follows ANSWER", || format!("client {client}, {call}"))?;
         let leg = self.legs.entry((client, call)).or_insert_with(|| Leg::new(Role::Caller, Stage::Dialling));
-        must(leg.stage == Stage::Dialling, "a call is connected once", || format!("client {client}, {call}"))?;
+        must(leg.stage == Stage::Dialling, "a call is connected once", || {
+            format!("client {client}, {call}")
+        })?;
         leg.stage = Stage::Up;
         Ok(())
     }
@@ -389,9 +396,11 @@ impl Calls {
         }
         let Some(leg) = self.legs.get_mut(&(client, call)) else { return Ok(()) };
         must(leg.stage != Stage::Over, "one hang-up a leg", || format!("client {client}, {call}"))?;
-        must(names_listener == (leg.role == Role::Host), "HANGUP names a listener to a broadcaster only", || {
-            format!("client {client}, {call}")
-        })?;
+        must(
+            names_listener == (leg.role == Role::Host),
+            "HANGUP names a listener to a broadcaster only",
+            || format!("client {client}, {call}"),
+        )?;
         leg.ears = leg.ears.saturating_sub(1);
         if leg.role != Role::Host || leg.ears == 0 {
             leg.stage = Stage::Over;
@@ -411,19 +420,30 @@ impl Calls {
         }
         let speaker = self.speakers.get(data).filter(|&&(speaker, to)| to == call && speaker != client);
         let Some(&(speaker, _)) = speaker else {
-            return Err(Breach::new("a message was said in its call", format!("client {client}, {call}, {data}")));
+            return Err(Breach::new(
+                "a message was said in its call",
+                format!("client {client}, {call}, {data}"),
+            ));
         };
         self.hear_from(client, call, speaker, data)
     }
 
-    fn hear_from(&mut self, client: ClientNo, call: CallId, speaker: ClientNo, data: &str) -> Result<(), Breach> {
+    fn hear_from(
+        &mut self,
+        client: ClientNo,
+        call: CallId,
+        speaker: ClientNo,
+        data: &str,
+    ) -> Result<(), Breach> {
         let said = &self.legs[&(speaker, call)].said;
         let at = said.iter().position(|said| said == data).unwrap_or(usize::MAX);
         let speaker_role = self.legs[&(speaker, call)].role;
         let Some(leg) = self.legs.get_mut(&(client, call)) else { return Ok(()) };
-        must(speaker_role == Role::Host || leg.role != Role::Listener, "listeners do not hear each other", || {
-            format!("client {client} hears client {speaker}")
-        })?;
+        must(
+            speaker_role == Role::Host || leg.role != Role::Listener,
+            "listeners do not hear each other",
+            || format!("client {client} hears client {speaker}"),
+        )?;
         // What a broadcaster said while a new listener was on its way may be heard or not; from then on it is all.
         let free = leg.role == Role::Listener && !leg.heard.contains_key(&speaker) && at <= leg.since;
         let next = leg.heard.entry(speaker).or_insert(if leg.role == Role::Listener { leg.since } else { 0 });
@@ -447,7 +467,8 @@ impl Calls {
         for dial in self.dials.values_mut().filter(|dial| dial.caller == client) {
             dial.open = false;
         }
-        for (_, leg) in self.legs.range_mut((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client) {
+        for (_, leg) in self.legs.range_mut((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client)
+        {
             leg.stage = Stage::Over;
         }
     }

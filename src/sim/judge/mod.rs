@@ -10,9 +10,9 @@ mod parties;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::exchange::Tick;
 use crate::exchange::cause::Cause;
 use crate::exchange::event::Verb;
-use crate::exchange::Tick;
 use crate::exchange::shard::{Counts, Shard};
 
 use super::client::{ClientNo, Heard, Want, verb_name};
@@ -107,9 +107,17 @@ impl Judge {
     fn judge_close(&self, client: ClientNo, cause: Cause, world: &World) -> Result<(), Breach> {
         let due = self.heard[client].plus_millis(world.limits().heartbeat_timeout_ms);
         let internal = world.clients[client].internal;
-        must(cause != Cause::Timeout || (due <= world.now() && !internal), "no line is cut before its time", || {
-            format!("client {client}, internal {internal}, heard at {:?}, cut at {:?}", self.heard[client], world.now())
-        })
+        must(
+            cause != Cause::Timeout || (due <= world.now() && !internal),
+            "no line is cut before its time",
+            || {
+                format!(
+                    "client {client}, internal {internal}, heard at {:?}, cut at {:?}",
+                    self.heard[client],
+                    world.now()
+                )
+            },
+        )
     }
 
     fn bury(&mut self, client: ClientNo) {
@@ -166,7 +174,9 @@ impl Judge {
         }
         for (number, client) in world.clients.iter().enumerate() {
             let stuck = !self.gone[number] && !client.paused && !client.pending.is_empty();
-            must(!stuck, "nobody is held back for ever", || format!("client {number}: {:?}", client.pending))?;
+            must(!stuck, "nobody is held back for ever", || {
+                format!("client {number}: {:?}", client.pending)
+            })?;
         }
         self.calls.judge_calm(&self.gone)?;
         self.parties.judge_calm(&self.gone)?;
@@ -185,7 +195,9 @@ impl Judge {
         for (number, shard) in world.shards().iter().enumerate() {
             // Sleeping agents are remembered; nothing else is.
             let left = Counts { listings: 0, ..Shard::counts(shard) };
-            must(left == Counts::default(), "nothing outlives its line", || format!("shard {number}: {left:?}"))?;
+            must(left == Counts::default(), "nothing outlives its line", || {
+                format!("shard {number}: {left:?}")
+            })?;
         }
         Ok(())
     }

@@ -71,12 +71,18 @@ impl Parties {
     fn message(&mut self, client: ClientNo, party: &str, data: &str) -> Result<(), Breach> {
         let seat = self.seats.get_mut(&(party.to_owned(), client)).filter(|seat| seat.member);
         let Some(seat) = seat else {
-            return Err(Breach::new("only members hear a party", format!("client {client}, {party}, {data}")));
+            return Err(Breach::new(
+                "only members hear a party",
+                format!("client {client}, {party}, {data}"),
+            ));
         };
         let said = self.said.get(party).map_or(&[][..], Vec::as_slice);
         let found = said.iter().enumerate().find(|(_, words)| words.data == data && words.speaker != client);
         let Some((at, words)) = found else {
-            return Err(Breach::new("what is heard in a party was said there", format!("client {client}, {data}")));
+            return Err(Breach::new(
+                "what is heard in a party was said there",
+                format!("client {client}, {data}"),
+            ));
         };
         let before = seat.heard.insert(words.speaker, at);
         must(before.is_none_or(|before| before < at), "party messages come in order and once", || {
@@ -98,10 +104,14 @@ impl Parties {
     /// # Errors
     /// If something has not.
     pub fn judge_calm(&self, gone: &[bool]) -> Result<(), Breach> {
-        for ((party, client), seat) in self.seats.iter().filter(|((_, client), seat)| seat.member && !gone[*client]) {
+        for ((party, client), seat) in
+            self.seats.iter().filter(|((_, client), seat)| seat.member && !gone[*client])
+        {
             let said = self.said.get(party).map_or(&[][..], Vec::as_slice);
             let missed = said.iter().enumerate().skip(seat.since).find(|(at, words)| {
-                words.sure && words.speaker != *client && seat.heard.get(&words.speaker).is_none_or(|last| last < at)
+                words.sure
+                    && words.speaker != *client
+                    && seat.heard.get(&words.speaker).is_none_or(|last| last < at)
             });
             must(missed.is_none(), "no party message is lost", || {
                 format!("client {client} of {party} missed {missed:?}")
