@@ -1,5 +1,12 @@
-//! The one integration binary.
-//!
-//! - `sim`: the whole exchange in one thread, tormented from a seed.
+//! The one integration binary: what can only be seen from outside the library. One module for each question.
 
+/// Is every dependency under a licence this project can be shipped with?
+mod licences;
+/// Do the container files name only what exists?
+mod packaging;
+/// Do the protocol's document and its AsyncAPI description say the same?
+mod protocol_docs;
+/// Does every rule of the exchange hold in simulated runs?
 mod sim;
+/// Does the source keep to the style that a machine can check?
+mod tidy;

@@ -73,6 +73,8 @@ pub enum Cause {
     WakeNotConfigured,
     /// Spawn handlers are not accepted on this exchange.
     SpawnDisabled,
+    /// What STATUS says about going to sleep by itself makes no sense; its status counts all the same.
+    InvalidAutoSleep,
     /// A limit of the exchange on parties is reached.
     TooManyParties,
     /// The party has as many members as the exchange allows.
@@ -81,7 +83,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -112,6 +114,7 @@ impl Cause {
         Self::NotInParty,
         Self::WakeNotConfigured,
         Self::SpawnDisabled,
+        Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
     ];
@@ -149,6 +152,7 @@ impl Cause {
             Self::NotInParty => "not_in_party",
             Self::WakeNotConfigured => "wake_not_configured",
             Self::SpawnDisabled => "spawn_disabled",
+            Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",
         }

@@ -59,14 +59,10 @@ pub struct CensusSeats {
 pub struct Reach {
     /// How many may call.
     pub concurrency: Concurrency,
-    /// How many lines may hold the address together.
-    pub pool_size: Option<u32>,
     /// How to wake it when it has gone to sleep.
     pub wake: Option<Arc<WakeHandler>>,
     /// When to go to sleep by itself.
     pub auto_sleep: Option<AutoSleep>,
-    /// Whether `concurrency` was taken over from the pool that the line joined by a bare REGISTER.
-    pub inherited: bool,
 }
 
 /// A line that goes to sleep by itself.
@@ -216,13 +212,7 @@ impl Line {
     /// The box for what is not plain about taking calls, made when first needed.
     pub fn reach_mut(&mut self) -> &mut Reach {
         self.reach.get_or_insert_with(|| {
-            Box::new(Reach {
-                concurrency: Concurrency::Single,
-                pool_size: None,
-                wake: None,
-                auto_sleep: None,
-                inherited: false,
-            })
+            Box::new(Reach { concurrency: Concurrency::Single, wake: None, auto_sleep: None })
         })
     }
 

@@ -19,6 +19,13 @@ use crate::exchange::time::Moment;
 
 use super::Shard;
 
+/// Who dials, and by which name of its own.
+struct Dialler {
+    line: LineId,
+    from: Address,
+    reference: Option<Box<str>>,
+}
+
 impl Shard {
     /// DIAL (section 9): steps 2, 3 and the caller's part of 9.
     pub(super) fn dial<'a>(
@@ -40,34 +47,26 @@ impl Shard {
         };
         let calls = caller.calls() as u32;
         let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX).map(Box::<str>::from);
+        let dialler = Dialler { line, from, reference };
         let Some(address) = Address::parse(&to) else {
-            return self.refuse_dial(now, line, from, Name::Given(to), Cause::NoSuchAddress, reference, out);
+            return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
         if calls >= self.limits.calls_per_line_max || self.legs.is_full() {
-            return self.refuse_dial(
-                now,
-                line,
-                from,
-                Name::Address(address),
-                Cause::Unavailable,
-                reference,
-                out,
-            );
+            return self.refuse_dial(now, dialler, Name::Address(address), Cause::Unavailable, out);
         }
-        self.place_call(now, line, from, address, metadata, reference, out);
+        self.place_call(now, dialler, address, metadata, out);
     }
 
     /// The caller's end of a new call, and the word to the callee's home.
     fn place_call(
         &mut self,
         now: Moment,
-        line: LineId,
-        from: Address,
+        dialler: Dialler,
         to: Address,
         metadata: Option<&[u8]>,
-        reference: Option<Box<str>>,
         out: &mut Outbox<'_>,
     ) {
+        let Dialler { line, from, reference } = dialler;
         let random = self.draw();
         let shard = self.home(to.as_str());
         let leg = LegId(self.legs.insert_with(|handle| Leg {
@@ -100,13 +99,12 @@ impl Shard {
     fn refuse_dial<'a>(
         &mut self,
         now: Moment,
-        line: LineId,
-        from: Address,
+        dialler: Dialler,
         to: Name<'a>,
         cause: Cause,
-        reference: Option<Box<str>>,
         out: &mut Outbox<'a>,
     ) {
+        let Dialler { line, from, reference } = dialler;
         // There is no leg; the name only has to be one that nobody can guess and nothing answers to.
         let call = CallId::mint(LegId(line.0), self.draw());
         if let Some(reference) = reference.clone() {

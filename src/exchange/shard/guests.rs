@@ -37,6 +37,7 @@ impl Shard {
 
     /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
     /// connection is then to be closed.
+    #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();

@@ -200,8 +200,7 @@ impl Shard {
         let wake = wake.or(grant.wake).or(kept);
         if entry.reach.is_some() || new != Concurrency::Single || pool_size.is_some() || wake.is_some() {
             let reach = entry.reach_mut();
-            (reach.concurrency, reach.pool_size, reach.wake) = (new, pool_size, wake);
-            reach.inherited = grant.pool.is_some();
+            (reach.concurrency, reach.wake) = (new, wake);
         }
         let session = entry.session;
         if before.is_some() && !is_refresh {

@@ -16,11 +16,18 @@ use super::departure::Afterlife;
 
 impl Shard {
     /// STATUS. The status counts even if what is said about sleeping makes no sense.
-    pub(super) fn set_status(&mut self, now: Moment, line: LineId, status: Status, change: AutoSleepChange) {
+    pub(super) fn set_status(
+        &mut self,
+        now: Moment,
+        line: LineId,
+        status: Status,
+        change: AutoSleepChange,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.choose(status);
         match change {
-            AutoSleepChange::Invalid => {}
+            AutoSleepChange::Invalid => self.refuse(line, Verb::Status, Cause::InvalidAutoSleep, out),
             AutoSleepChange::Absent | AutoSleepChange::Off => {
                 self.stop_idle_timer(line);
                 if let Some(reach) = self.lines.get_mut(line.0).and_then(|entry| entry.reach.as_mut()) {
@@ -122,5 +129,35 @@ impl Shard {
         setting.pending = true;
         (setting.timer, setting.due) = (Some(self.timers.set(due, Due::Sleep(line))), Some(due));
         out.notify(line, Notice::SleepPending { seconds: notice_ms / 1000 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::exchange::Event;
+    use crate::exchange::effect::Effect;
+    use crate::exchange::event::Request;
+    use crate::exchange::ids::ShardId;
+    use crate::exchange::limits::Limits;
+    use crate::exchange::shard::Setup;
+
+    #[test]
+    fn a_status_counts_although_what_comes_with_it_about_sleeping_is_refused() {
+        let limits = Arc::new(Limits::default());
+        let mut shard = Shard::new(Setup { id: ShardId::new(0), shards: 1, seed: [7; 32], limits });
+        let now = Moment::default();
+        let line = shard.open_line(now, false).expect("the shard is empty");
+        let request = Request::Status { status: Status::Dnd, auto_sleep: AutoSleepChange::Invalid };
+        let mut out = Outbox::default();
+        shard.handle(now, Event::Request { line, request }, &mut out);
+        let refused = |effect: &Effect<'_>| {
+            let Effect::Notify { notice: Notice::Refused { verb, cause }, .. } = effect else { return false };
+            *verb == Verb::Status && *cause == Cause::InvalidAutoSleep
+        };
+        assert!(matches!(&out.effects[..], [effect] if refused(effect)), "{:?}", out.effects);
+        assert_eq!(shard.lines.get(line.0).map(|line| line.shown()), Some(Status::Dnd));
     }
 }
