@@ -267,7 +267,9 @@ impl<'a> Run<'a> {
         }
         for fact in facts {
             self.summary.note(&fact);
-            if let (Fact::Heard(client, Heard::Closed(Cause::Timeout)), Some(twins)) = (&fact, &mut self.twins) {
+            if let (Fact::Heard(client, Heard::Closed(Cause::Timeout)), Some(twins)) =
+                (&fact, &mut self.twins)
+            {
                 twins.cut(*client, self.world.now());
             }
             self.judge.note(&fact, &self.world)?;

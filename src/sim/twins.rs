@@ -34,7 +34,14 @@ impl Twins {
     /// Twins at the beginning of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
         let model = (!scenario.agents).then(|| Model::new(Arc::clone(&scenario.limits)));
-        Self { solo: scenario.world(1), model, compared: Vec::new(), agreed: 0, predicted: 0, undecided: false }
+        Self {
+            solo: scenario.world(1),
+            model,
+            compared: Vec::new(),
+            agreed: 0,
+            predicted: 0,
+            undecided: false,
+        }
     }
 
     /// Whether something happened whose order the protocol leaves open, so that nothing can be compared any more.

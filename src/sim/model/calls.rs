@@ -38,7 +38,9 @@ struct Listener {
 impl Model {
     pub(super) fn ask_call(&mut self, client: ClientNo, want: &Want) {
         match want {
-            Want::Dial { to, metadata, reference } => self.dial(client, want, to, metadata, reference.as_ref()),
+            Want::Dial { to, metadata, reference } => {
+                self.dial(client, want, to, metadata, reference.as_ref())
+            }
             Want::Answer { call } => self.answer(client, self.call_id(*call)),
             Want::HangUp { call, reason } => self.hang_up(client, self.call_id(*call), reason.as_deref()),
             Want::Message { call, data } => self.say(client, self.call_id(*call), data),
@@ -187,6 +189,7 @@ impl Model {
         let at = at.unwrap_or_else(|| {
             let id = self.new_id();
             self.sessions.push(Session { id, host, listeners: Vec::new() });
+            self.begin(host);
             self.sessions.len() - 1
         });
         let call = self.sessions[at].id;
@@ -196,7 +199,6 @@ impl Model {
         }
         self.sessions[at].listeners.push(Listener { client: caller, dial: id });
         self.begin(caller);
-        self.begin(host);
         self.restart_idle(host);
         self.clients[host].listeners.push((call, line_id(caller)));
         let (from, metadata) = (self.address(caller), Some(metadata.to_owned()));
