@@ -8,5 +8,7 @@ mod licences;
 mod packaging;
 /// Do the protocol's document and its AsyncAPI description say the same?
 mod protocol_docs;
+/// Does every rule of the exchange hold in simulated runs?
+mod sim;
 /// Does the source keep to the style that a machine can check?
 mod tidy;

@@ -329,8 +329,8 @@ pub struct Client {
     pub address: Option<String>,
     /// The parties it was told it is in, including those that it has left.
     pub parties: Vec<String>,
-    /// The listeners that rings have named to it, in that order.
-    pub listeners: Vec<LineId>,
+    /// The listeners that rings have named to it, in that order, each with the session.
+    pub listeners: Vec<(CallId, LineId)>,
 }
 
 impl Client {

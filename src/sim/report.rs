@@ -26,9 +26,11 @@ pub struct Summary {
     pub parcels: u64,
     /// The longest that an outbox has been.
     pub outbox_len_max: usize,
+    /// Notices that were the same on one shard.
+    pub agreed: u64,
     /// Notices that the model has predicted.
     pub predicted: u64,
-    /// Runs in which the model could not tell what comes first, and stopped predicting.
+    /// Runs in which something happened whose order is left open, and comparing stopped.
     pub undecided: u64,
     /// What happened, if that is wanted.
     pub story: Option<Vec<String>>,
@@ -66,7 +68,8 @@ impl Summary {
 
     /// Counts what the model has predicted.
     pub fn note_twins(&mut self, twins: &Twins) {
-        self.predicted += twins.agreed;
+        self.agreed += twins.agreed;
+        self.predicted += twins.predicted;
         self.undecided += u64::from(twins.is_undecided());
     }
 }
@@ -105,8 +108,9 @@ impl fmt::Display for Summary {
             "{} parcels crossed trunks, the longest outbox held {}",
             self.parcels, self.outbox_len_max
         )?;
-        let Self { predicted, undecided, .. } = self;
-        writeln!(f, "{predicted} notices predicted by the model, which gave up early in {undecided} runs")?;
+        let Self { agreed, predicted, undecided, .. } = self;
+        writeln!(f, "{agreed} notices were the same on one shard, {predicted} as the model predicts")?;
+        writeln!(f, "{undecided} runs were compared up to an event whose order is left open")?;
         table(f, "asked", &self.asked)?;
         table(f, "heard", &self.heard)
     }

@@ -22,6 +22,8 @@ use super::world::{Fact, World};
 
 /// Time that every step takes, in ms: two timers that are set in different steps are due in different steps.
 const STEP_MS: u64 = 17;
+/// The grain in which silence is measured, in ms.
+const LIVENESS_STEP_MS: u64 = 1000;
 /// How many clients connect before anything else happens.
 const CROWD: usize = 7;
 /// How often the end may wait for the next deadline. Lines that are silent take one each, timers a few.
@@ -42,6 +44,10 @@ pub struct Scenario {
     pub capacity: usize,
     /// The limits of the exchange.
     pub limits: Arc<Limits>,
+    /// Whether there are pools and sleeping agents. A guest (a line with calls that took an address of another
+    /// shard) is served less evenly in a pool than on one shard, and calls that wait for its address reach it only
+    /// when it goes home; so only runs without them can be compared once there is a guest.
+    pub agents: bool,
 }
 
 impl Scenario {
@@ -65,6 +71,7 @@ impl Scenario {
             weather: weather.unwrap_or(weather_drawn),
             capacity: dice.pick(&[1, 4, 64]),
             limits: Arc::new(limits),
+            agents: dice.chance(60),
         }
     }
 
@@ -74,7 +81,8 @@ impl Scenario {
         let mut dice = Dice::new(self.seed ^ 0x5c21_17f0_a3d5_9e8b);
         let crowd = (0..CROWD.min(events)).map(|_| Action::Open { shard: dice.byte(), internal: false });
         let mut script: Vec<_> = crowd.collect();
-        script.extend((script.len()..events).map(|_| choose(&mut dice, self.weather)));
+        let rest = (script.len()..events).map(|_| choose(&mut dice, self.weather));
+        script.extend(rest.map(|action| if self.agents { action } else { action.without_agents() }));
         script
     }
 
@@ -181,7 +189,7 @@ impl<'a> Run<'a> {
     fn play(mut self, script: &[Action], at: &Cell<usize>) -> Result<(), Breach> {
         for (number, &action) in script.iter().enumerate() {
             at.set(number);
-            self.wait(STEP_MS)?;
+            self.wait(self.pace(action))?;
             if let Some(step) = resolve(action, &self.world, number) {
                 self.carry_out(&step)?;
             }
@@ -189,6 +197,19 @@ impl<'a> Run<'a> {
         }
         at.set(script.len());
         self.end()
+    }
+
+    /// How long a step takes. Lines that were last heard in the same second are cut in the same second, in an order
+    /// that is left open; in calm weather, where that would end all comparing, they are kept apart.
+    fn pace(&self, action: Action) -> u64 {
+        match action {
+            Action::Open { .. } | Action::Heartbeat { .. } | Action::EndWake { .. }
+                if self.scenario.weather == Weather::Calm =>
+            {
+                LIVENESS_STEP_MS
+            }
+            _ => STEP_MS,
+        }
     }
 
     fn carry_out(&mut self, step: &Step) -> Result<(), Breach> {
@@ -211,10 +232,11 @@ impl<'a> Run<'a> {
     }
 
     fn compare(&mut self) -> Result<(), Breach> {
-        match &mut self.twins {
-            Some(twins) => twins.compare(&self.world),
-            None => Ok(()),
+        let Some(twins) = &mut self.twins else { return Ok(()) };
+        if self.scenario.agents && self.world.shards().iter().any(|shard| shard.counts().guests > 0) {
+            twins.give_up();
         }
+        twins.compare(&self.world)
     }
 
     /// Time passes, deadline by deadline.
@@ -245,6 +267,11 @@ impl<'a> Run<'a> {
         }
         for fact in facts {
             self.summary.note(&fact);
+            if let (Fact::Heard(client, Heard::Closed(Cause::Timeout)), Some(twins)) =
+                (&fact, &mut self.twins)
+            {
+                twins.cut(*client, self.world.now());
+            }
             self.judge.note(&fact, &self.world)?;
         }
         Ok(())

@@ -4,12 +4,15 @@
 //! the model knows what everybody will hear. What is compared are transcripts, with calls named by the order in
 //! which their client heard of them. Where the protocol leaves an order open, so does [`canonical`].
 
+use std::sync::Arc;
+
 use crate::exchange::Tick;
 use crate::exchange::ids::{CallId, Handle, LegId, ShardId};
 
 use super::actions::Step;
 use super::client::{Client, ClientNo, Heard};
 use super::judge::Breach;
+use super::model::Model;
 use super::run::{Scenario, apply};
 use super::world::World;
 
@@ -17,17 +20,28 @@ use super::world::World;
 #[derive(Debug)]
 pub struct Twins {
     solo: World,
+    model: Option<Model>,
     /// Up to where each client's transcript has been compared.
     compared: Vec<usize>,
-    /// Notices that were the same.
+    /// Notices that were the same on one shard.
     pub agreed: u64,
+    /// Notices that the model has predicted.
+    pub predicted: u64,
     undecided: bool,
 }
 
 impl Twins {
     /// Twins at the beginning of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
-        Self { solo: scenario.world(1), compared: Vec::new(), agreed: 0, undecided: false }
+        let model = (!scenario.agents).then(|| Model::new(Arc::clone(&scenario.limits)));
+        Self {
+            solo: scenario.world(1),
+            model,
+            compared: Vec::new(),
+            agreed: 0,
+            predicted: 0,
+            undecided: false,
+        }
     }
 
     /// Whether something happened whose order the protocol leaves open, so that nothing can be compared any more.
@@ -44,6 +58,7 @@ impl Twins {
     pub fn apply(&mut self, step: &Step) {
         if !self.undecided {
             apply(&mut self.solo, step);
+            self.model.iter_mut().for_each(|model| model.apply(step));
         }
     }
 
@@ -56,6 +71,12 @@ impl Twins {
             self.solo.pass(tick);
         }
         self.solo.pass(until);
+        self.model.iter_mut().for_each(|model| model.pass(until));
+    }
+
+    /// A line has been cut for its silence.
+    pub fn cut(&mut self, client: ClientNo, at: Tick) {
+        self.model.iter_mut().for_each(|model| model.cut(client, at));
     }
 
     /// Compares what has been heard since the last time.
@@ -72,6 +93,11 @@ impl Twins {
             let from = self.compared[number];
             let (many, one) = (canonical(client, from), canonical(&self.solo.clients[number], from));
             agree("the number of shards makes no difference", number, &many, &one)?;
+            if let Some(model) = &self.model {
+                let predicted = canonical(&model.clients[number], from);
+                agree("the model is right", number, &many, &predicted)?;
+                self.predicted += many.len() as u64;
+            }
             self.compared[number] = client.transcript.len();
             self.agreed += many.len() as u64;
         }

@@ -260,8 +260,8 @@ impl World {
 
     fn notify(&mut self, line: LineId, notice: &Notice<'_>) {
         let client = self.client_at(line);
-        if let Notice::Ring { listener: Some(listener), .. } = notice {
-            self.clients[client].listeners.push(*listener);
+        if let Notice::Ring { call, listener: Some(listener), .. } = notice {
+            self.clients[client].listeners.push((*call, *listener));
         }
         self.hear(client, Heard::from(notice));
     }
@@ -437,7 +437,9 @@ impl World {
 
     fn whisper<'a>(&self, client: ClientNo, call: CallRef, ring: usize, data: &'a str) -> Request<'a> {
         match self.clients[client].listeners.get(ring) {
-            Some(&listener) => Request::Whisper { call: self.call_id(call), listener, data: data.as_bytes() },
+            Some(&(_, listener)) => {
+                Request::Whisper { call: self.call_id(call), listener, data: data.as_bytes() }
+            }
             None => Request::Heartbeat,
         }
     }

@@ -89,8 +89,8 @@ impl Parties {
             format!("client {client}, {party}, {data}")
         })?;
         let from = before.map_or(seat.since, |before| before + 1);
-        let missed = said.get(from..at).unwrap_or_default().iter();
-        let missed = missed.filter(|missed| missed.sure && missed.speaker == words.speaker).next_back();
+        let mut missed = said.get(from..at).unwrap_or_default().iter();
+        let missed = missed.rfind(|missed| missed.sure && missed.speaker == words.speaker);
         must(missed.is_none(), "no party message is lost", || format!("client {client} missed {missed:?}"))
     }
 
