@@ -73,12 +73,18 @@ pub struct Pool {
 }
 
 impl Listing {
-    fn says_nothing(&self) -> bool {
+    /// Whether nobody would miss it.
+    pub fn says_nothing(&self) -> bool {
         self.elsewhere.is_none()
             && self.pool.is_none()
             && self.asleep.is_none()
             && self.waiting.is_empty()
             && self.runs.is_empty()
+    }
+
+    /// Whether it remembers how to wake an agent that sleeps.
+    pub fn has_profile(&self) -> bool {
+        self.asleep.is_some()
     }
 
     fn is_asleep(&self) -> bool {
@@ -160,6 +166,11 @@ impl Directory {
     /// Whether no address has a listing: the common case, in which nothing needs to be looked up.
     pub fn is_plain(&self) -> bool {
         self.listings.is_empty()
+    }
+
+    /// How many addresses have a listing.
+    pub fn listings_len(&self) -> usize {
+        self.listings.len()
     }
 
     /// How many addresses are held plainly.

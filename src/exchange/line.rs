@@ -182,6 +182,11 @@ impl Line {
         self.shown
     }
 
+    /// The status the client chose.
+    pub fn chosen(&self) -> Status {
+        self.choice
+    }
+
     /// Takes over what STATUS says. `busy` during a call lasts as long as the call; anything else said during a
     /// call holds after it (spec section 6).
     pub fn choose(&mut self, status: Status) {

@@ -237,6 +237,8 @@ pub struct Dial {
     pub started_ms: u64,
     /// How often it has been sent on because the callee moved.
     pub hops: u8,
+    /// The line that holds the address, when the home of the address has sent the dial after it.
+    pub guest: Option<LineId>,
 }
 
 /// Something for every local member of an audience.

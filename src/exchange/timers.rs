@@ -99,6 +99,11 @@ impl Timers {
         }
     }
 
+    /// What a timer is for, unless it is over. For checks only.
+    pub fn due(&self, timer: TimerId) -> Option<Due> {
+        self.timers.get(timer.0).map(|timer| timer.due)
+    }
+
     /// When to look again: no timer is due before that. It may be earlier than the first one is due, if that is
     /// more than one turn of the wheel away.
     pub fn next(&self) -> Option<Tick> {

@@ -22,28 +22,38 @@ use super::Shard;
 impl Shard {
     /// A dial arrives (section 9, from step 5 on).
     pub(super) fn on_dial(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
-        if let Some(&guest) = self.guests.get(&dial.to) {
+        if let Some(guest) = dial.guest
+            && self.address_of(guest) == Some(&dial.to)
+        {
             return self.offer(now, guest, dial, out);
         }
         let home = self.home(dial.to.as_str());
         if home != self.id {
-            return self.send_on(now, home, dial, out);
+            return self.send_on(now, home, None, dial, out);
         }
         match self.directory.find(dial.to.as_str(), &self.lines) {
             Holder::Here(line) => self.offer(now, line, dial, out),
-            Holder::Elsewhere(line) => self.send_on(now, line.shard(), dial, out),
+            Holder::Elsewhere(line) => self.send_on(now, line.shard(), Some(line), dial, out),
             Holder::Pool => self.offer_to_pool(now, dial, out),
             Holder::Asleep => self.wait_for_wake(now, dial, out),
             Holder::Nobody => self.refuse_call(now, &dial, Cause::NoSuchAddress, CallMode::Single, out),
         }
     }
 
-    /// Sends a dial after a callee that is on another shard, or has just moved back home.
-    pub(super) fn send_on(&mut self, now: Moment, to: ShardId, mut dial: Dial, out: &mut Outbox<'_>) {
+    /// Sends a dial after a callee that is a guest on another shard, or has just moved back home.
+    pub(super) fn send_on(
+        &mut self,
+        now: Moment,
+        to: ShardId,
+        guest: Option<LineId>,
+        mut dial: Dial,
+        out: &mut Outbox<'_>,
+    ) {
         if dial.hops >= DIAL_HOPS_MAX {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         }
         dial.hops += 1;
+        dial.guest = guest;
         self.send(to, Signal::Dial(Box::new(dial)), out);
     }
 
@@ -102,7 +112,7 @@ impl Shard {
     }
 
     pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage) -> RecordId {
-        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _ } = dial;
+        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _, guest: _ } = dial;
         let record = RecordId(self.records.insert_with(|_| {
             Record::Call(Box::new(Call {
                 id: call,

@@ -136,7 +136,7 @@ impl Shard {
     }
 
     /// Whether the other end of a line's only call wants it to hold.
-    fn is_held(&self, line: LineId) -> bool {
+    pub(super) fn is_held(&self, line: LineId) -> bool {
         match self.lines.get(line.0).and_then(|line| line.only_call()) {
             Some(OnlyCall::Leg(leg)) => self.legs.get(leg.0).is_some_and(|leg| leg.held),
             Some(OnlyCall::Record(record)) => {

@@ -89,7 +89,7 @@ impl Shard {
         if home == self.id || !entry.is_idle() || entry.pauses.any() {
             return;
         }
-        self.guests.remove(&address);
+        self.guests.remove(&line);
         self.leave_census(line);
         if let Some(entry) = self.lines.get_mut(line.0) {
             // It holds the address all the time; only its place changes.
@@ -144,8 +144,8 @@ impl Shard {
         let before = self.address_of(line).cloned();
         if before.as_ref() != Some(&address) {
             self.give_up_address(line, Afterlife::None, out);
-            self.bear(line, address.clone());
-            self.guests.insert(address, line);
+            self.bear(line, address);
+            self.guests.insert(line);
         }
         let wake = registration.wake.clone().map(Arc::new);
         self.settle_in(now, line, before, *registration, wake, grant, out);

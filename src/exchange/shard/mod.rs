@@ -11,6 +11,7 @@ mod calls;
 mod departure;
 mod flow;
 mod guests;
+mod invariants;
 mod parties;
 mod pools;
 mod presence;
@@ -21,7 +22,9 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+pub use invariants::check_together;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -116,7 +119,7 @@ pub struct Shard {
     timers: Timers,
     liveness: Liveness,
     /// Lines of this shard whose address is at home on another, because they could not move.
-    guests: Keyed<Address, LineId>,
+    guests: HashSet<LineId, ahash::RandomState>,
     /// Running wake handlers and the addresses they are to wake.
     runs: Keyed<u64, Address>,
     runs_started: u64,
@@ -153,7 +156,7 @@ impl Shard {
             census: Census::new(keyed.clone()),
             timers: Timers::new(id),
             liveness: Liveness::new(limits.heartbeat_timeout_ms),
-            guests: HashMap::with_hasher(keyed.clone()),
+            guests: HashSet::with_hasher(keyed.clone()),
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
             loopback: VecDeque::new(),
@@ -256,7 +259,7 @@ impl Shard {
             parties: self.parties.len(),
             audiences: self.audiences.len(),
             timers: self.timers.len(),
-            listings: self.directory.listings().count(),
+            listings: self.directory.listings_len(),
             guests: self.guests.len(),
             runs: self.runs.len(),
         }

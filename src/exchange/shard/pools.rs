@@ -46,11 +46,11 @@ impl Shard {
                 self.directory.edit(&dial.to, |listing| listing.pass_turn(line));
                 return self.start_call(now, line, dial, out);
             }
-            Choice::Member(line) => return self.send_on(now, line.shard(), dial, out),
+            Choice::Member(line) => return self.send_on(now, line.shard(), Some(line), dial, out),
             Choice::Nobody(cause) => cause,
         };
         if !self.wake_one_more(now, &dial, out) {
-            return self.refuse_call(now, &dial, cause, CallMode::Parallel, out);
+            self.refuse_call(now, &dial, cause, CallMode::Parallel, out);
         }
     }
 
@@ -136,6 +136,7 @@ impl Dial {
             metadata: self.metadata.clone(),
             started_ms: self.started_ms,
             hops: self.hops,
+            guest: self.guest,
         }
     }
 }

@@ -244,7 +244,7 @@ impl Shard {
         if home == self.id {
             self.vacate(line, &address, sleeps);
         } else {
-            self.guests.remove(&address);
+            self.guests.remove(&line);
             self.send(home, Signal::Unclaim { line, address, sleeps }, out);
         }
         self.leave_census(line);

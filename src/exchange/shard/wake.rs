@@ -168,6 +168,7 @@ impl Shard {
             metadata,
             started_ms: call.started_ms,
             hops: 0,
+            guest: None,
         };
         self.listen(now, line, dial, out);
     }
