@@ -111,7 +111,7 @@ impl Shard {
             address: registration.address.detached(),
             concurrency: registration.concurrency,
             pool_size: registration.pool_size,
-            wake: registration.wake.clone().map(Arc::new),
+            wake: self.handler_brought(line, &registration),
         };
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.business_mut().claiming = Some(registration);
@@ -126,8 +126,8 @@ impl Shard {
         if !self.may_hold(line, &address, shape) {
             return self.send(line.shard(), Signal::ClaimRefused { line }, out);
         }
-        let grant = self.seat(line, &address, shape, wake.as_ref());
-        let is_pool = grant.pool.is_some() || pool_size.is_some();
+        let grant = self.seat(line, &address, shape, wake);
+        let is_pool = grant.pool.is_some() || shape.pool().is_some();
         self.settle_runs(&address, is_pool, out);
         let claimed = Claimed { line, address: address.detached(), grant };
         self.send(line.shard(), Signal::Claimed(Box::new(claimed)), out);
@@ -137,9 +137,9 @@ impl Shard {
         let Claimed { line, address, grant } = claimed;
         let claiming = self.take_claim(line);
         let Some(registration) = claiming else {
-            // The line has gone meanwhile.
-            let home = self.home(address.as_str());
-            return self.send(home, Signal::Unclaim { line, address, sleeps: None }, out);
+            // The line has gone meanwhile. Its registration came to nothing, so the stored handler goes back.
+            let (home, sleeps) = (self.home(address.as_str()), grant.wake.filter(|_| grant.was_asleep));
+            return self.send(home, Signal::Unclaim { line, address, sleeps }, out);
         };
         let before = self.address_of(line).cloned();
         if before.as_ref() != Some(&address) {
@@ -147,8 +147,7 @@ impl Shard {
             self.bear(line, address);
             self.guests.insert(line);
         }
-        let wake = registration.wake.clone().map(Arc::new);
-        self.settle_in(now, line, before, *registration, wake, grant, out);
+        self.settle_in(now, line, before, *registration, grant, out);
         self.after_claim(now, line, out);
     }
 
