@@ -124,6 +124,8 @@ impl Pauses {
     pub const PRESENCE: Self = Self(2);
     /// The other end of its call takes nothing more.
     pub const FLOW: Self = Self(4);
+    /// It waits to be let into a party.
+    pub const JOIN: Self = Self(8);
 
     /// Whether there is any reason.
     pub fn any(self) -> bool {

@@ -105,7 +105,9 @@ impl Shard {
         assert!(session.is_none_or(|session| records.contains(&session)), "{id}: its session is a call");
         let names: Vec<_> = seats.iter().map(|seat| seat.party.as_str()).collect();
         assert!(all_differ(&names), "{id} is in a party twice");
+        let joining = self.lines.get(id.0).is_some_and(|line| line.pauses.has(Pauses::JOIN));
         for seat in seats {
+            assert!(seat.id.is_some() || joining, "{id} waits for {} and is read", seat.party);
             let Some(party) = seat.id else { continue };
             let audience = self.audiences.get(&AudienceId::Party(party));
             assert!(audience.is_some_and(|lines| lines.contains(&id)), "{id} does not hear {}", seat.party);
@@ -326,7 +328,8 @@ fn check_record_has_legs(shards: &[Shard], id: RecordId, record: &Record) {
 
 fn check_line_is_known(shards: &[Shard], id: LineId, line: &Line) {
     let pauses = line.pauses;
-    assert!(!pauses.has(Pauses::CLAIM) && !pauses.has(Pauses::PRESENCE), "{id} waits for an answer");
+    let waits = [Pauses::CLAIM, Pauses::PRESENCE, Pauses::JOIN].iter().any(|&reason| pauses.has(reason));
+    assert!(!waits, "{id} waits for an answer");
     for seat in line.business.iter().flat_map(|business| &business.seats) {
         let host = &shards[crate::exchange::address::home(seat.party.as_str(), shards.len()).index()];
         let party = host.party_names.get(&seat.party).and_then(|party| host.parties.get(party.0));

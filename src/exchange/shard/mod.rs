@@ -313,7 +313,7 @@ impl Shard {
             Signal::Heedless { end } => self.on_heedless(end),
             Signal::Publish(publication) => self.on_publish(now, &publication, out),
             Signal::Join(join) => self.on_join(*join, out),
-            Signal::Joined(joined) => self.on_joined(*joined, out),
+            Signal::Joined(joined) => self.on_joined(now, *joined, out),
             Signal::PartyRefused { line, party, verb, cause } => {
                 self.on_party_refused(now, line, &party, verb, cause, out);
             }
