@@ -20,6 +20,8 @@ const NIL: u32 = u32::MAX;
 pub enum Due {
     /// A ring, or a wait for a sleeping agent, is over.
     Call(RecordId),
+    /// The agent that a wake run has called has not come.
+    Wake(u64),
     /// A line has been idle for long enough, or its sleep notice is over.
     Sleep(LineId),
 }

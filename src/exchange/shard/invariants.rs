@@ -45,6 +45,7 @@ impl Shard {
             self.check_listing(address, listing);
         }
         self.check_audiences();
+        self.check_runs();
         self.check_totals();
     }
 
@@ -196,7 +197,7 @@ impl Shard {
             assert!(fits, "call {} waits for {address}, of all addresses", call.id);
         }
         for run in runs {
-            let known = self.runs.get(run).map(|address| address);
+            let known = self.runs.get(run).map(|run| &run.address);
             assert_eq!(known, Some(address), "wake run {run} of {address}");
         }
     }
@@ -243,13 +244,19 @@ impl Shard {
         assert_eq!(self.timers.len(), self.timers_owned(), "timers and their owners");
     }
 
+    fn check_runs(&self) {
+        for (&number, run) in &self.runs {
+            self.check_timer(run.timer, Due::Wake(number));
+        }
+    }
+
     fn timers_owned(&self) -> usize {
         let calls = self.records.iter().filter(|(_, record)| match record {
             Record::Call(call) => call.timer.is_some(),
             Record::Session(_) => false,
         });
         let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
-        let runs = self.runs.values().filter(|_| false);
+        let runs = self.runs.values().filter(|run| run.timer.is_some());
         calls.count() + settings.filter(|setting| setting.timer.is_some()).count() + runs.count()
     }
 

@@ -47,6 +47,7 @@ use super::rack::Rack;
 use super::signal::{AudienceId, Signal};
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
+use wake::Run;
 
 /// What a shard is built from.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ pub struct Counts {
     pub listings: usize,
     /// Lines of this shard whose address is at home on another.
     pub guests: usize,
-    /// Running wake handlers.
+    /// Wakes in flight.
     pub runs: usize,
 }
 
@@ -120,8 +121,8 @@ pub struct Shard {
     liveness: Liveness,
     /// Lines of this shard whose address is at home on another, because they could not move.
     guests: HashSet<LineId, ahash::RandomState>,
-    /// Running wake handlers and the addresses they are to wake.
-    runs: Keyed<u64, Address>,
+    /// Wakes in flight: the handler runs, or has done its work and the agent is expected.
+    runs: Keyed<u64, Run>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
 }
@@ -212,6 +213,7 @@ impl Shard {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
+                Due::Wake(run) => self.forget_run(run),
             }
             self.settle(now, out);
         }

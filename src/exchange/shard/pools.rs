@@ -108,7 +108,7 @@ impl Shard {
         {
             return false;
         }
-        let run = self.start_run(&dial.to, &handler, out);
+        let run = self.start_run(now, &dial.to, &handler, out);
         self.hold_call(now, dial.again(), run, handler.timeout_ms, out);
         true
     }
