@@ -23,7 +23,7 @@ pub enum Holder {
     Here(LineId),
     /// One line that stays on another shard for now.
     Elsewhere(LineId),
-    /// The lines of a pool; see the listing.
+    /// The lines of a pool, or a pool whose lines all sleep; see the listing.
     Pool,
     /// Nobody, but an agent can be woken for it.
     Asleep,
@@ -84,12 +84,7 @@ impl Listing {
 
     /// Whether it remembers how to wake an agent that sleeps.
     pub fn has_profile(&self) -> bool {
-        self.asleep.is_some()
-    }
-
-    fn is_asleep(&self) -> bool {
-        self.asleep.is_some()
-            || self.pool.as_ref().is_some_and(|pool| pool.members.is_empty() && pool.wake.is_some())
+        self.asleep.is_some() || self.pool.as_ref().is_some_and(|pool| pool.kept)
     }
 }
 
@@ -108,10 +103,10 @@ impl Directory {
         if let Some(line) = listing.elsewhere {
             return Holder::Elsewhere(line);
         }
-        if listing.pool.as_ref().is_some_and(|pool| !pool.members.is_empty()) {
+        if listing.pool.is_some() {
             return Holder::Pool;
         }
-        if listing.is_asleep() { Holder::Asleep } else { Holder::Nobody }
+        if listing.asleep.is_some() { Holder::Asleep } else { Holder::Nobody }
     }
 
     /// The one line of this shard that holds `address` plainly.
@@ -149,9 +144,9 @@ impl Directory {
             Some(listing) => listing,
             None => self.listings.entry(address.detached()).or_default(),
         };
-        let before = usize::from(listing.asleep.is_some());
+        let before = usize::from(listing.has_profile());
         let result = change(listing);
-        self.profiles = self.profiles + usize::from(listing.asleep.is_some()) - before;
+        self.profiles = self.profiles + usize::from(listing.has_profile()) - before;
         if listing.says_nothing() {
             self.listings.remove(address);
         }

@@ -10,7 +10,7 @@ use crate::exchange::call::{Call, Record, Stage};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Notice, Outbox, Payload};
-use crate::exchange::event::{Concurrency, ContentType, Status};
+use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
 use crate::exchange::signal::{Dial, Signal};
@@ -75,11 +75,8 @@ impl Shard {
         if line == dial.line {
             return Some(Cause::AlreadyInCall);
         }
-        match callee.shown() {
-            Status::Dnd => return Some(Cause::Dnd),
-            Status::Away => return Some(Cause::Away),
-            Status::Busy if !callee.in_call() => return Some(Cause::Busy),
-            Status::Busy | Status::Available => {}
+        if let Some(cause) = callee.reserve() {
+            return Some(cause);
         }
         let taken = match callee.concurrency() {
             Concurrency::Broadcast { .. } => None,

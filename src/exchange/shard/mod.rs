@@ -274,7 +274,7 @@ impl Shard {
         match request {
             Request::Register(registration) => self.register(now, line, registration, out),
             Request::Unregister => self.unregister(now, line, out),
-            Request::Status { status, auto_sleep } => self.set_status(now, line, status, auto_sleep),
+            Request::Status { status, auto_sleep } => self.set_status(now, line, status, auto_sleep, out),
             Request::Heartbeat => self.heartbeat(now, line, out),
             Request::Dial { to, metadata, reference } => {
                 self.dial(now, line, to, metadata, reference.as_deref(), out)

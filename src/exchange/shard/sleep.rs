@@ -16,9 +16,21 @@ use super::departure::Afterlife;
 
 impl Shard {
     /// STATUS. The status counts even if what is said about sleeping makes no sense.
-    pub(super) fn set_status(&mut self, now: Moment, line: LineId, status: Status, change: AutoSleepChange) {
+    pub(super) fn set_status(
+        &mut self,
+        now: Moment,
+        line: LineId,
+        status: Status,
+        change: AutoSleepChange,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.choose(status);
+        self.set_auto_sleep(now, line, change);
+        self.serve_waiting(now, line, out);
+    }
+
+    fn set_auto_sleep(&mut self, now: Moment, line: LineId, change: AutoSleepChange) {
         match change {
             AutoSleepChange::Invalid => {}
             AutoSleepChange::Absent | AutoSleepChange::Off => {

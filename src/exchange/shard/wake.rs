@@ -36,7 +36,7 @@ impl Shard {
     pub(super) fn wait_for_wake(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
         let Some(listing) = self.directory.listing(dial.to.as_str()) else { return };
         let full = listing.waiting.len() >= WAITING_CALLS_MAX || self.records.is_full();
-        let Some(handler) = listing.handler().cloned().filter(|_| !full) else {
+        let Some(handler) = listing.asleep.clone().filter(|_| !full) else {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         };
         let run = match listing.runs.first() {
@@ -160,7 +160,7 @@ impl Shard {
 
     fn can_take_waiting(&self, line: LineId) -> bool {
         let Some(entry) = self.lines.get(line.0) else { return false };
-        if entry.calls() as u32 >= self.limits.calls_per_line_max {
+        if entry.reserve().is_some() || entry.calls() as u32 >= self.limits.calls_per_line_max {
             return false;
         }
         match entry.concurrency() {
@@ -174,6 +174,10 @@ impl Shard {
 
     fn serve_call(&mut self, now: Moment, line: LineId, id: RecordId, out: &mut Outbox<'_>) {
         let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
+        if call.caller == line {
+            // It took over the very address it waits for: section 9, step 6.
+            return self.fail_call(now, id, Cause::AlreadyInCall, out);
+        }
         let metadata = call.metadata.take();
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);
@@ -203,11 +207,4 @@ impl Shard {
 /// Until when a caller waits for an agent, and an agent is expected.
 fn wake_deadline(now: Moment, timeout_ms: u64) -> Tick {
     now.tick.plus_millis(timeout_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX))
-}
-
-impl Listing {
-    /// How to wake somebody for the address.
-    pub(super) fn handler(&self) -> Option<&Arc<WakeHandler>> {
-        self.asleep.as_ref().or_else(|| self.pool.as_ref()?.wake.as_ref())
-    }
 }
