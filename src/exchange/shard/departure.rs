@@ -55,8 +55,9 @@ impl Shard {
         }
     }
 
-    /// Everybody goes.
+    /// Everybody goes, and nobody comes.
     pub(super) fn shut_down(&mut self, now: Moment, out: &mut Outbox<'_>) {
+        self.stopping = true;
         let lines: Vec<_> = self.lines.iter().map(|(handle, line)| (LineId(handle), line.internal)).collect();
         for (line, internal) in lines {
             let cause = if internal { Cause::ServiceShutdown } else { Cause::Shutdown };

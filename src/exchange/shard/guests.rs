@@ -35,22 +35,24 @@ impl Shard {
         out.push(Effect::Relocate { line, to, luggage });
     }
 
-    /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
-    /// connection is then to be closed.
+    /// A line has arrived from another shard. `None` if the exchange stops, or this shard holds as many lines as it
+    /// can count; the connection is then to be closed.
     #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();
-        if self.lines.is_full() {
+        if !self.lets_in() {
             if let Some(address) = address {
-                self.vacate(was, &address, None);
+                self.vacate(was, &address, entry.wake().cloned());
             }
             return None;
         }
         entry.congested = false;
-        let heard_s = entry.heard_s;
+        let (heard_s, internal) = (entry.heard_s, entry.internal);
         let line = LineId(self.lines.insert_with(|_| entry));
-        self.liveness.watch(line, heard_s);
+        if !internal {
+            self.liveness.watch(line, heard_s);
+        }
         self.restart_idle_timer(now, line);
         if let Some(address) = address {
             self.bear(line, address.clone());
@@ -80,7 +82,7 @@ impl Shard {
 
     /// A guest without business goes home.
     pub(super) fn go_home_if_idle(&mut self, line: LineId, out: &mut Outbox<'_>) {
-        if self.guests.is_empty() {
+        if self.guests.is_empty() || self.stopping {
             return;
         }
         let Some(entry) = self.lines.get(line.0) else { return };

@@ -125,6 +125,8 @@ pub struct Shard {
     runs: Keyed<u64, Run>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
+    /// Set by shutdown: nobody is let in any more, and nobody is sent elsewhere.
+    stopping: bool,
 }
 
 /// A map whose order is never looked at.
@@ -161,15 +163,16 @@ impl Shard {
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
             loopback: VecDeque::new(),
+            stopping: false,
             limits,
             lottery,
             hasher,
         }
     }
 
-    /// A connection has landed here. `None` if the shard holds as many lines as it can count.
+    /// A connection has landed here. `None` if the exchange stops, or the shard holds as many lines as it can count.
     pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
-        if self.lines.is_full() {
+        if !self.lets_in() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -178,6 +181,10 @@ impl Shard {
             self.liveness.watch(line, now.tick.seconds());
         }
         Some(line)
+    }
+
+    fn lets_in(&self) -> bool {
+        !self.stopping && !self.lines.is_full()
     }
 
     /// Takes an event. Everything that follows from it is in `out` when this returns.
