@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use super::address::Address;
 use super::event::WakeHandler;
 use super::ids::{LineId, RecordId};
+use super::limits::POOL_MEMBERS_MAX;
 use super::line::Line;
 use super::rack::Rack;
 
@@ -72,7 +73,21 @@ pub struct Pool {
     pub next: usize,
 }
 
+impl Pool {
+    /// Whether there is a place for one more line, when `expected` others are on their way.
+    pub fn has_place(&self, expected: usize) -> bool {
+        self.members.len() + expected < (self.size as usize).min(POOL_MEMBERS_MAX)
+    }
+}
+
 impl Listing {
+    /// Takes a call out of the queue. Those that end by themselves are the oldest and are found at once.
+    pub fn stop_waiting(&mut self, call: RecordId) {
+        if let Some(at) = self.waiting.iter().position(|&waiting| waiting == call) {
+            self.waiting.remove(at);
+        }
+    }
+
     /// Whether nobody would miss it.
     pub fn says_nothing(&self) -> bool {
         self.elsewhere.is_none()

@@ -277,7 +277,7 @@ impl Shard {
         }
         match call.callee {
             Some(callee) => self.forget_record(callee, id),
-            None => self.directory.edit(&call.to, |listing| listing.waiting.retain(|&waiting| waiting != id)),
+            None => self.directory.edit(&call.to, |listing| listing.stop_waiting(id)),
         }
         Some(call)
     }

@@ -11,7 +11,7 @@ use crate::exchange::directory::{Listing, Pool};
 use crate::exchange::effect::{CallMode, Outbox};
 use crate::exchange::event::{Concurrency, WakeHandler};
 use crate::exchange::ids::LineId;
-use crate::exchange::limits::{POOL_MEMBERS_MAX, WAITING_CALLS_MAX};
+use crate::exchange::limits::WAITING_CALLS_MAX;
 use crate::exchange::line::Line;
 use crate::exchange::signal::Dial;
 use crate::exchange::time::Moment;
@@ -82,9 +82,8 @@ impl Shard {
     fn handler_of_one_more(&self, address: &Address) -> Option<Arc<WakeHandler>> {
         let listing = self.directory.listing(address.as_str())?;
         let pool = listing.pool.as_ref()?;
-        let has_place = pool.members.len() + listing.runs.len() < (pool.size as usize).min(POOL_MEMBERS_MAX);
         let may_wait = listing.waiting.len() < WAITING_CALLS_MAX && !self.records.is_full();
-        pool.wake.clone().filter(|_| has_place && may_wait)
+        pool.wake.clone().filter(|_| pool.has_place(listing.runs.len()) && may_wait)
     }
 }
 

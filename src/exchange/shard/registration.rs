@@ -13,7 +13,7 @@ use crate::exchange::directory::Pool;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::event::{Concurrency, Profile, Registration, Verb, WakeHandler, WakeKind};
 use crate::exchange::ids::LineId;
-use crate::exchange::limits::{POOL_MEMBERS_MAX, WAKE_PROFILES_MAX};
+use crate::exchange::limits::WAKE_PROFILES_MAX;
 use crate::exchange::signal::{Grant, Signal};
 use crate::exchange::time::Moment;
 
@@ -115,9 +115,10 @@ impl Shard {
             return false;
         }
         let Some(pool) = &listing.pool else { return true };
-        let others = pool.members.iter().filter(|&&member| member != line).count();
+        let inside = pool.members.contains(&line);
+        let others = pool.members.len() - usize::from(inside);
         let fits = shape.pool().is_some() || pool.adopts(line, shape, !listing.runs.is_empty());
-        others == 0 || (fits && others < (pool.size as usize).min(POOL_MEMBERS_MAX))
+        others == 0 || (fits && (inside || pool.has_place(0)))
     }
 
     /// Enters a line into the directory for an address it may hold. The line may be on another shard.

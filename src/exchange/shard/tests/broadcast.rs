@@ -56,7 +56,7 @@ fn a_broadcaster_hangs_up_on_everybody() {
         let [radio, a, b] = studio(rig, None);
         rig.dial(a, RADIO);
         rig.dial(b, RADIO);
-        [radio, a, b].map(|phone| rig.heard(phone));
+        [radio, a, b].iter().for_each(|&phone| drop(rig.heard(phone)));
         let call = rig.call(1);
         rig.ask(radio, Request::HangUp { call, reason: Some("off air".into()) });
         rig.expect(a, &["HANGUP #1 off air"]);
@@ -136,7 +136,7 @@ fn a_whisper_reaches_one_listener_only() {
         let [radio, a, b] = studio(rig, None);
         rig.dial(a, RADIO);
         rig.dial(b, RADIO);
-        [a, b].map(|phone| rig.heard(phone));
+        [a, b].iter().for_each(|&phone| drop(rig.heard(phone)));
         let (call, listener) = (rig.call(1), rig.line(a));
         rig.ask(radio, Request::Whisper { call, listener, data: b"welcome" });
         rig.expect(a, &["MSG #1 from radio@x.test welcome"]);

@@ -169,7 +169,9 @@ fn a_dial_that_was_sent_on_can_be_cancelled_at_any_time() {
             rig.hold_trunks = true;
             rig.dial_as(c, DAVE, "r");
             let ways = [(1, 2), (2, 0), (0, 1), (1, 2), (2, 0), (0, 1), (1, 0), (0, 1)];
-            ways[..steps].iter().for_each(|&(from, to)| drop(rig.carry_one(from, to)));
+            for (from, to) in &ways[..steps] {
+                rig.carry_one(*from, *to);
+            }
             rig.hang_up(c, 2);
             rig.hold_trunks = false;
             rig.carry();
@@ -226,7 +228,7 @@ fn a_guest_may_rename_itself_again() {
             rig.register(b, name);
             rig.expect(b, &[&format!("REGISTERED {name}")]);
         }
-        [DAVE, EVE, BOB].iter().for_each(|name| drop(rig.registered(name)));
+        rig.crowd(&[DAVE, EVE, BOB]);
         rig.hang_up(a, 1);
         assert!(!rig.is_guest(b));
     });

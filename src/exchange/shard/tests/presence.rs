@@ -24,7 +24,7 @@ fn asking_needs_a_registration() {
 fn everybody_registered_is_found_except_the_asker() {
     each(|rig| {
         let a = rig.registered(ALICE);
-        [BOB, CAROL, DAVE].map(|name| rig.registered(name));
+        rig.crowd(&[BOB, CAROL, DAVE]);
         rig.phone();
         let all = "PRESENCE [bob@x.test Available, carol@x.test Available, dave@x.test Available]";
         assert_eq!(ask(rig, a, PresenceQuery::default()), all);
@@ -67,7 +67,7 @@ fn all_filters_must_hold() {
 fn a_limit_cuts_the_answer_and_the_answer_says_so() {
     each(|rig| {
         let a = rig.registered(ALICE);
-        [BOB, CAROL, DAVE].map(|name| rig.registered(name));
+        rig.crowd(&[BOB, CAROL, DAVE]);
         for (limit, entries, cut) in [(2, 2, true), (3, 3, false), (9, 3, false)] {
             let answer = ask(rig, a, PresenceQuery { limit: Some(limit), ..PresenceQuery::default() });
             assert_eq!((answer.matches('@').count(), answer.ends_with("truncated")), (entries, cut));

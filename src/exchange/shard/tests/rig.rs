@@ -126,6 +126,13 @@ impl Rig {
         phone
     }
 
+    /// New connections that hold these addresses, and are not looked at.
+    pub(super) fn crowd(&mut self, addresses: &[&str]) {
+        for address in addresses {
+            self.registered(address);
+        }
+    }
+
     /// Lets time pass, with every deadline on the way.
     pub(super) fn wait_ms(&mut self, span_ms: u64) {
         let end = self.now.tick.plus_millis(span_ms);
@@ -213,6 +220,18 @@ impl Rig {
 
     pub(super) fn dial_as(&mut self, phone: Phone, to: &str, reference: &str) {
         self.ask(phone, Request::Dial { to: to.into(), metadata: None, reference: Some(reference.into()) });
+    }
+
+    /// Dials many times without checking everything after each.
+    pub(super) fn dial_quietly(&mut self, line: LineId, to: &str, times: usize) {
+        let shard = line.shard().index();
+        for _ in 0..times {
+            let request = Request::Dial { to: to.into(), metadata: None, reference: None };
+            let mut out = Outbox::default();
+            self.shards[shard].handle(self.now, Event::Request { line, request }, &mut out);
+            out.effects.into_iter().for_each(|effect| self.perform_one(shard, effect));
+        }
+        self.carry();
     }
 
     pub(super) fn answer(&mut self, phone: Phone, call: usize) {
