@@ -16,6 +16,7 @@ mod registration;
 mod render;
 mod rig;
 mod sleep;
+mod storm;
 mod wake;
 
 use rig::{Phone, Rig, each, each_with};

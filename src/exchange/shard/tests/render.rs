@@ -16,6 +16,11 @@ impl CallNames {
         self.0[number - 1]
     }
 
+    /// How many calls there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     fn name(&mut self, call: CallId) -> String {
         let at = self.0.iter().position(|&known| known == call).unwrap_or_else(|| {
             self.0.push(call);

@@ -162,6 +162,8 @@ impl Rig {
         for run in std::mem::take(&mut self.wakes) {
             self.woken(run.0, WakeOutcome::Failed);
         }
+        // Agents that were called may still be expected.
+        self.wait_ms(WAKE_MS + 10);
         for shard in &self.shards {
             let empty = Counts { listings: shard.counts().listings, ..Counts::default() };
             assert_eq!(shard.counts(), empty, "nothing outlives its line");
@@ -295,6 +297,16 @@ impl Rig {
 
     pub(super) fn is_open(&self, phone: Phone) -> bool {
         self.clients[phone.0].open
+    }
+
+    /// Whether a phone's line is on a shard, and not between two.
+    pub(super) fn is_here(&self, phone: Phone) -> bool {
+        self.is_open(phone) && self.lines.get(&self.line(phone)) == Some(&phone)
+    }
+
+    /// How many calls have been heard of.
+    pub(super) fn calls_known(&self) -> usize {
+        self.names.len()
     }
 
     pub(super) fn is_paused(&self, phone: Phone) -> bool {
