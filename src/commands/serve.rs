@@ -3,13 +3,18 @@
 //! the operator's.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
 use super::{EXIT_USAGE, complain, process};
 use crate::config::{self, Config, RawFlags, Warning};
 use crate::logging::{self, LogSettings, Logging};
+use crate::shell::clock::unix_ms;
+use crate::shell::operator;
+
+/// How long the end waits for a blocked standard output to take the last lines.
+const LOG_FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// What an exchange starts with.
 pub struct Start {
@@ -25,9 +30,14 @@ pub fn run(flags: RawFlags) -> ExitCode {
         Ok(start) => start,
         Err(code) => return code,
     };
-    // The operator's line goes here: run it with start.config and start.logging.feed.
-    error!(listen = %start.config.listen, "this build has no exchange to serve with");
-    ExitCode::FAILURE
+    let Start { config, logging: Logging { guard, feed } } = start;
+    let ran = operator::run(&config, feed);
+    if let Err(error) = &ran {
+        error!("{error}");
+    }
+    // Whoever reads the log wants the last lines most of all.
+    guard.flush(LOG_FLUSH_LIMIT);
+    if ran.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Loads the configuration, starts the log, raises the limits of the process, and logs what is odd. On failure everything
@@ -61,10 +71,4 @@ fn prepare_process(config: &Config, warnings: &[Warning]) {
     if let Some(missing) = process::descriptors_missing(config.connections_max, descriptor_limit) {
         warn!(missing, descriptor_limit, "SYSTEMX_CONNECTIONS_MAX is more than the descriptor limit allows");
     }
-}
-
-/// The wall clock for log lines. A clock before 1970 reads as 1970.
-fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

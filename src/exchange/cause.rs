@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::limits::RECORD_TEXT_BYTES_MAX;
+
 /// Why something did not happen or came to an end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Cause {
@@ -73,6 +75,8 @@ pub enum Cause {
     WakeNotConfigured,
     /// Spawn handlers are not accepted on this exchange.
     SpawnDisabled,
+    /// What STATUS says about going to sleep by itself makes no sense; its status counts all the same.
+    InvalidAutoSleep,
     /// A limit of the exchange on parties is reached.
     TooManyParties,
     /// The party has as many members as the exchange allows.
@@ -81,7 +85,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -112,6 +116,7 @@ impl Cause {
         Self::NotInParty,
         Self::WakeNotConfigured,
         Self::SpawnDisabled,
+        Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
     ];
@@ -149,6 +154,7 @@ impl Cause {
             Self::NotInParty => "not_in_party",
             Self::WakeNotConfigured => "wake_not_configured",
             Self::SpawnDisabled => "spawn_disabled",
+            Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",
         }
@@ -180,6 +186,22 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// The same, cut to what a call record keeps.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        match self {
+            Self::Cause(cause) => Self::Cause(*cause),
+            Self::Given(text) => Self::Given(brief(text)),
+        }
+    }
+}
+
+/// A text of a client, cut to what a call record keeps.
+pub fn brief(text: &str) -> Box<str> {
+    Box::from(&text[..text.floor_char_boundary(RECORD_TEXT_BYTES_MAX)])
+}
+
 impl From<Cause> for Reason {
     fn from(cause: Cause) -> Self {
         Self::Cause(cause)
@@ -189,6 +211,13 @@ impl From<Cause> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let cut = brief(&"é".repeat(RECORD_TEXT_BYTES_MAX));
+        assert_eq!(cut.len(), RECORD_TEXT_BYTES_MAX);
+        assert_eq!(&*brief("short"), "short");
+    }
 
     #[test]
     fn every_cause_has_a_name_of_its_own() {

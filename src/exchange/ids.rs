@@ -88,6 +88,16 @@ impl Handle {
         )
     }
 
+    /// The handle as a number, for pollers and other foreign queues.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The handle that [`Handle::to_bits`] gave; any other number is a handle that finds nothing.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The shard that owns the thing.
     pub fn shard(self) -> ShardId {
         ShardId((self.0 >> (SLOT_BITS + GENERATION_BITS)) as u16)

@@ -9,6 +9,10 @@ pub const ADDRESS_CHARS_MAX: usize = 255;
 /// Longest `ref` of a dial, in bytes: it is kept for the length of the call and sent back twice.
 pub const REFERENCE_BYTES_MAX: usize = 128;
 
+/// Longest text that a client chose (a dialled name, a reason) in a call record, in bytes: records queue up, and a
+/// client may dial a name of 16 MiB.
+pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
+
 /// Most calls that wait for one sleeping address: whoever comes later hears `unavailable`, because a
 /// woken agent could not answer them all before their timers run out anyway.
 pub const WAITING_CALLS_MAX: usize = 1024;

@@ -73,6 +73,8 @@ pub struct AutoSleep {
     pub idle_ms: u64,
     /// The timer that runs.
     pub timer: Option<TimerId>,
+    /// When it is due; kept while the line moves to another shard, which has timers of its own.
+    pub due: Option<Tick>,
     /// Whether SLEEP_PENDING has been sent and the timer is that of the notice.
     pub pending: bool,
 }
@@ -125,7 +127,7 @@ impl Pauses {
     pub const PRESENCE: Self = Self(2);
     /// The other end of its call takes nothing more.
     pub const FLOW: Self = Self(4);
-    /// It waits to be let into a party.
+    /// It waits for the answer to a JOIN.
     pub const JOIN: Self = Self(8);
 
     /// Whether there is any reason.

@@ -3,4 +3,13 @@
 //! The shell carries values between the world and the pure core and decides nothing about the protocol.
 //! Invariant: inside a turn of a shard nothing waits; what cannot be done at once is queued, refused or counted.
 
+pub mod admission;
+pub mod clock;
+pub mod connection;
+pub mod desk;
+pub mod listener;
+pub mod log_service;
+pub mod operator;
+pub mod output;
+pub mod switchboard;
 pub mod trunk;

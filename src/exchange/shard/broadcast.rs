@@ -255,7 +255,7 @@ impl Shard {
             started_ms: listener.started_ms,
             answered_ms: Some(listener.started_ms),
             ended_ms: now.wall_ms,
-            reason,
+            reason: reason.brief(),
             ended_by,
             messages: listener.messages,
         })));

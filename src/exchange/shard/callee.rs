@@ -328,7 +328,7 @@ impl Shard {
             started_ms: call.started_ms,
             answered_ms: call.answered_ms,
             ended_ms: now.wall_ms,
-            reason,
+            reason: reason.brief(),
             ended_by,
             messages: call.messages,
         })));

@@ -188,16 +188,19 @@ impl Shard {
         entry.pauses.add(reason);
     }
 
-    /// Takes a reason not to read a line away. With the last one gone it is read again, and counts as heard:
-    /// its silence was not its own.
+    /// Takes a reason not to read a line away. With the last one gone it is read again. One that was held for the
+    /// sake of others counts as heard: its silence was not its own. (A line that waits for an answer of its own does
+    /// so for microseconds, and only HEARTBEAT shows that it lives.)
     pub(super) fn unpause(&mut self, now: Moment, line: LineId, reason: Pauses, out: &mut Outbox<'_>) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         if !entry.pauses.has(reason) {
             return;
         }
         entry.pauses.remove(reason);
-        if !entry.pauses.any() {
+        if reason == Pauses::FLOW {
             entry.heard_s = now.tick.seconds();
+        }
+        if !entry.pauses.any() {
             out.push(Effect::Resume(line));
         }
     }

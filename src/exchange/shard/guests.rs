@@ -28,20 +28,20 @@ impl Shard {
         registration: Option<Box<Registration>>,
         out: &mut Outbox<'_>,
     ) {
-        self.stop_idle_timer(line);
+        self.pack_idle_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
         out.push(Effect::Relocate { line, to, luggage });
     }
 
-    /// A line has arrived from another shard. `None` if the exchange stops, or this shard holds as many lines as it
-    /// can count; the connection is then to be closed.
+    /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
+    /// connection is then to be closed.
     #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();
-        if !self.lets_in() {
+        if self.lines.is_full() {
             if let Some(address) = address {
                 self.vacate(was, &address, entry.wake().cloned());
             }
@@ -53,7 +53,7 @@ impl Shard {
         if !internal {
             self.liveness.watch(line, heard_s);
         }
-        self.restart_idle_timer(now, line);
+        self.unpack_idle_timer(line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);
@@ -61,6 +61,9 @@ impl Shard {
         match registration {
             Some(registration) => self.register_here(now, line, *registration, out),
             None => self.serve_waiting(now, line, out),
+        }
+        if self.stopping {
+            self.send_home(now, line, out);
         }
         self.settle(now, out);
         Some(line)

@@ -125,7 +125,7 @@ pub struct Shard {
     runs: Keyed<u64, Run>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
-    /// Set by shutdown: nobody is let in any more, and nobody is sent elsewhere.
+    /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
 
@@ -172,7 +172,7 @@ impl Shard {
 
     /// A connection has landed here. `None` if the exchange stops, or the shard holds as many lines as it can count.
     pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
-        if !self.lets_in() {
+        if self.stopping || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -181,10 +181,6 @@ impl Shard {
             self.liveness.watch(line, now.tick.seconds());
         }
         Some(line)
-    }
-
-    fn lets_in(&self) -> bool {
-        !self.stopping && !self.lines.is_full()
     }
 
     /// Takes an event. Everything that follows from it is in `out` when this returns.

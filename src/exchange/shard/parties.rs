@@ -42,7 +42,8 @@ impl Shard {
         self.reconsider_pause(now, line, out);
         let host = self.home(party.as_str());
         if host != self.id {
-            // One JOIN at a time: an answer could not be told from that to a JOIN before it.
+            // A LEAVE, or another JOIN after it, must not cross the answer: the line would sit in the audience of a
+            // party that it has left.
             self.pause(line, Pauses::JOIN, out);
         }
         let (address, party) = (address.detached(), party.detached());
@@ -72,8 +73,8 @@ impl Shard {
         }
         self.refuse(line, verb, cause, out);
         if verb == Verb::Join {
-            drop(self.take_seat(line, party.as_str()));
             self.unpause(now, line, Pauses::JOIN, out);
+            self.take_seat(line, party.as_str());
             self.after_party(now, line, out);
         }
     }

@@ -212,7 +212,6 @@ impl Shard {
         let Registration { address, profile, concurrency, .. } = registration;
         self.show_profile(line, profile);
         let new = grant.pool.unwrap_or(concurrency);
-        self.end_session_if_reconfigured(now, line, new, out);
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         if entry.reach.is_some() || new != Concurrency::Single || grant.wake.is_some() {
             let reach = entry.reach_mut();
@@ -226,6 +225,8 @@ impl Shard {
         if self.home(address.as_str()) == self.id {
             self.settle_runs(&address, is_pool, out);
         }
+        // Last, because a line that is free again is given calls that wait for it: by its new rules, after REGISTERED.
+        self.end_session_if_reconfigured(now, line, new, out);
     }
 
     /// A broadcaster that becomes something else has no audience any more.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use crate::exchange::address::Address;
 use crate::exchange::call::{Record, Stage};
 use crate::exchange::cause::Cause;
-use crate::exchange::directory::Listing;
 use crate::exchange::effect::{CallMode, Effect, Outbox};
 use crate::exchange::event::{Concurrency, WakeHandler, WakeOutcome};
 use crate::exchange::ids::{LineId, RecordId, WakeRun};
@@ -150,12 +149,18 @@ impl Shard {
             return;
         }
         while self.can_take_waiting(line) {
-            let next = |listing: &mut Listing| listing.waiting.pop_front();
-            let waiting =
-                self.directory.listing(address.as_str()).is_some_and(|listing| !listing.waiting.is_empty());
-            let Some(id) = waiting.then(|| self.directory.edit(&address, next)).flatten() else { return };
+            let listing = self.directory.listing(address.as_str());
+            // A line that waits for an address and comes to hold it itself does not ring itself.
+            let waiting = listing.into_iter().flat_map(|listing| &listing.waiting).copied();
+            let mut others = waiting.filter(|&id| !self.is_placed_by(id, line));
+            let Some(id) = others.next() else { return };
+            self.directory.edit(&address, |listing| listing.stop_waiting(id));
             self.serve_call(now, line, id, out);
         }
+    }
+
+    fn is_placed_by(&self, id: RecordId, line: LineId) -> bool {
+        matches!(self.records.get(id.0), Some(Record::Call(call)) if call.caller == line)
     }
 
     fn can_take_waiting(&self, line: LineId) -> bool {
@@ -174,10 +179,6 @@ impl Shard {
 
     fn serve_call(&mut self, now: Moment, line: LineId, id: RecordId, out: &mut Outbox<'_>) {
         let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
-        if call.caller == line {
-            // It took over the very address it waits for: section 9, step 6.
-            return self.fail_call(now, id, Cause::AlreadyInCall, out);
-        }
         let metadata = call.metadata.take();
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);

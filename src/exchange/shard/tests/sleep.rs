@@ -115,7 +115,10 @@ fn status_arms_keeps_and_cancels_the_idle_time() {
             rig.auto_sleep(w, 1_000);
             rig.ask(w, Request::Status { status: Status::Away, auto_sleep: change });
             rig.wait_ms(1_100);
-            assert_eq!(rig.heard(w).len(), usize::from(sleeps), "{change:?}");
+            let heard = rig.heard(w);
+            assert_eq!(heard.contains(&"SLEEP_PENDING 1".into()), sleeps, "{change:?}");
+            let refused = heard.contains(&"ERROR Status invalid_auto_sleep".into());
+            assert_eq!(refused, change == AutoSleepChange::Invalid);
             rig.ask(w, Request::Heartbeat);
             rig.heard(w);
         }

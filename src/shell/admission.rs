@@ -1,0 +1,100 @@
+//! Who may connect: caps on connections in all and by address, checked when a connection is accepted.
+//!
+//! Shared by all shards, off the message path. A permit gives its place back when it is dropped, wherever the
+//! connection has moved to in the meantime.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// The caps of an exchange.
+#[derive(Debug)]
+pub struct Admission {
+    connections_max: Option<usize>,
+    per_ip_max: Option<usize>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default, Debug)]
+struct Taken {
+    all: usize,
+    by_ip: HashMap<IpAddr, usize, ahash::RandomState>,
+}
+
+/// The place of one connection.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Arc<Admission>,
+    ip: IpAddr,
+}
+
+/// Why a connection is not admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// There are as many connections as `SYSTEMX_CONNECTIONS_MAX` allows.
+    Full,
+    /// There are as many from this address as `SYSTEMX_CONNECTIONS_PER_IP` allows.
+    FullForIp,
+}
+
+impl Admission {
+    /// Caps of `connections_max` in all and `per_ip_max` by address; `None` = no cap.
+    pub fn new(connections_max: Option<usize>, per_ip_max: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { connections_max, per_ip_max, taken: Mutex::default() })
+    }
+
+    /// A place for a connection from `ip`; none is needed where there are no caps.
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Option<Box<Permit>>, Refused> {
+        if self.connections_max.is_none() && self.per_ip_max.is_none() {
+            return Ok(None);
+        }
+        let mut taken = self.taken.lock();
+        if self.connections_max.is_some_and(|max| taken.all >= max) {
+            return Err(Refused::Full);
+        }
+        let ip = ip.to_canonical();
+        let of_ip = taken.by_ip.get(&ip).copied().unwrap_or(0);
+        if self.per_ip_max.is_some_and(|max| of_ip >= max) {
+            return Err(Refused::FullForIp);
+        }
+        taken.all += 1;
+        taken.by_ip.insert(ip, of_ip + 1);
+        drop(taken);
+        Ok(Some(Box::new(Permit { admission: self.clone(), ip })))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut taken = self.admission.taken.lock();
+        taken.all -= 1;
+        if let Some(of_ip) = taken.by_ip.get_mut(&self.ip) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                taken.by_ip.remove(&self.ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_permit_is_gone() {
+        let admission = Admission::new(Some(3), Some(2));
+        let ip: IpAddr = "10.0.0.1".parse().unwrap();
+        let other: IpAddr = "10.0.0.2".parse().unwrap();
+        let permits: Vec<_> = (0..2).map(|_| admission.admit(ip).unwrap()).collect();
+        assert_eq!(admission.admit(ip).err(), Some(Refused::FullForIp));
+        assert_eq!(admission.admit("::ffff:10.0.0.1".parse().unwrap()).err(), Some(Refused::FullForIp));
+        let third = admission.admit(other).unwrap();
+        assert_eq!(admission.admit(other).err(), Some(Refused::Full));
+        drop((permits, third));
+        assert!(admission.taken.lock().by_ip.is_empty());
+        assert!(admission.admit(ip).is_ok());
+    }
+}

@@ -1,0 +1,130 @@
+//! One connection as its shard's driver sees it: socket, framing state, output.
+//!
+//! There is one of these for each client, and nothing else of the shell: no task, no buffer (design.md, D2). What
+//! a connection needs only now and then is boxed. It holds no protocol state; that is the core's line.
+
+use std::net::TcpStream;
+
+use crate::exchange::LineId;
+use crate::websocket::{Decoder, MessageKind};
+
+use super::admission::Permit;
+use super::output::Output;
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket, not blocking.
+    pub stream: TcpStream,
+    /// Framing state: a frame that is not complete, bytes that have been read but not handled.
+    pub decoder: Decoder,
+    /// What waits to be written; `None` if nothing does.
+    pub output: Option<Box<Output>>,
+    /// A message that waits for room in a trunk.
+    pub parked: Option<Box<Parked>>,
+    /// What it is for.
+    pub role: Role,
+    /// Flags.
+    pub state: State,
+    /// Second in which its output last moved, or began to wait.
+    pub progress_s: u32,
+    /// Bytes of the decoder that have been counted in the shard's budget.
+    pub counted: u32,
+    /// Its place in the limits on connections; `None` if there are none.
+    pub permit: Option<Box<Permit>>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It is a line of the exchange.
+    Line(LineId),
+    /// It echoes what it is sent (`--echo-endpoint`).
+    Echo,
+    /// It has been sent a close frame, or will be, and goes.
+    Closing,
+}
+
+/// A message that has been read and waits.
+#[derive(Debug)]
+pub struct Parked {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// The message.
+    pub payload: Vec<u8>,
+}
+
+/// The flags of a connection.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct State {
+    /// The socket has, or may have, bytes to read.
+    pub readable: bool,
+    /// In the list of connections to read.
+    pub queued: bool,
+    /// In the list of connections to write, because something was said to it alone.
+    pub dirty: bool,
+    /// In the list of connections to write, because something was said to many.
+    pub fanned: bool,
+    /// The socket takes nothing now; the poller will say when it does.
+    pub blocked: bool,
+    /// The core does not want it read.
+    pub paused: bool,
+    /// Its own output has to drain before it is read again (echo).
+    pub self_paused: bool,
+    /// More output than the high-water mark waits.
+    pub congested: bool,
+    /// Its line holds an address: larger messages are allowed.
+    pub registered: bool,
+    /// On its way to another shard.
+    pub moving: bool,
+    /// The client has sent a close frame.
+    pub peer_closed: bool,
+    /// Our side has been shut down after the close frame.
+    pub shut: bool,
+    /// Its output has overflowed; it is lost as soon as the event at hand is over.
+    pub overflowed: bool,
+}
+
+impl Connection {
+    /// A connection that has just been upgraded.
+    pub fn new(stream: TcpStream, role: Role, permit: Option<Box<Permit>>) -> Self {
+        let state = State { readable: true, ..State::default() };
+        Self {
+            stream,
+            decoder: Decoder::new(),
+            output: None,
+            parked: None,
+            role,
+            state,
+            progress_s: 0,
+            counted: 0,
+            permit,
+        }
+    }
+
+    /// Whether what it sends must not be looked at now.
+    pub fn is_held(&self) -> bool {
+        let State { paused, self_paused, moving, overflowed, .. } = self.state;
+        paused || self_paused || moving || overflowed || self.parked.is_some()
+    }
+
+    /// Whether there is something to look at: bytes kept, or bytes in the socket.
+    pub fn has_input(&self) -> bool {
+        self.state.readable || self.decoder.carried_len() > 0
+    }
+
+    /// Bytes that wait to be written.
+    pub fn output_len(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| output.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+    }
+}

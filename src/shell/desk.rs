@@ -1,0 +1,119 @@
+//! The way from a shard to the operator's thread: slow things are handed over and never waited for.
+//!
+//! Wake handlers go to their runner, call records to the call log. A shard only ever tries to hand something over;
+//! what the other side cannot take is counted there or comes back as a failed run.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::exchange::address::Address;
+use crate::exchange::effect::{CallMode, CallRecord, EndedBy};
+use crate::exchange::event::{WakeHandler, WakeKind, WakeOutcome};
+use crate::exchange::ids::{ShardId, WakeRun};
+use crate::store::{self, CallLogHandle};
+use crate::wake::{self, WakeCommand, WakeJob};
+
+use super::switchboard::Post;
+
+/// Bits of a run's number that hold the shard's count; the rest holds the shard.
+const RUN_BITS: u32 = 48;
+
+/// A shard's way to the operator's thread.
+pub struct Desk {
+    /// To the runner of wake handlers.
+    pub wakes: mpsc::Sender<WakeCommand>,
+    /// To the call log, if one is kept.
+    pub call_log: Option<CallLogHandle>,
+    /// Back to this shard, for runs that could not be handed over.
+    pub answer: SyncSender<Post>,
+}
+
+impl Desk {
+    /// Has a wake handler run.
+    pub fn wake(&self, run: WakeRun, address: &Address, handler: &Arc<WakeHandler>) {
+        let job = WakeJob {
+            run: run_number(run),
+            address: Arc::from(address.as_str()),
+            handler: foreign_handler(handler),
+            limit: Duration::from_millis(handler.timeout_ms),
+        };
+        if self.wakes.try_send(WakeCommand::Run(job)).is_err() {
+            warn!(%address, "wake handler not run: too many are waiting");
+            // If even this is lost, the callers' own timers end their wait.
+            drop(self.answer.try_send(Post::Woken(run, WakeOutcome::Failed)));
+        }
+    }
+
+    /// The agent has come: what the handler started may live on.
+    pub fn settle(&self, run: WakeRun) {
+        if self.wakes.try_send(WakeCommand::Settled { run: run_number(run) }).is_err() {
+            warn!("a woken agent may be ended at its time limit: too many wake commands are waiting");
+        }
+    }
+
+    /// Writes a finished call into the call log.
+    pub fn record(&self, record: &CallRecord) {
+        if let Some(log) = &self.call_log {
+            log.record(foreign_record(record));
+        }
+    }
+}
+
+fn run_number(run: WakeRun) -> u64 {
+    ((run.shard.index() as u64) << RUN_BITS) | run.number
+}
+
+/// The run that a number from the runner names.
+pub fn run_of(number: u64) -> WakeRun {
+    let shard = ShardId::new((number >> RUN_BITS) as usize);
+    WakeRun { shard, number: number & ((1 << RUN_BITS) - 1) }
+}
+
+/// What the core hears of a runner's outcome; the details are in the log.
+pub fn outcome_of(outcome: wake::WakeOutcome) -> WakeOutcome {
+    match outcome {
+        wake::WakeOutcome::Answered => WakeOutcome::Answered,
+        wake::WakeOutcome::Failed(_) => WakeOutcome::Failed,
+        wake::WakeOutcome::TimedOut => WakeOutcome::TimedOut,
+    }
+}
+
+fn foreign_handler(handler: &WakeHandler) -> wake::WakeHandler {
+    match &handler.kind {
+        WakeKind::Webhook { url, payload } => wake::WakeHandler::Webhook {
+            url: url.to_string(),
+            payload: payload.clone(),
+            source: handler.source.clone(),
+        },
+        WakeKind::Spawn { command } => {
+            wake::WakeHandler::Spawn { command: command.iter().map(|part| part.to_string()).collect() }
+        }
+    }
+}
+
+fn foreign_record(record: &CallRecord) -> store::CallRecord {
+    store::CallRecord {
+        call_id: Some(record.call.to_string().into()),
+        from: Arc::from(record.from.as_str()),
+        to: Arc::from(&*record.to),
+        mode: match record.mode {
+            CallMode::Single => store::CallMode::Single,
+            CallMode::Parallel => store::CallMode::Parallel,
+            CallMode::Broadcast => store::CallMode::Broadcast,
+        },
+        started_at_ms: record.started_ms,
+        answered_at_ms: record.answered_ms,
+        ended_at_ms: record.ended_ms,
+        end_reason: record.reason.as_str().into(),
+        ended_by: match record.ended_by {
+            EndedBy::Caller => store::EndedBy::Caller,
+            EndedBy::Callee => store::EndedBy::Callee,
+            EndedBy::Exchange => store::EndedBy::Exchange,
+        },
+        messages: record.messages,
+    }
+}

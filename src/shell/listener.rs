@@ -1,0 +1,246 @@
+//! Accepting connections and their WebSocket handshakes, on the shard's own runtime.
+//!
+//! Each shard has a listener of its own on the same port (SO_REUSEPORT); the kernel spreads connections over them.
+//! hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
+//! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
+//! gives way, so that slow ones cannot lock others out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tracing::{debug, warn};
+
+use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
+
+use super::admission::{Admission, Permit};
+
+/// Connections that the kernel holds for a listener until they are accepted.
+const BACKLOG: i32 = 4096;
+/// Largest HTTP head of a handshake, in bytes. Cookies of a few KiB pass, floods do not.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Most header lines of a handshake.
+const HEADERS_MAX: usize = 100;
+/// Wait after the system refused to accept (out of descriptors): whatever it lacks will not come back at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The path that echoes, if it is switched on.
+const ECHO_PATH: &str = "/echo";
+
+/// What handshakes may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct HandshakeLimits {
+    /// Time from accept to 101.
+    pub timeout: Duration,
+    /// Most at a time on one shard.
+    pub handshakes_max: usize,
+    /// Whether `/echo` echoes.
+    pub echo: bool,
+}
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The socket, not blocking.
+    pub stream: std::net::TcpStream,
+    /// What the client sent after its handshake.
+    pub early: Bytes,
+    /// Whether it asked for `/echo`, and may.
+    pub echo: bool,
+    /// Its place in the limits on connections.
+    pub permit: Option<Box<Permit>>,
+}
+
+/// Where finished handshakes wait for the switchboard, and the bell it is rung with.
+#[derive(Clone)]
+pub struct Lobby {
+    upgraded: Rc<RefCell<VecDeque<Upgraded>>>,
+    ring: Rc<dyn Fn()>,
+}
+
+impl Lobby {
+    /// An empty lobby; `ring` is called when somebody comes in.
+    pub fn new(ring: Rc<dyn Fn()>) -> Self {
+        Self { upgraded: Rc::default(), ring }
+    }
+
+    /// Whoever has waited longest.
+    pub fn next(&self) -> Option<Upgraded> {
+        self.upgraded.borrow_mut().pop_front()
+    }
+
+    /// Whether anybody waits.
+    pub fn is_empty(&self) -> bool {
+        self.upgraded.borrow().is_empty()
+    }
+
+    fn enter(&self, upgraded: Upgraded) {
+        self.upgraded.borrow_mut().push_back(upgraded);
+        (self.ring)();
+    }
+}
+
+/// Binds a listener that shares its port with those of the other shards.
+pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts until the task is dropped.
+pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: Arc<Admission>, lobby: Lobby) {
+    let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_connection(&error) => continue,
+            Err(error) => {
+                warn!(%error, "connections cannot be accepted: raise the limit on descriptors (ulimit -n), or set SYSTEMX_CONNECTIONS_MAX below it");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match admission.admit(peer.ip()) {
+            Ok(permit) => {
+                pending.add(tokio::task::spawn_local(shake_hands(stream, limits, permit, lobby.clone())))
+            }
+            Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
+        }
+    }
+}
+
+/// Whether accepting failed because of the connection that was to be accepted.
+fn is_of_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// The handshakes under way, oldest first.
+struct Pending {
+    handles: VecDeque<AbortHandle>,
+    max: usize,
+}
+
+impl Pending {
+    fn add(&mut self, task: tokio::task::JoinHandle<()>) {
+        while self.handles.front().is_some_and(AbortHandle::is_finished) {
+            self.handles.pop_front();
+        }
+        if self.handles.len() >= self.max {
+            self.handles.retain(|handle| !handle.is_finished());
+        }
+        if self.handles.len() >= self.max
+            && let Some(oldest) = self.handles.pop_front()
+        {
+            oldest.abort();
+        }
+        self.handles.push_back(task.abort_handle());
+    }
+}
+
+async fn shake_hands(stream: TcpStream, limits: HandshakeLimits, permit: Option<Box<Permit>>, lobby: Lobby) {
+    // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, speak_http(stream, limits)).await else {
+        return;
+    };
+    let Ok(upgraded) = agreed.upgrade.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+    let Ok(stream) = parts.io.into_inner().into_std() else { return };
+    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, permit });
+}
+
+/// A handshake that was accepted.
+struct Agreed {
+    upgrade: OnUpgrade,
+    echo: bool,
+}
+
+/// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
+async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed> {
+    let agreed = Rc::new(RefCell::new(None));
+    let slot = agreed.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let response = answer(&request);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let echo = limits.echo && request.uri().path() == ECHO_PATH;
+            *slot.borrow_mut() = Some(Agreed { upgrade: hyper::upgrade::on(&mut request), echo });
+        }
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        debug!(%error, "handshake failed");
+        return None;
+    }
+    let agreed = agreed.borrow_mut().take();
+    agreed
+}
+
+/// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
+fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let version =
+        if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    match handshake::check(request.method().as_str(), version, headers) {
+        Ok(accepted) => switch_protocols(&accepted),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn switch_protocols(accepted: &Accepted) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(&accepted.accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    let subprotocol = accepted.subprotocol.as_deref().and_then(|name| HeaderValue::from_str(name).ok());
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    response
+}
+
+fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(refusal.body()));
+    *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Some((name, value)) = refusal.header() {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

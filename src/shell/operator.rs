@@ -1,0 +1,424 @@
+//! Starts the exchange, watches it, stops it.
+//!
+//! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
+//! thread for slow work, and one thread for each shard. Stop: shards close everything and end (within the limit),
+//! then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
+//! serves what ends earlier.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Poll, Waker};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
+use crate::exchange::address;
+use crate::exchange::ids::ShardId;
+use crate::exchange::limits::{Limits, SpawnPolicy};
+use crate::exchange::shard::Setup;
+use crate::logging::FeedReader;
+use crate::store::{CallLog, CallLogError};
+use crate::wake;
+
+use super::admission::Admission;
+use super::clock::{Clock, draw_seed};
+use super::desk::{Desk, outcome_of, run_of};
+use super::listener::{HandshakeLimits, bind};
+use super::log_service::LogService;
+use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
+use super::trunk;
+
+/// Words from the operator that may wait for one shard; wake results are as many as runs, which are bounded.
+const MAILBOX_LEN: usize = 4096;
+/// What stopping may take beyond the shards' own limit, for the threads that serve them.
+const STOP_GRACE: Duration = Duration::from_millis(1500);
+
+/// Why the exchange did not start, with what to do about it.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The call log cannot be written.
+    CallLog(CallLogError),
+    /// The system refused something that every start needs.
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, source } => write!(
+                f,
+                "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
+            ),
+            Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
+            Self::CallLog(error) => Some(error),
+        }
+    }
+}
+
+/// An exchange that runs.
+pub struct Running {
+    address: SocketAddr,
+    shards: Vec<ShardThread>,
+    operator: Option<JoinHandle<()>>,
+    call_log: Option<CallLog>,
+    stop_timeout: Duration,
+}
+
+struct ShardThread {
+    wire: Wire,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The way to a shard from other threads.
+#[derive(Clone)]
+struct Wire {
+    mailbox: SyncSender<Post>,
+    waker: Arc<Waker>,
+}
+
+impl Wire {
+    fn post(&self, post: Post) {
+        // A full mailbox loses a wake result at worst: the callers' own timers end their wait.
+        if self.mailbox.try_send(post).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            warn!(%error, "a shard cannot be woken");
+        }
+    }
+}
+
+/// Starts an exchange and runs it until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| StartError::System { what: "a runtime", source })?;
+    let _guard = runtime.enter();
+    // Before the start, so that no signal is lost.
+    let caught =
+        |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
+    let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
+    let running = start(config, feed)?;
+    let name = runtime.block_on(async {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    });
+    info!(signal = name, "stopping");
+    running.stop();
+    Ok(())
+}
+
+/// Starts an exchange; it accepts connections when this returns.
+///
+/// # Errors
+/// If the address, the call log or the system does not allow it.
+pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
+    let listeners = bind_all(config)?;
+    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
+    let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
+    let (polls, wakers) = pollers(config.shards)?;
+    let ports =
+        trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
+    let (mailboxes, letters): (Vec<_>, Vec<_>) =
+        (0..config.shards).map(|_| sync_channel(MAILBOX_LEN)).unzip();
+    let wires: Vec<Wire> = mailboxes
+        .into_iter()
+        .zip(&wakers)
+        .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
+        .collect();
+    let (wakes, commands) = wake::channel();
+    let operator = start_operator(commands, wires.clone())?;
+    let mut feed = feed;
+    let common = Common::new(config, wakes, &call_log)?;
+    let mut shards = Vec::new();
+    let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
+    for (number, ((((listener, poll), port), mailbox), wire)) in each.enumerate() {
+        let id = ShardId::new(number);
+        let serves_log = address::home(address::LOG_SERVICE, config.shards) == id;
+        let log_service = feed.take_if(|_| serves_log).map(|feed| log_service(feed, wire.waker.clone()));
+        let parts = common.parts(id, Wiring { listener, poll, port, mailbox, wire: &wire, log_service });
+        shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin)?), wire });
+    }
+    info!(%address, shards = config.shards, "exchange is up");
+    Ok(Running {
+        address,
+        shards,
+        operator: Some(operator),
+        call_log,
+        stop_timeout: Duration::from_millis(config.stop_timeout_ms),
+    })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it in order; returns when everything is done or the time is over.
+    pub fn stop(mut self) {
+        for shard in &self.shards {
+            shard.wire.post(Post::Stop);
+        }
+        let deadline = Instant::now() + self.stop_timeout + STOP_GRACE;
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            if let Some(thread) = shard.thread.take()
+                && !join_until(thread, deadline)
+            {
+                error!(shard = number, "shard did not stop in time");
+            }
+        }
+        if let Some(operator) = self.operator.take()
+            && !join_until(operator, deadline)
+        {
+            warn!("the runner of wake handlers did not stop in time");
+        }
+        if let Some(call_log) = self.call_log.take() {
+            let counts = call_log.stop(deadline.saturating_duration_since(Instant::now()).max(STOP_GRACE));
+            info!(?counts, "call log closed");
+        }
+        info!("exchange is down");
+    }
+}
+
+/// Joins a thread unless it goes on beyond `deadline`.
+fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    thread.join().is_ok()
+}
+
+/// One listener for each shard, all on the same port.
+fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+    let mut address = config.listen;
+    let mut listeners = Vec::new();
+    for _ in 0..config.shards {
+        let listener = bind(address).map_err(|source| StartError::Listen { address, source })?;
+        // With port 0 the first listener decides for all.
+        address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
+    let refused = |source| StartError::System { what: "a poller", source };
+    let pair = || -> std::io::Result<(Poll, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        Ok((poll, Arc::new(waker)))
+    };
+    (0..shards)
+        .map(|_| pair().map_err(refused))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|pairs| pairs.into_iter().unzip())
+}
+
+fn peer_wake(waker: Arc<Waker>) -> trunk::Wake {
+    Box::new(move || {
+        if let Err(error) = waker.wake() {
+            warn!(%error, "a shard cannot be woken");
+        }
+    })
+}
+
+fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
+    let service = LogService::new(feed);
+    // A wake that fails is made up for by the shard's next turn; logging it here would feed on itself.
+    service.wake_with(move || drop(waker.wake()));
+    service
+}
+
+/// The thread for slow work: wake handlers.
+fn start_operator(
+    commands: tokio::sync::mpsc::Receiver<wake::WakeCommand>,
+    wires: Vec<Wire>,
+) -> Result<JoinHandle<()>, StartError> {
+    let report: wake::Report = Arc::new(move |result: wake::WakeResult| {
+        let run = run_of(result.run);
+        if let Some(wire) = wires.get(run.shard.index()) {
+            wire.post(Post::Woken(run, outcome_of(result.outcome)));
+        }
+    });
+    let refused = |source| StartError::System { what: "the operator's thread", source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+    let body = move || runtime.block_on(wake::run(commands, report));
+    std::thread::Builder::new().name("operator".into()).spawn(body).map_err(refused)
+}
+
+fn start_shard(id: ShardId, parts: Parts, pin: bool) -> Result<JoinHandle<()>, StartError> {
+    let body = move || {
+        if pin {
+            pin_to_core(id);
+        }
+        if let Err(error) = Switchboard::run(parts) {
+            error!(shard = id.index(), %error, "shard could not run");
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("shard-{id}"));
+    thread.spawn(body).map_err(|source| StartError::System { what: "a shard's thread", source })
+}
+
+/// Binds this thread to the processor that its shard's number picks among those the process may use.
+fn pin_to_core(id: ShardId) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
+    let Some(&core) = cores.get(id.index() % cores.len().max(1)) else { return };
+    let mut set = CpuSet::new();
+    set.set(core);
+    match sched_setaffinity(None, &set) {
+        Ok(()) => info!(shard = id.index(), core, "shard pinned"),
+        Err(error) => warn!(shard = id.index(), core, %error, "shard not pinned"),
+    }
+}
+
+/// What all shards are built from alike.
+struct Common {
+    limits: Arc<Limits>,
+    handshakes: HandshakeLimits,
+    admission: Arc<Admission>,
+    bounds: ByteBounds,
+    clock: Clock,
+    wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
+    call_log: Option<crate::store::CallLogHandle>,
+    shards: usize,
+    seeds: Vec<[u8; 32]>,
+    spin_us: u64,
+    stop_timeout: Duration,
+}
+
+/// What is one shard's own.
+struct Wiring<'a> {
+    listener: std::net::TcpListener,
+    poll: Poll,
+    port: trunk::TrunkPort<Freight>,
+    mailbox: Receiver<Post>,
+    wire: &'a Wire,
+    log_service: Option<LogService>,
+}
+
+impl Common {
+    fn new(
+        config: &Config,
+        wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
+        call_log: &Option<CallLog>,
+    ) -> Result<Self, StartError> {
+        let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
+        Ok(Self {
+            limits: Arc::new(limits(config)),
+            handshakes: HandshakeLimits {
+                timeout: Duration::from_millis(config.handshake_timeout_ms),
+                handshakes_max: config.handshakes_max,
+                echo: config.echo_endpoint,
+            },
+            admission: Admission::new(config.connections_max, config.connections_per_ip_max),
+            bounds: byte_bounds(config),
+            clock: Clock::start(),
+            wakes,
+            call_log: call_log.as_ref().map(CallLog::handle),
+            shards: config.shards,
+            seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
+            spin_us: config.spin_us,
+            stop_timeout: Duration::from_millis(config.stop_timeout_ms),
+        })
+    }
+
+    fn parts(&self, id: ShardId, wiring: Wiring<'_>) -> Parts {
+        let Wiring { listener, poll, port, mailbox, wire, log_service } = wiring;
+        let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
+        Parts {
+            setup: Setup { id, shards: self.shards, seed, limits },
+            port,
+            poll,
+            listener,
+            handshakes: self.handshakes,
+            admission: self.admission.clone(),
+            bounds: self.bounds,
+            mailbox,
+            desk: Desk {
+                wakes: self.wakes.clone(),
+                call_log: self.call_log.clone(),
+                answer: wire.mailbox.clone(),
+            },
+            clock: self.clock,
+            log_service,
+            spin_us: self.spin_us,
+            stop_timeout: self.stop_timeout,
+        }
+    }
+}
+
+/// The core's limits, as configured.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        call_timeout_ms: config.call_timeout_ms,
+        heartbeat_timeout_ms: config.heartbeat_timeout_ms,
+        dial_max_attempts: config.dial_rate.map(|rate| rate.attempts_max),
+        dial_window_ms: config.dial_rate.map_or(0, |rate| rate.window_ms),
+        calls_per_line_max: u32::try_from(config.calls_per_line_max).unwrap_or(u32::MAX),
+        parties_per_line_max: config.parties_per_line_max,
+        party_members_max: config.party_members_max,
+        presence_limit: config.presence_limit,
+        spawn: match &config.spawn_policy {
+            ConfiguredSpawn::AllowedAll => SpawnPolicy::Anything,
+            ConfiguredSpawn::Disabled => SpawnPolicy::Disabled,
+            ConfiguredSpawn::AllowedList(paths) => {
+                SpawnPolicy::Listed(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
+            }
+        },
+    }
+}
+
+/// The shell's bounds; totals are divided among the shards.
+fn byte_bounds(config: &Config) -> ByteBounds {
+    let share = |total: usize| total / config.shards.max(1);
+    ByteBounds {
+        message_bytes_max: config.message_bytes_max,
+        unregistered_message_bytes_max: config.unregistered_message_bytes_max,
+        input_bytes_total: share(config.input_bytes_total),
+        unregistered_bytes_total: share(config.unregistered_bytes_total),
+        output_bytes_max: config.output_bytes_max,
+        output_bytes_total: share(config.output_bytes_total),
+        output_high_water: config.output_high_water_bytes,
+        output_low_water: config.output_low_water_bytes,
+        stalled_seconds_max: u32::try_from(config.slow_consumer_ms.div_ceil(1000)).unwrap_or(u32::MAX),
+        metadata_bytes_max: config.metadata_bytes_max,
+    }
+}

@@ -1,0 +1,227 @@
+//! What waits to be written to one connection, and the pool its buffers come from.
+//!
+//! Output of a turn is corked into one buffer and leaves in one `write`; an idle connection holds no buffer
+//! (design.md, D4). Large payloads that go to many connections are shared instead of copied. How much may wait is
+//! decided by the switchboard; here it is only counted.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice, Write};
+use std::net::TcpStream;
+
+use bytes::Bytes;
+
+/// A corked buffer that has grown beyond this is closed and another begun, so that memory is given back while a
+/// long queue drains.
+const CORK_BYTES_MAX: usize = 64 << 10;
+/// Most pieces of one gathered write; more than a socket's buffer takes at once.
+const PIECES_MAX: usize = 16;
+/// Spent buffers kept by a shard, and the largest one kept: 1024 x 16 KiB = 16 MiB.
+const SPARE_BUFFERS_MAX: usize = 1024;
+const SPARE_BUFFER_BYTES_MAX: usize = 16 << 10;
+/// Shared payloads below this are copied: a copy costs less than a piece of its own.
+pub const SHARE_BYTES_MIN: usize = 16 << 10;
+
+/// The queue of one connection.
+#[derive(Default, Debug)]
+pub struct Output {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece that have been written.
+    written: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Corked(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Corked(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// How far a queue was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// To its end.
+    All,
+    /// The socket takes no more now; `progress` says whether it took anything.
+    Blocked {
+        /// Whether it took anything.
+        progress: bool,
+    },
+    /// The connection is gone.
+    Lost,
+}
+
+impl Output {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Lets `append` add to the corked buffer.
+    pub fn cork(&mut self, spares: &mut Spares, append: impl FnOnce(&mut Vec<u8>)) {
+        let needs_new =
+            !matches!(self.pieces.back(), Some(Piece::Corked(bytes)) if bytes.len() < CORK_BYTES_MAX);
+        if needs_new {
+            self.pieces.push_back(Piece::Corked(spares.take()));
+        }
+        let Some(Piece::Corked(buffer)) = self.pieces.back_mut() else { return };
+        let before = buffer.len();
+        append(buffer);
+        self.len += buffer.len() - before;
+    }
+
+    /// Adds bytes that others hold too.
+    pub fn share(&mut self, spares: &mut Spares, bytes: &Bytes) {
+        if bytes.len() < SHARE_BYTES_MIN {
+            return self.cork(spares, |buffer| buffer.extend_from_slice(bytes));
+        }
+        self.len += bytes.len();
+        self.pieces.push_back(Piece::Shared(bytes.clone()));
+    }
+
+    /// Writes as much as the socket takes.
+    pub fn write_to(&mut self, stream: &TcpStream, spares: &mut Spares) -> Written {
+        let mut progress = false;
+        while !self.is_empty() {
+            match self.write_once(stream) {
+                Ok(0) => return Written::Lost,
+                Ok(count) => {
+                    progress = true;
+                    self.advance(count, spares);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Written::Blocked { progress },
+                Err(_) => return Written::Lost,
+            }
+        }
+        self.clear(spares);
+        Written::All
+    }
+
+    fn write_once(&self, mut stream: &TcpStream) -> std::io::Result<usize> {
+        let first = self.pieces.front().map_or(&[][..], |piece| &piece.bytes()[self.written..]);
+        if self.pieces.len() == 1 {
+            return stream.write(first);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        slices[0] = IoSlice::new(first);
+        let rest = self.pieces.iter().skip(1).map(|piece| IoSlice::new(piece.bytes()));
+        let count = 1 + slices[1..].iter_mut().zip(rest).map(|(slice, piece)| *slice = piece).count();
+        stream.write_vectored(&slices[..count])
+    }
+
+    fn advance(&mut self, mut count: usize, spares: &mut Spares) {
+        self.len -= count;
+        while let Some(piece) = self.pieces.front() {
+            let left = piece.bytes().len() - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.written = 0;
+            if let Some(Piece::Corked(buffer)) = self.pieces.pop_front() {
+                spares.give(buffer);
+            }
+        }
+    }
+
+    /// Drops everything that waits.
+    pub fn clear(&mut self, spares: &mut Spares) {
+        for piece in self.pieces.drain(..) {
+            if let Piece::Corked(buffer) = piece {
+                spares.give(buffer);
+            }
+        }
+        (self.written, self.len) = (0, 0);
+    }
+}
+
+/// Spent buffers of one shard.
+#[derive(Default, Debug)]
+pub struct Spares {
+    buffers: Vec<Vec<u8>>,
+    queues: Vec<Box<Output>>,
+}
+
+impl Spares {
+    fn take(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for reuse if it is worth it.
+    pub fn give(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < SPARE_BUFFERS_MAX && (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity())
+        {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// An empty queue.
+    pub fn take_queue(&mut self) -> Box<Output> {
+        self.queues.pop().unwrap_or_default()
+    }
+
+    /// Keeps an empty queue for reuse.
+    pub fn give_queue(&mut self, queue: Box<Output>) {
+        if self.queues.len() < SPARE_BUFFERS_MAX {
+            self.queues.push(queue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (near, far)
+    }
+
+    #[test]
+    fn corked_and_shared_pieces_leave_in_order_however_the_socket_takes_them() {
+        let (near, mut far) = pair();
+        let (mut output, mut spares) = (Output::default(), Spares::default());
+        let mut expected = Vec::new();
+        for n in 0..200_u32 {
+            let small = n.to_be_bytes().repeat(100);
+            output.cork(&mut spares, |buffer| buffer.extend_from_slice(&small));
+            let large = Bytes::from(n.to_le_bytes().repeat(SHARE_BYTES_MIN / 4));
+            output.share(&mut spares, &large);
+            expected.extend_from_slice(&small);
+            expected.extend_from_slice(&large);
+        }
+        assert_eq!(output.len(), expected.len());
+        let reader = std::thread::spawn(move || {
+            let mut received = vec![0; expected.len()];
+            far.read_exact(&mut received).unwrap();
+            assert!(received == expected, "the bytes differ");
+        });
+        while output.write_to(&near, &mut spares) != Written::All {
+            std::thread::yield_now();
+        }
+        assert!(output.is_empty());
+        reader.join().unwrap();
+    }
+}

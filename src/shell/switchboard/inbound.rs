@@ -1,0 +1,298 @@
+//! The way in: sockets are read, frames decoded, messages translated and handed to the core.
+//!
+//! Bytes of one connection are handled in the order in which they arrived. A connection that is held (by the
+//! core, by a full trunk, by a move) keeps its bytes, is not read, and TCP slows its client down.
+
+use std::borrow::Cow;
+use std::io::{ErrorKind, Read};
+
+use tracing::{Level, debug, enabled};
+
+use crate::dialect::systemx::{CloseWhy, WireError, encode_invalid_address, encode_refusal};
+use crate::exchange::LineId;
+use crate::exchange::event::{Event, Loss, Request};
+use crate::exchange::ids::Handle;
+use crate::websocket::{CloseCode, Incoming, Limits, MessageKind, encoder};
+
+use super::super::connection::{Connection, Parked, Role};
+use super::{Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard};
+
+impl Switchboard {
+    /// Puts a connection on the list of those to read.
+    pub(super) fn mark_readable(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        connection.state.readable = true;
+        self.enqueue(handle);
+    }
+
+    /// Has a connection looked at, unless it is held or on the list already.
+    pub(super) fn enqueue(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if !connection.state.queued && !connection.is_held() && connection.has_input() {
+            connection.state.queued = true;
+            self.queues.ready.push_back(handle);
+        }
+    }
+
+    /// Reads the connections that have something, each at most once, within the turn's budget.
+    pub(super) fn read_ready(&mut self) {
+        for _ in 0..self.queues.ready.len().min(READS_PER_TURN) {
+            let Some(handle) = self.queues.ready.pop_front() else { return };
+            let Some(connection) = self.connections.get_mut(handle) else { continue };
+            connection.state.queued = false;
+            if connection.is_held() {
+                continue;
+            }
+            self.reading = Some(handle);
+            if connection.decoder.carried_len() > 0 {
+                self.read_carried(handle);
+            } else {
+                self.read_socket(handle);
+            }
+            self.reading = None;
+            self.ship(handle);
+            self.enqueue(handle);
+        }
+    }
+
+    /// Handles bytes that were read before but had to wait.
+    fn read_carried(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let Some(mut carried) = connection.decoder.take_carried() else { return };
+        let consumed = self.consume(handle, carried.unread());
+        carried.consume(consumed);
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.decoder.put_back(carried);
+        }
+        self.after_consume(handle);
+    }
+
+    fn read_socket(&mut self, handle: Handle) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        match (&connection.stream).read(&mut scratch) {
+            Ok(0) => self.lose(handle, Loss::Vanished),
+            Ok(count) => {
+                // A full read may have left more; a short one has not, and more will be announced.
+                connection.state.readable = count == SCRATCH_BYTES;
+                let consumed = self.consume(handle, &mut scratch[..count]);
+                if consumed < count
+                    && let Some(connection) = self.connections.get_mut(handle)
+                {
+                    connection.decoder.carry(&scratch[consumed..count]);
+                }
+                self.after_consume(handle);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.state.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => self.lose(handle, Loss::Vanished),
+        }
+        self.scratch = scratch;
+    }
+
+    /// Handles the frames in `input` until there is none left or the connection is held. Gives the number of
+    /// bytes that are done with.
+    fn consume(&mut self, handle: Handle, input: &mut [u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(handle) else { return input.len() };
+            if connection.role == Role::Closing {
+                return self.discard(handle, input);
+            }
+            if connection.is_held() {
+                return at;
+            }
+            let limits = frame_limits(connection, &self.bounds);
+            let step = connection.decoder.next(&mut input[at..], &limits);
+            at += step.consumed;
+            match step.incoming {
+                Incoming::NeedMore => return input.len(),
+                Incoming::Message { kind, payload } => self.on_message(handle, kind, payload),
+                Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
+                Incoming::Pong(_) => {}
+                Incoming::Close { code, .. } => self.on_peer_close(handle, code),
+                Incoming::Violation(violation) => {
+                    self.close(handle, violation.close_code(), violation.reason())
+                }
+            }
+        }
+    }
+
+    /// A connection that was told to go: only its own close frame is of interest, and the end of the stream.
+    fn discard(&mut self, handle: Handle, input: &[u8]) -> usize {
+        let Some(connection) = self.connections.get_mut(handle) else { return input.len() };
+        connection.decoder = crate::websocket::Decoder::new();
+        input.len()
+    }
+
+    /// What has to happen once a batch of frames is done with.
+    fn after_consume(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let buffered = connection.decoder.buffered_bytes();
+        if buffered == connection.counted as usize {
+            return;
+        }
+        let (registered, counted) = (connection.state.registered, connection.counted as usize);
+        connection.counted = u32::try_from(buffered).unwrap_or(u32::MAX);
+        let (total, most) = if registered {
+            (&mut self.totals.input, self.bounds.input_bytes_total)
+        } else {
+            (&mut self.totals.unregistered, self.bounds.unregistered_bytes_total)
+        };
+        *total = (*total + buffered).saturating_sub(counted);
+        if buffered > counted && *total > most && buffered > SCRATCH_BYTES {
+            self.close(handle, CloseCode::TRY_AGAIN, "out of memory for incomplete messages");
+        }
+    }
+
+    /// Counts a connection's incomplete input in or out of the shard's budget.
+    pub(super) fn count_input(&mut self, connection: &mut Connection, enters: bool) {
+        let total =
+            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
+        if enters {
+            connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
+            *total += connection.counted as usize;
+        } else {
+            *total = total.saturating_sub(connection.counted as usize);
+            connection.counted = 0;
+        }
+    }
+
+    fn on_message(&mut self, handle: Handle, kind: MessageKind, payload: Cow<'_, [u8]>) {
+        let Some(connection) = self.connections.get(handle) else { return };
+        match connection.role {
+            Role::Line(line) => {
+                let registered = connection.state.registered;
+                self.on_line_message(handle, line, registered, kind, payload);
+            }
+            Role::Echo => self.echo(handle, kind, &payload),
+            Role::Closing => {}
+        }
+        self.count_message();
+    }
+
+    fn on_line_message(
+        &mut self,
+        handle: Handle,
+        line: LineId,
+        registered: bool,
+        kind: MessageKind,
+        payload: Cow<'_, [u8]>,
+    ) {
+        let request = match self.dialect.decode(&payload, registered) {
+            Ok(request) => request,
+            Err(error) => return self.on_wire_error(handle, &error),
+        };
+        if enabled!(Level::DEBUG) {
+            debug!(shard = self.id.index(), %line, verb = ?request.verb(), bytes = payload.len(), "message in");
+        }
+        if self.must_wait(line, &request) {
+            drop(request);
+            let payload = payload.into_owned();
+            if let Some(connection) = self.connections.get_mut(handle) {
+                connection.parked = Some(Box::new(Parked { kind, payload }));
+                self.queues.parked.push(handle);
+            }
+            return;
+        }
+        self.feed(Event::Request { line, request });
+    }
+
+    /// Whether a request may cause a signal to a shard whose trunk is full (design.md, D6).
+    fn must_wait(&self, line: LineId, request: &Request<'_>) -> bool {
+        let blocked = self.port.blocked_mask();
+        blocked != 0 && self.shard.reaches(line, request).bits() & blocked != 0
+    }
+
+    /// There is room in some trunk again: everybody who waits for one tries once more.
+    pub(super) fn unpark(&mut self) {
+        for handle in std::mem::take(&mut self.queues.parked) {
+            let Some(parked) =
+                self.connections.get_mut(handle).and_then(|connection| connection.parked.take())
+            else {
+                continue;
+            };
+            self.reading = Some(handle);
+            self.on_message(handle, parked.kind, Cow::Owned(parked.payload));
+            self.reading = None;
+            self.ship(handle);
+            self.enqueue(handle);
+        }
+    }
+
+    fn on_wire_error(&mut self, handle: Handle, error: &WireError) {
+        match error {
+            WireError::Refuse(refusal) => self.write_text(handle, 256, |out| encode_refusal(refusal, out)),
+            WireError::InvalidAddress => self.write_text(handle, 64, encode_invalid_address),
+            WireError::Close(why) => {
+                let reason = match why {
+                    CloseWhy::Empty => "Unsupported message type",
+                    CloseWhy::InvalidJson => "Invalid JSON",
+                };
+                self.close(handle, CloseCode::UNSUPPORTED, reason);
+            }
+        }
+    }
+
+    fn echo(&mut self, handle: Handle, kind: MessageKind, payload: &[u8]) {
+        self.write(handle, |out| encoder::message(out, kind, payload));
+        let high_water = self.bounds.output_high_water;
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.state.self_paused = connection.output_len() > high_water;
+        }
+    }
+
+    /// The client closes: it gets its answer and is gone.
+    fn on_peer_close(&mut self, handle: Handle, code: Option<CloseCode>) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        connection.state.peer_closed = true;
+        let role = connection.role;
+        connection.role = Role::Closing;
+        match code {
+            Some(code) => self.write(handle, |out| encoder::close(out, code, "")),
+            None => self.write(handle, encoder::close_without_code),
+        }
+        self.begin_closing(handle);
+        if let Role::Line(line) = role {
+            self.feed(Event::Lost { line, loss: Loss::Closed });
+        }
+    }
+
+    /// Sends a connection that the core has relocated on its way, with everything that belongs to it.
+    pub(super) fn ship(&mut self, handle: Handle) {
+        if self.queues.moves.is_empty() {
+            return;
+        }
+        let Some(at) = self.queues.moves.iter().position(|(moving, ..)| *moving == handle) else { return };
+        let (handle, to, luggage) = self.queues.moves.swap_remove(at);
+        let Some(mut connection) = self.connections.remove(handle) else { return };
+        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
+        if self.poller.get_ref().registry().deregister(&mut source).is_err() {
+            // The socket cannot be polled any more: the other shard will notice that it is gone.
+            connection.state.blocked = false;
+        }
+        self.count_input(&mut connection, false);
+        self.totals.output = self.totals.output.saturating_sub(connection.output_len());
+        let state = &mut connection.state;
+        (state.queued, state.dirty, state.fanned) = (false, false, false);
+        (state.blocked, state.congested) = (false, false);
+        (state.paused, state.readable) = (false, true);
+        self.port.send(to.index(), Freight::Connection(Box::new(Crossing { connection, luggage })));
+    }
+
+    /// Every so many messages what was said is written, so that nobody waits for the whole turn.
+    pub(super) fn count_message(&mut self) {
+        self.queues.messages += 1;
+        if self.queues.messages >= MESSAGES_PER_FLUSH {
+            self.flush(0);
+            self.port.wake_peers();
+        }
+    }
+}
+
+fn frame_limits(connection: &Connection, bounds: &super::ByteBounds) -> Limits {
+    let registered = connection.state.registered || connection.role == Role::Echo;
+    let message_len_max =
+        if registered { bounds.message_bytes_max } else { bounds.unregistered_message_bytes_max };
+    Limits { message_len_max }
+}

@@ -1,0 +1,543 @@
+//! One shard's thread: waits, gathers a bounded batch, lets the core handle it, performs the effects.
+//!
+//! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
+//! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
+//! of a turn is that of [`Switchboard::turn`]; `inbound.rs` is the way in, `outbound.rs` the way out.
+
+mod inbound;
+mod outbound;
+mod wait;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+use tokio::io::unix::AsyncFd;
+use tracing::{info, warn};
+
+use crate::dialect::systemx::{Bounds, Decoder as Dialect};
+use crate::exchange::effect::Outbox;
+use crate::exchange::event::{Event, Loss, WakeOutcome};
+use crate::exchange::ids::{Handle, LineId, ShardId, WakeRun};
+use crate::exchange::line::Luggage;
+use crate::exchange::rack::Rack;
+use crate::exchange::shard::{Setup, Shard};
+use crate::exchange::signal::Signal;
+use crate::exchange::time::Moment;
+use crate::logging::{RateLimited, unfed};
+
+use super::admission::Admission;
+use super::clock::Clock;
+use super::connection::{Connection, Role};
+use super::desk::Desk;
+use super::listener::{self, HandshakeLimits, Lobby, Upgraded};
+use super::log_service::LogService;
+use super::output::Spares;
+use super::trunk::{RECEIVE_BUDGET, TrunkPort};
+use wait::{Alarm, Bell};
+
+/// One read: more than a socket usually holds, small enough to stay in the processor's cache.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// Poller events taken at a time.
+const EVENTS_MAX: usize = 1024;
+/// Most connections read in one turn, so that a turn stays near a millisecond.
+const READS_PER_TURN: usize = 256;
+/// Messages after which a turn writes what it has, so that a ring does not wait for the whole turn (design.md, D4).
+const MESSAGES_PER_FLUSH: usize = 128;
+/// Most connections written in one turn on behalf of fan-outs.
+const FAN_OUT_WRITES_PER_TURN: usize = 128;
+/// Most new connections taken in one turn.
+const ARRIVALS_PER_TURN: usize = 128;
+/// How long a connection that was sent a close frame may take to go, in seconds.
+const CLOSING_SECONDS: u32 = 5;
+/// The token of the waker that peers and the operator use.
+pub const WAKER: Token = Token(usize::MAX);
+/// Log lines of one kind that clients can provoke, per second and shard.
+const LINES_PER_SECOND: u32 = 100;
+
+/// What goes over a trunk.
+#[derive(Debug)]
+pub enum Freight {
+    /// A word from core to core.
+    Signal(Signal),
+    /// A connection that moves to its line's home shard.
+    Connection(Box<Crossing>),
+}
+
+const _: () = assert!(size_of::<Freight>() <= 64, "a trunk's slots hold 64 bytes");
+
+/// A connection on its way.
+#[derive(Debug)]
+pub struct Crossing {
+    connection: Connection,
+    luggage: Box<Luggage>,
+}
+
+/// What the operator tells a switchboard.
+#[derive(Debug)]
+pub enum Post {
+    /// A wake handler came to its end.
+    Woken(WakeRun, WakeOutcome),
+    /// Close everything and end.
+    Stop,
+}
+
+/// Bounds of the shell, in bytes unless the name says otherwise; totals are this shard's share.
+#[derive(Clone, Copy, Debug)]
+pub struct ByteBounds {
+    /// Longest message of a registered line.
+    pub message_bytes_max: usize,
+    /// Longest message before REGISTER.
+    pub unregistered_message_bytes_max: usize,
+    /// Incomplete messages of registered lines together.
+    pub input_bytes_total: usize,
+    /// Incomplete messages of unregistered lines together.
+    pub unregistered_bytes_total: usize,
+    /// Output of one connection.
+    pub output_bytes_max: usize,
+    /// Output of all together.
+    pub output_bytes_total: usize,
+    /// Output at which senders are held.
+    pub output_high_water: usize,
+    /// Output at which they are released.
+    pub output_low_water: usize,
+    /// Time without progress after which a congested connection is given up, in seconds.
+    pub stalled_seconds_max: u32,
+    /// Largest metadata.
+    pub metadata_bytes_max: usize,
+}
+
+/// What a switchboard is built from.
+pub struct Parts {
+    /// The core's part.
+    pub setup: Setup,
+    /// The trunks to the other shards.
+    pub port: TrunkPort<Freight>,
+    /// The poller; peers' wakers are registered with it.
+    pub poll: Poll,
+    /// This shard's listener.
+    pub listener: std::net::TcpListener,
+    /// What handshakes may cost.
+    pub handshakes: HandshakeLimits,
+    /// Caps on connections.
+    pub admission: Arc<Admission>,
+    /// Bounds.
+    pub bounds: ByteBounds,
+    /// The operator's words.
+    pub mailbox: Receiver<Post>,
+    /// Where slow work goes.
+    pub desk: Desk,
+    /// The exchange's clock.
+    pub clock: Clock,
+    /// The log stream, on the one shard that serves it.
+    pub log_service: Option<LogService>,
+    /// How long to poll before sleeping, in microseconds.
+    pub spin_us: u64,
+    /// How long an orderly stop may take.
+    pub stop_timeout: Duration,
+}
+
+/// One shard's thread.
+pub struct Switchboard {
+    id: ShardId,
+    shard: Shard,
+    port: TrunkPort<Freight>,
+    poller: AsyncFd<Poll>,
+    events: Events,
+    connections: Rack<Connection>,
+    /// The connection of each line, by the line's slot.
+    seats: Vec<Handle>,
+    dialect: Dialect,
+    scratch: Vec<u8>,
+    outbox: Outbox<'static>,
+    spares: Spares,
+    lobby: Lobby,
+    bell: Rc<Bell>,
+    alarm: Alarm,
+    mailbox: Receiver<Post>,
+    desk: Desk,
+    log_service: Option<LogService>,
+    clock: Clock,
+    now: Moment,
+    bounds: ByteBounds,
+    spin_us: u64,
+    stop_timeout: Duration,
+    queues: Queues,
+    totals: Totals,
+    gags: Gags,
+    /// The current second of the exchange's clock.
+    second: u32,
+    /// The connection whose bytes are being handled.
+    reading: Option<Handle>,
+    stopping: Option<Stopping>,
+}
+
+/// Joins the shard's poller to its runtime.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not"
+)]
+fn nest(poll: Poll) -> std::io::Result<AsyncFd<Poll>> {
+    AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)
+}
+
+/// Connections that something has to be done for.
+#[derive(Default)]
+struct Queues {
+    /// To read.
+    ready: VecDeque<Handle>,
+    /// To write: what was said to them alone.
+    dirty: Vec<Handle>,
+    /// To write: what was said to many.
+    fanned: VecDeque<Handle>,
+    /// With a message that waits for room in a trunk.
+    parked: Vec<Handle>,
+    /// With more output than the high-water mark.
+    congested: Vec<Handle>,
+    /// Told to go, and the second by which they have to be gone.
+    closing: VecDeque<(u32, Handle)>,
+    /// What the core still has to hear about effects performed.
+    afterwards: VecDeque<Event<'static>>,
+    /// Lines whose output has overflowed.
+    overflowed: Vec<Handle>,
+    /// Connections that a relocation takes away once the event at hand is over.
+    moves: Vec<(Handle, ShardId, Box<Luggage>)>,
+    /// Messages since the last flush.
+    messages: usize,
+}
+
+/// Bytes held for connections of this shard.
+#[derive(Default)]
+struct Totals {
+    input: usize,
+    unregistered: usize,
+    output: usize,
+}
+
+/// Keeps what clients can provoke from flooding the log.
+struct Gags {
+    calls: RateLimited,
+    lines: RateLimited,
+    warnings: RateLimited,
+}
+
+/// A stop under way.
+#[derive(Clone, Copy)]
+struct Stopping {
+    /// When to end in any case.
+    deadline_ms: u64,
+}
+
+impl Switchboard {
+    /// Runs a shard until it is told to stop. To be called on the shard's own thread.
+    ///
+    /// # Errors
+    /// If the runtime or the poller cannot be set up.
+    pub fn run(parts: Parts) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        tokio::task::LocalSet::new().block_on(&runtime, async move {
+            let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
+            let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
+            let mut switchboard = Self::new(parts)?;
+            let lobby = switchboard.lobby.clone();
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            switchboard.serve(accepting.abort_handle()).await;
+            Ok(())
+        })
+    }
+
+    fn new(parts: Parts) -> std::io::Result<Self> {
+        let bell = Rc::new(Bell::default());
+        let ring = bell.clone();
+        let now = parts.clock.now();
+        let id = parts.setup.id;
+        let mut switchboard = Self {
+            id,
+            shard: Shard::new(parts.setup),
+            port: parts.port,
+            poller: nest(parts.poll)?,
+            events: Events::with_capacity(EVENTS_MAX),
+            connections: Rack::new(id),
+            seats: Vec::new(),
+            dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
+            scratch: vec![0; SCRATCH_BYTES],
+            outbox: Outbox::default(),
+            spares: Spares::default(),
+            lobby: Lobby::new(Rc::new(move || ring.ring())),
+            bell,
+            alarm: Alarm::new(parts.clock),
+            mailbox: parts.mailbox,
+            desk: parts.desk,
+            log_service: parts.log_service,
+            clock: parts.clock,
+            now,
+            bounds: parts.bounds,
+            spin_us: parts.spin_us,
+            stop_timeout: parts.stop_timeout,
+            queues: Queues::default(),
+            totals: Totals::default(),
+            gags: Gags {
+                calls: RateLimited::per_second(LINES_PER_SECOND),
+                lines: RateLimited::per_second(LINES_PER_SECOND),
+                warnings: RateLimited::per_second(LINES_PER_SECOND),
+            },
+            second: now.tick.seconds(),
+            reading: None,
+            stopping: None,
+        };
+        switchboard.start_log_service();
+        Ok(switchboard)
+    }
+
+    async fn serve(&mut self, accepting: tokio::task::AbortHandle) {
+        info!(shard = self.id.index(), "shard is up");
+        loop {
+            self.turn();
+            if self.stopping.is_some() {
+                accepting.abort();
+                if self.is_done() {
+                    break;
+                }
+            }
+            self.wait().await;
+        }
+        info!(shard = self.id.index(), "shard is down");
+    }
+
+    /// One turn: everything that is ready, up to a budget.
+    fn turn(&mut self) {
+        self.now = self.clock.now();
+        let unblocked = self.port.flush_outboxes();
+        if unblocked != 0 {
+            self.unpark();
+        }
+        self.receive_freight();
+        self.take_events();
+        self.read_ready();
+        self.take_arrivals();
+        self.read_mailbox();
+        self.serve_log_stream();
+        self.meet_deadlines();
+        self.flush(FAN_OUT_WRITES_PER_TURN);
+        self.port.wake_peers();
+    }
+
+    /// What other shards have sent. Taken in always, even while this shard's own outboxes are full (design.md, D6).
+    fn receive_freight(&mut self) {
+        let mut round = self.port.begin_receive(RECEIVE_BUDGET);
+        while let Some((from, freight)) = self.port.receive_next(&mut round) {
+            match freight {
+                Freight::Signal(signal) => self.feed(Event::Signal { from: ShardId::new(from), signal }),
+                Freight::Connection(crossing) => self.take_in(*crossing),
+            }
+            self.count_message();
+        }
+    }
+
+    /// What the poller knows about sockets.
+    fn take_events(&mut self) -> usize {
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        if let Err(error) = self.poller.get_mut().poll(&mut events, Some(Duration::ZERO))
+            && error.kind() != std::io::ErrorKind::Interrupted
+        {
+            warn!(shard = self.id.index(), %error, "the poller failed");
+        }
+        for event in events.iter().filter(|event| event.token() != WAKER) {
+            self.take_event(event);
+        }
+        let count = events.iter().count();
+        self.events = events;
+        count
+    }
+
+    fn take_event(&mut self, event: &mio::event::Event) {
+        let handle = Handle::from_bits(event.token().0 as u64);
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let held = connection.is_held();
+        if event.is_writable() && connection.state.blocked {
+            connection.state.blocked = false;
+            self.mark_dirty(handle);
+        }
+        if event.is_error() && held {
+            // Nobody will read it for now, so nobody would notice.
+            self.lose(handle, Loss::Vanished);
+        } else if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.mark_readable(handle);
+        }
+    }
+
+    /// Whether something is left over for the next turn, so that this one must not be followed by sleep.
+    fn has_more(&self) -> bool {
+        !self.queues.ready.is_empty() || !self.queues.fanned.is_empty() || !self.lobby.is_empty()
+    }
+
+    /// Connections whose handshake is done.
+    fn take_arrivals(&mut self) {
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(arrival) = self.lobby.next() else { return };
+            if self.stopping.is_none() {
+                self.take_arrival(arrival);
+            }
+        }
+    }
+
+    fn take_arrival(&mut self, arrival: Upgraded) {
+        let Upgraded { stream, early, echo, permit } = arrival;
+        let role = if echo {
+            Role::Echo
+        } else {
+            let Some(line) = self.shard.open_line(self.now, false) else { return };
+            Role::Line(line)
+        };
+        let mut connection = Connection::new(stream, role, permit);
+        if !early.is_empty() {
+            connection.decoder.carry(&early);
+        }
+        self.install(connection);
+    }
+
+    /// Gives a connection its place among those of this shard.
+    fn install(&mut self, connection: Connection) {
+        let role = connection.role;
+        let handle = self.connections.insert_with(|_| connection);
+        if let Role::Line(line) = role {
+            self.seat(line, handle);
+        }
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
+        let token = Token(handle.to_bits() as usize);
+        let registry = self.poller.get_ref().registry();
+        if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
+            warn!(shard = self.id.index(), %error, "a connection cannot be polled");
+            return self.lose(handle, Loss::Vanished);
+        }
+        if connection.output.is_some() {
+            self.mark_dirty(handle);
+        }
+        self.mark_readable(handle);
+    }
+
+    fn seat(&mut self, line: LineId, handle: Handle) {
+        let slot = line.slot() as usize;
+        if self.seats.len() <= slot {
+            // A handle that finds nothing: generation 0 of a slot that is another's.
+            self.seats.resize(slot + 1, Handle::from_bits(u64::MAX));
+        }
+        self.seats[slot] = handle;
+    }
+
+    /// The connection of a line, if it still is that line's.
+    fn connection_of(&self, line: LineId) -> Option<Handle> {
+        let handle = *self.seats.get(line.slot() as usize)?;
+        (self.connections.get(handle)?.role == Role::Line(line)).then_some(handle)
+    }
+
+    /// A connection from another shard.
+    fn take_in(&mut self, crossing: Crossing) {
+        let Crossing { mut connection, luggage } = crossing;
+        connection.state.moving = false;
+        let mut out = std::mem::take(&mut self.outbox);
+        let admitted = self.shard.admit(self.now, luggage, &mut out);
+        if let Some(line) = admitted {
+            connection.role = Role::Line(line);
+            self.count_input(&mut connection, true);
+            self.totals.output += connection.output_len();
+            self.install(connection);
+        }
+        self.perform(&mut out);
+        self.outbox = out;
+        self.settle_accounts();
+    }
+
+    fn read_mailbox(&mut self) {
+        while let Ok(post) = self.mailbox.try_recv() {
+            match post {
+                Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
+                Post::Stop => self.stop(),
+            }
+        }
+    }
+
+    fn meet_deadlines(&mut self) {
+        if self.shard.next_deadline().is_some_and(|(tick, _)| tick <= self.now.tick) {
+            let mut out = std::mem::take(&mut self.outbox);
+            self.shard.on_deadline(self.now, &mut out);
+            self.perform(&mut out);
+            self.outbox = out;
+            self.settle_accounts();
+        }
+        if self.now.tick.seconds() != self.second {
+            self.second = self.now.tick.seconds();
+            self.give_up_stalled();
+            self.give_up_closing();
+        }
+    }
+
+    /// Lets the core take an event and performs what follows, to the end.
+    fn feed<'a>(&mut self, event: Event<'a>) {
+        let mut out: Outbox<'a> = std::mem::take(&mut self.outbox).renew();
+        self.shard.handle(self.now, event, &mut out);
+        self.perform(&mut out);
+        self.outbox = out.renew();
+        self.settle_accounts();
+    }
+
+    /// What the performing of effects has brought about: overflows, and marks passed.
+    fn settle_accounts(&mut self) {
+        loop {
+            if let Some(event) = self.queues.afterwards.pop_front() {
+                let mut out = std::mem::take(&mut self.outbox);
+                self.shard.handle(self.now, event, &mut out);
+                self.perform(&mut out);
+                self.outbox = out;
+                continue;
+            }
+            let Some(handle) = self.queues.overflowed.pop() else { return };
+            self.give_up_slow(handle);
+        }
+    }
+
+    /// Ends every call and line; the connections get a moment to hear of it.
+    fn stop(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let deadline_ms = self.now.tick.millis() + self.stop_timeout.as_millis() as u64;
+        self.stopping = Some(Stopping { deadline_ms });
+        self.feed(Event::Shutdown);
+        let echoes: Vec<Handle> =
+            self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
+        for handle in echoes {
+            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
+        }
+    }
+
+    /// Whether a stop has come to its end: everybody has been told, or the time is over.
+    fn is_done(&self) -> bool {
+        let Some(Stopping { deadline_ms }) = self.stopping else { return false };
+        self.connections.iter().all(|(_, connection)| connection.output.is_none())
+            || self.now.tick.millis() >= deadline_ms
+    }
+
+    fn start_log_service(&mut self) {
+        let Some(service) = &mut self.log_service else { return };
+        if let Some(line) = self.shard.open_line(self.now, true) {
+            let registration = service.register(line);
+            self.feed(registration);
+        }
+    }
+
+    /// New log lines for those who listen.
+    fn serve_log_stream(&mut self) {
+        let Some(service) = &mut self.log_service else { return };
+        // Nothing that is logged because of log lines may become a log line that is streamed.
+        let _guard = unfed();
+        for (line, words) in service.speak(self.now) {
+            self.feed(words.event(line));
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The way out: effects are performed, notices translated and corked, sockets written, connections closed.
+//!
+//! Effects are performed in the order in which the core gave them. Output is bounded: beyond the limit a
+//! connection is lost as a slow consumer, unless the core says that whoever fills it is being held back.
+
+use std::os::fd::AsRawFd;
+
+use bytes::Bytes;
+use tracing::{Level, debug, enabled, info, warn};
+
+use crate::dialect::systemx::{close_of, encode, encoded_len_hint};
+use crate::exchange::LineId;
+use crate::exchange::address::LOG_SERVICE;
+use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
+use crate::exchange::event::{Event, Loss};
+use crate::exchange::ids::{Handle, ShardId};
+use crate::exchange::line::Luggage;
+use crate::websocket::{CloseCode, MessageKind, encoder};
+
+use super::super::connection::Role;
+use super::super::output::Written;
+use super::{CLOSING_SECONDS, Freight, Switchboard};
+
+/// How much beyond the limit a connection's output may grow while its sender is being held: one message of the
+/// largest size, and what was under way when the sender was told.
+const TOLERATED_BYTES: usize = 32 << 20;
+
+impl Switchboard {
+    /// Performs effects, in order.
+    pub(super) fn perform(&mut self, out: &mut Outbox<'_>) {
+        let mut effects = std::mem::take(&mut out.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Notify { line, notice } => self.notify(line, notice, out),
+                Effect::Publish { lines, notice } => self.publish(&lines, &notice),
+                Effect::Close { line, cause } => self.close_line(line, cause),
+                Effect::Pause(line) => self.pause(line),
+                Effect::Resume(line) => self.resume(line),
+                Effect::Relocate { line, to, luggage } => self.relocate(line, to, luggage),
+                Effect::Signal { to, signal } => self.port.send(to.index(), Freight::Signal(signal)),
+                Effect::Wake { run, address, handler } => self.desk.wake(run, &address, &handler),
+                Effect::WakeSettled(run) => self.desk.settle(run),
+                Effect::Record(record) => self.desk.record(&record),
+                Effect::Stray(line) => self.warn_of_stray(line),
+            }
+        }
+        out.effects = effects;
+    }
+
+    fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
+        let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
+        self.note(line, &notice);
+        if let Notice::Registered { .. } = notice {
+            self.note_registered(handle);
+        }
+        self.write_text(handle, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
+        if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
+            out.recycle(spent);
+        }
+    }
+
+    /// The connection may send larger messages from now on, and counts in the other budget.
+    fn note_registered(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if !connection.state.registered {
+            connection.state.registered = true;
+            let counted = connection.counted as usize;
+            self.totals.unregistered = self.totals.unregistered.saturating_sub(counted);
+            self.totals.input += counted;
+        }
+    }
+
+    fn notify_service(&mut self, line: LineId, notice: &Notice<'_>) {
+        if let Some(service) = &mut self.log_service {
+            service.hear(self.now, line, notice);
+        }
+    }
+
+    /// Logs what operators want to know of, and no more of it than they can read.
+    fn note(&self, line: LineId, notice: &Notice<'_>) {
+        if !enabled!(Level::INFO) {
+            return;
+        }
+        let (shard, now_ms) = (self.id.index(), self.now.tick.millis());
+        match notice {
+            Notice::Registered { address, .. } => {
+                if let Some(suppressed) = self.gags.lines.admit(now_ms) {
+                    info!(shard, %line, %address, suppressed, "line registered");
+                }
+            }
+            Notice::Connected { call, to, .. } => {
+                if let Some(suppressed) = self.gags.calls.admit(now_ms) {
+                    info!(shard, %line, %call, %to, suppressed, "call connected");
+                }
+            }
+            Notice::HungUp { call, reason, .. } => {
+                if let Some(suppressed) = self.gags.calls.admit(now_ms) {
+                    info!(shard, %line, %call, reason = reason.as_str(), suppressed, "call ended");
+                }
+            }
+            Notice::Message { from, .. } => {
+                if enabled!(Level::DEBUG) && from.as_str() != LOG_SERVICE {
+                    debug!(shard, %line, "message out");
+                }
+            }
+            _ => debug!(shard, %line, "notice out"),
+        }
+    }
+
+    fn warn_of_stray(&self, line: LineId) {
+        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
+            warn!(shard = self.id.index(), %line, suppressed, "message dropped: no call of this line, or not up");
+        }
+    }
+
+    /// The same for many: translated and framed once.
+    fn publish(&mut self, lines: &[LineId], notice: &Notice<'_>) {
+        let mut frame = Vec::with_capacity(encoded_len_hint(notice));
+        let mark = encoder::begin_expecting(&mut frame, encoded_len_hint(notice));
+        encode(notice, &mut frame);
+        mark.finish(&mut frame, MessageKind::Text);
+        let frame = Bytes::from(frame);
+        for &line in lines {
+            let Some(handle) = self.connection_of(line) else { continue };
+            let Some(connection) = self.connections.get_mut(handle) else { continue };
+            let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
+            let before = output.len();
+            output.share(&mut self.spares, &frame);
+            self.totals.output += frame.len();
+            if before == 0 {
+                connection.progress_s = self.second;
+            }
+            if !connection.state.dirty && !connection.state.fanned {
+                connection.state.fanned = true;
+                self.queues.fanned.push_back(handle);
+            }
+            self.check_bounds(handle, before);
+        }
+    }
+
+    /// Appends one text message to a connection's output.
+    pub(super) fn write_text(&mut self, handle: Handle, len_hint: usize, append: impl FnOnce(&mut Vec<u8>)) {
+        self.write(handle, |out| {
+            let mark = encoder::begin_expecting(out, len_hint);
+            append(out);
+            mark.finish(out, MessageKind::Text);
+        });
+    }
+
+    /// Appends frames to a connection's output.
+    pub(super) fn write(&mut self, handle: Handle, append: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
+        let before = output.len();
+        output.cork(&mut self.spares, append);
+        self.totals.output += output.len() - before;
+        if before == 0 {
+            connection.progress_s = self.second;
+        }
+        self.mark_dirty(handle);
+        self.check_bounds(handle, before);
+    }
+
+    /// Puts a connection on the list of those to write.
+    pub(super) fn mark_dirty(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if !connection.state.dirty && connection.output.is_some() {
+            connection.state.dirty = true;
+            self.queues.dirty.push(handle);
+        }
+    }
+
+    /// Marks and limits of a connection's output (design.md, D7). `before` is what waited already: a message may
+    /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
+    fn check_bounds(&mut self, handle: Handle, before: usize) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let Role::Line(line) = connection.role else { return };
+        if connection.output_len() > self.bounds.output_high_water && !connection.state.congested {
+            connection.state.congested = true;
+            self.queues.congested.push(handle);
+            self.queues.afterwards.push_back(Event::Congested(line));
+        }
+        let Some(connection) = self.connections.get(handle) else { return };
+        let scarce = self.totals.output > self.bounds.output_bytes_total;
+        let most = if scarce { self.bounds.output_high_water } else { self.bounds.output_bytes_max };
+        if before <= most || !connection.state.blocked {
+            return;
+        }
+        let bearable = !scarce && before <= most + TOLERATED_BYTES && self.shard.tolerates_backlog(line);
+        if !bearable {
+            self.overflow(handle);
+        }
+    }
+
+    fn overflow(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if !connection.state.overflowed {
+            connection.state.overflowed = true;
+            self.queues.overflowed.push(handle);
+        }
+    }
+
+    /// Writes what waits. Everything that was said to one connection alone goes now; of what was said to many at
+    /// once, as much as the budget allows.
+    pub(super) fn flush(&mut self, fan_out_budget: usize) {
+        self.queues.messages = 0;
+        let mut next = 0;
+        // By number, because a lost connection makes others dirty.
+        while let Some(&handle) = self.queues.dirty.get(next) {
+            self.flush_one(handle);
+            next += 1;
+        }
+        self.queues.dirty.clear();
+        for _ in 0..fan_out_budget {
+            let Some(handle) = self.queues.fanned.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(handle) {
+                connection.state.fanned = false;
+            }
+            self.flush_one(handle);
+        }
+        self.settle_accounts();
+    }
+
+    fn flush_one(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        connection.state.dirty = false;
+        if connection.state.blocked {
+            return;
+        }
+        let Some(mut output) = connection.output.take() else { return };
+        let before = output.len();
+        let written = output.write_to(&connection.stream, &mut self.spares);
+        self.totals.output = self.totals.output.saturating_sub(before - output.len());
+        match written {
+            Written::All => {
+                self.spares.give_queue(output);
+                self.on_drained(handle);
+            }
+            Written::Blocked { progress } => {
+                if progress {
+                    connection.progress_s = self.second;
+                }
+                connection.state.blocked = true;
+                let len = output.len();
+                connection.output = Some(output);
+                if len < self.bounds.output_low_water {
+                    self.on_drained(handle);
+                }
+            }
+            Written::Lost => {
+                self.totals.output = self.totals.output.saturating_sub(output.len());
+                self.lose(handle, Loss::Vanished);
+            }
+        }
+    }
+
+    /// A connection's output is empty, or nearly.
+    fn on_drained(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if connection.state.self_paused {
+            connection.state.self_paused = false;
+            self.enqueue(handle);
+        }
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        match connection.role {
+            Role::Line(line) if connection.state.congested => {
+                connection.state.congested = false;
+                self.queues.congested.retain(|&other| other != handle);
+                self.queues.afterwards.push_back(Event::Drained(line));
+            }
+            Role::Closing if connection.output.is_none() => self.finish_closing(handle),
+            Role::Line(_) | Role::Echo | Role::Closing => {}
+        }
+    }
+
+    fn pause(&mut self, line: LineId) {
+        let handle = self.connection_of(line);
+        if let Some(connection) = handle.and_then(|handle| self.connections.get_mut(handle)) {
+            connection.state.paused = true;
+        }
+    }
+
+    fn resume(&mut self, line: LineId) {
+        let Some(handle) = self.connection_of(line) else { return };
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.state.paused = false;
+        }
+        self.enqueue(handle);
+    }
+
+    fn relocate(&mut self, line: LineId, to: ShardId, luggage: Box<Luggage>) {
+        let Some(handle) = self.connection_of(line) else { return };
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        connection.state.moving = true;
+        // Bytes of it that are being handled go along: it then leaves right after that.
+        let at_once = self.reading != Some(handle);
+        self.queues.moves.push((handle, to, luggage));
+        if at_once {
+            self.ship(handle);
+        }
+    }
+
+    /// The core has dismissed a line.
+    fn close_line(&mut self, line: LineId, cause: crate::exchange::Cause) {
+        let Some(handle) = self.connection_of(line) else { return };
+        let (code, reason) = close_of(cause);
+        debug!(shard = self.id.index(), %line, reason, "line dismissed");
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.role = Role::Closing;
+        }
+        self.send_close(handle, CloseCode::new(code).unwrap_or(CloseCode::APPLICATION), reason);
+    }
+
+    /// Ends a connection from our side; the core hears of it if it was a line.
+    pub(super) fn close(&mut self, handle: Handle, code: CloseCode, reason: &str) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let role = std::mem::replace(&mut connection.role, Role::Closing);
+        if role == Role::Closing {
+            return;
+        }
+        debug!(shard = self.id.index(), code = code.get(), reason, "connection closed by us");
+        self.send_close(handle, code, reason);
+        if let Role::Line(line) = role {
+            self.feed(Event::Lost { line, loss: Loss::Closed });
+        }
+    }
+
+    fn send_close(&mut self, handle: Handle, code: CloseCode, reason: &str) {
+        self.write(handle, |out| encoder::close(out, code, reason));
+        self.begin_closing(handle);
+    }
+
+    /// From now on the connection is only written, drained and dropped.
+    pub(super) fn begin_closing(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let state = &mut connection.state;
+        (state.paused, state.self_paused, state.overflowed, state.congested) = (false, false, false, false);
+        connection.parked = None;
+        self.queues.congested.retain(|&other| other != handle);
+        self.queues.closing.push_back((self.second + CLOSING_SECONDS, handle));
+        self.enqueue(handle);
+    }
+
+    /// The close frame is out.
+    fn finish_closing(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if connection.state.peer_closed {
+            return self.drop_connection(handle);
+        }
+        if !connection.state.shut {
+            connection.state.shut = true;
+            // What the client still sends is read and discarded, else it would see a reset instead of the code.
+            drop(connection.stream.shutdown(std::net::Shutdown::Write));
+        }
+    }
+
+    /// Connections that were told to go and did not.
+    pub(super) fn give_up_closing(&mut self) {
+        while let Some(&(by, handle)) = self.queues.closing.front() {
+            if by > self.second {
+                return;
+            }
+            self.queues.closing.pop_front();
+            self.drop_connection(handle);
+        }
+    }
+
+    /// Congested connections whose output has not moved for too long.
+    pub(super) fn give_up_stalled(&mut self) {
+        let most = self.bounds.stalled_seconds_max;
+        let stalled = self.queues.congested.iter().copied().filter(|&handle| {
+            let connection = self.connections.get(handle);
+            connection.is_some_and(|connection| self.second.saturating_sub(connection.progress_s) > most)
+        });
+        for handle in stalled.collect::<Vec<_>>() {
+            self.give_up_slow(handle);
+        }
+    }
+
+    /// A connection that does not take what it is sent: it is told so behind all that waits, and its calls end.
+    pub(super) fn give_up_slow(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let Role::Line(line) = connection.role else { return };
+        connection.role = Role::Closing;
+        let queued = connection.output_len();
+        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
+            let address = self.shard.address_of(line).map(tracing::field::display);
+            warn!(shard = self.id.index(), %line, address, queued, suppressed, "slow consumer cut off");
+        }
+        self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
+        self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
+    }
+
+    /// A connection is gone without a word.
+    pub(super) fn lose(&mut self, handle: Handle, loss: Loss) {
+        let Some(role) = self.connections.get(handle).map(|connection| connection.role) else { return };
+        self.drop_connection(handle);
+        if let Role::Line(line) = role {
+            self.feed(Event::Lost { line, loss });
+        }
+    }
+
+    /// Closes the socket and forgets the connection.
+    fn drop_connection(&mut self, handle: Handle) {
+        let Some(mut connection) = self.connections.remove(handle) else { return };
+        self.count_input(&mut connection, false);
+        if let Some(mut output) = connection.output.take() {
+            self.totals.output = self.totals.output.saturating_sub(output.len());
+            output.clear(&mut self.spares);
+            self.spares.give_queue(output);
+        }
+        if connection.state.congested {
+            self.queues.congested.retain(|&other| other != handle);
+        }
+        debug!(shard = self.id.index(), socket = connection.stream.as_raw_fd(), "connection gone");
+    }
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Every check of the project, in the order in which they fail fastest. Needs Rust (rust-toolchain of Cargo.toml's
+# rust-version or newer) and, for the allocator and TLS, a C compiler, which is installed if this is a Debian as root.
+# One profile and one target folder for all of it: tests, docs and benches share what they compile.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Debug information is not looked at here, and incremental data is of no use to a single run.
+if [ "${CI:-}" = true ]; then
+    export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
+fi
+
+step() {
+    local name=$1 started=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    # Not inside a condition: there bash would ignore a failing command in the middle of a function.
+    current=$name
+    "$@"
+    printf -- '-- %s: %d s\n' "$name" $((SECONDS - started))
+}
+current="start"
+trap 'status=$?; if [ "$status" -ne 0 ]; then printf "\nFAILED: %s (status %d)\n" "$current" "$status" >&2; fi' EXIT
+
+tools() {
+    if ! command -v cc >/dev/null; then
+        apt-get update -q
+        apt-get install -qy --no-install-recommends gcc libc6-dev
+    fi
+    # The slim Rust images come without these two.
+    cargo fmt --version || rustup component add rustfmt
+    cargo clippy --version || rustup component add clippy
+    cargo --version
+}
+
+documentation() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+}
+
+benches() {
+    # Compiled and linked, not optimised: a release build of everything would take longer than all tests.
+    cargo test --locked --benches --no-run
+}
+
+# Unit tests, the integration binary (style, licences, packaging, scenarios) and the examples in the docs.
+tests() {
+    cargo test --locked
+}
+
+# A few hundred seeds, each a run of its own; a failing one prints how to repeat it.
+simulation() {
+    local seed
+    for seed in $(seq 1 300); do
+        target/debug/systemx sim --seed "$seed" --events 2000 --shards $((seed % 4 + 1)) >/dev/null ||
+            { printf 'failed: systemx sim --seed %d --events 2000 --shards %d\n' "$seed" $((seed % 4 + 1)); return 1; }
+    done
+}
+
+step "tools" tools
+step "Cargo.lock is up to date" cargo fetch --locked
+step "format" cargo fmt --check
+step "clippy" cargo clippy --locked --all-targets -- -D warnings
+step "tests" tests
+# As soon as the program has the command (the tests above have built it).
+if grep -q 'Sim(' src/cli.rs; then
+    step "simulation" simulation
+fi
+step "documentation" documentation
+step "benches compile" benches
+
+current="end"
+printf '\nall checks passed in %d s\n' "$SECONDS"
