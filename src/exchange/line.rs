@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::address::Address;
+use super::cause::Cause;
 use super::event::{Concurrency, Profile, Registration, Status, WakeHandler};
 use super::ids::{LegId, LineId, PartyId, RecordId, SessionId};
 use super::rate::DialWindow;
@@ -184,6 +185,21 @@ impl Line {
     /// The status others see.
     pub fn shown(&self) -> Status {
         self.shown
+    }
+
+    /// The status the client chose.
+    pub fn chosen(&self) -> Status {
+        self.choice
+    }
+
+    /// What a caller hears because of the line's status alone, if it does not want to be called (section 9, step 7).
+    pub fn reserve(&self) -> Option<Cause> {
+        match self.shown {
+            Status::Dnd => Some(Cause::Dnd),
+            Status::Away => Some(Cause::Away),
+            Status::Busy if !self.in_call() => Some(Cause::Busy),
+            Status::Busy | Status::Available => None,
+        }
     }
 
     /// Takes over what STATUS says. `busy` during a call lasts as long as the call; anything else said during a
