@@ -257,9 +257,12 @@ impl Line {
         self.business.is_none()
     }
 
-    /// Every call that begins shows the line as busy.
+    /// A call has begun and is among the line's calls: the first one shows the line as busy. A status chosen during
+    /// a call outlasts a further one, else an agent that said `dnd` in a call would be rung once it dials again.
     pub fn note_call_began(&mut self) {
-        self.shown = Status::Busy;
+        if self.calls() == 1 {
+            self.shown = Status::Busy;
+        }
     }
 
     /// When the last call is over the client's own choice counts again. Says whether it was the last.
@@ -348,6 +351,15 @@ mod tests {
             assert_eq!(line.shown(), chosen);
             assert_eq!(after_call(&mut line), after);
         }
+    }
+
+    #[test]
+    fn a_status_chosen_during_a_call_outlasts_a_further_call() {
+        let mut line = line();
+        in_call(&mut line);
+        line.choose(Status::Dnd);
+        in_call(&mut line);
+        assert_eq!(line.shown(), Status::Dnd);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::exchange::address::Address;
+use crate::exchange::address::{Address, LOG_SERVICE};
 use crate::exchange::call::{LegStage, Record};
 use crate::exchange::cause::Cause;
 use crate::exchange::census::Departure;
@@ -59,6 +59,10 @@ impl Shard {
         {
             return self.refuse(line, Verb::Register, Cause::SpawnDisabled, out);
         }
+        if registration.address.as_str() == LOG_SERVICE && !self.is_internal(line) {
+            // Reserved also while the service is switched off (section 20).
+            return out.notify(line, Notice::RegisterRefused(Cause::AddressInUse));
+        }
         let home = self.home(registration.address.as_str());
         if home == self.id {
             return self.register_here(now, line, *registration, out);
@@ -67,6 +71,10 @@ impl Shard {
             return self.claim(line, home, registration, out);
         }
         self.relocate(line, home, Some(registration), out);
+    }
+
+    fn is_internal(&self, line: LineId) -> bool {
+        self.lines.get(line.0).is_some_and(|entry| entry.internal)
     }
 
     /// The address is at home here, and so is the line.
