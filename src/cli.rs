@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands;
 use crate::config::RawFlags;
 use crate::phone::{self, PhoneArgs};
+use crate::sim::SimArgs;
 
 /// The arguments of `systemx`. Without a program it serves, so `systemx --port 9000` is `systemx serve --port 9000`.
 #[derive(Debug, Parser)]
@@ -33,6 +34,8 @@ pub enum Program {
     Phone(PhoneArgs),
     /// Ask a running exchange for a heartbeat; exit code 0 if it answers within 3 seconds
     Health(HealthArgs),
+    /// Simulate an exchange from a seed and check what must hold in every run
+    Sim(SimArgs),
     /// Print the version
     Version,
 }
@@ -53,6 +56,7 @@ impl Cli {
             Program::CheckConfig(flags) => commands::check_config::run(flags),
             Program::Phone(args) => phone::run(args),
             Program::Health(args) => commands::health::run(args.url),
+            Program::Sim(args) => crate::sim::main(&args),
             Program::Version => commands::print(&format!("systemx {}\n", env!("CARGO_PKG_VERSION"))),
         }
     }
@@ -68,7 +72,9 @@ mod tests {
         match cli.program {
             None => cli.flags,
             Some(Program::Serve(flags) | Program::CheckConfig(flags)) => flags,
-            Some(Program::Phone(_) | Program::Health(_) | Program::Version) => RawFlags::default(),
+            Some(Program::Phone(_) | Program::Health(_) | Program::Sim(_) | Program::Version) => {
+                RawFlags::default()
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub mod exchange;
 pub mod logging;
 pub mod phone;
 pub mod shell;
+pub mod sim;
 pub mod store;
 pub mod wake;
 pub mod websocket;

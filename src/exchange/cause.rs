@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::limits::RECORD_TEXT_BYTES_MAX;
+
 /// Why something did not happen or came to an end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Cause {
@@ -184,6 +186,22 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// The same, cut to what a call record keeps.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        match self {
+            Self::Cause(cause) => Self::Cause(*cause),
+            Self::Given(text) => Self::Given(brief(text)),
+        }
+    }
+}
+
+/// A text of a client, cut to what a call record keeps.
+pub fn brief(text: &str) -> Box<str> {
+    Box::from(&text[..text.floor_char_boundary(RECORD_TEXT_BYTES_MAX)])
+}
+
 impl From<Cause> for Reason {
     fn from(cause: Cause) -> Self {
         Self::Cause(cause)
@@ -193,6 +211,13 @@ impl From<Cause> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let cut = brief(&"é".repeat(RECORD_TEXT_BYTES_MAX));
+        assert_eq!(cut.len(), RECORD_TEXT_BYTES_MAX);
+        assert_eq!(&*brief("short"), "short");
+    }
 
     #[test]
     fn every_cause_has_a_name_of_its_own() {

@@ -15,6 +15,10 @@ use super::line::CensusSeats;
 const EARTH_KM: f64 = 6371.0;
 /// Length of a degree of latitude in km, rounded down so that a search never looks at too few cells.
 const DEGREE_KM: f64 = 111.0;
+/// Circles that reach farther than this many degrees, or nearer to a pole than latitude 80, are not searched by
+/// windows of squares: the window would hold most of the globe.
+const REACH_DEGREES_MAX: f64 = 30.0;
+const LATITUDE_MAX: f64 = 80.0;
 
 type Slots = IndexSet<u32, ahash::RandomState>;
 
@@ -110,6 +114,13 @@ impl Census {
             }
         }
         Departure { everyone, domain: moved }
+    }
+
+    /// Whether a line sits where it thinks it sits. For checks only.
+    pub fn is_seated(&self, slot: u32, seats: CensusSeats, domain: &str) -> bool {
+        let sits = |list: &[u32], seat: u32| list.get(seat as usize) == Some(&slot);
+        let domain = self.domains.get(&lower(domain)).map_or(&[][..], Vec::as_slice);
+        sits(&self.everyone, seats.everyone) && sits(domain, seats.domain)
     }
 
     /// Enters what can be searched for besides the domain.
@@ -241,8 +252,10 @@ fn square(place: Location) -> Square {
 /// Whether a circle is so large, or so near a pole, that a window of squares would not pay.
 fn is_wide(near: Near) -> bool {
     let reach = near.radius_km / DEGREE_KM;
-    // A negated comparison, so that a radius that is no number counts as wide.
-    !(reach < 30.0) || !on_globe(near.middle) || near.middle.lat.abs() + reach > 80.0
+    reach.is_nan()
+        || reach >= REACH_DEGREES_MAX
+        || !on_globe(near.middle)
+        || near.middle.lat.abs() + reach > LATITUDE_MAX
 }
 
 /// Columns of squares, possibly across the date line.
@@ -260,7 +273,7 @@ impl Columns {
 fn window(near: Near) -> (std::ops::RangeInclusive<i16>, Columns) {
     let reach = near.radius_km / DEGREE_KM;
     let Location { lat, lon } = near.middle;
-    let narrowest = (lat.abs() + reach).min(80.0).to_radians().cos();
+    let narrowest = (lat.abs() + reach).min(LATITUDE_MAX).to_radians().cos();
     let (rows, columns) = (reach, reach / narrowest);
     let rows = (lat - rows).floor() as i16..=(lat + rows).floor() as i16;
     (rows, Columns { from: (lon - columns).floor() as i16, to: (lon + columns).floor() as i16 })

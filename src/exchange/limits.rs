@@ -9,9 +9,16 @@ pub const ADDRESS_CHARS_MAX: usize = 255;
 /// Longest `ref` of a dial, in bytes: it is kept for the length of the call and sent back twice.
 pub const REFERENCE_BYTES_MAX: usize = 128;
 
+/// Longest text that a client chose (a dialled name, a reason) in a call record, in bytes: records queue up, and a
+/// client may dial a name of 16 MiB.
+pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
+
 /// Most calls that wait for one sleeping address: whoever comes later hears `unavailable`, because a
 /// woken agent could not answer them all before their timers run out anyway.
 pub const WAITING_CALLS_MAX: usize = 1024;
+
+/// Most lines of one pool, whatever `pool_size` says: each dial to the pool looks at all of them, some 20 ns each.
+pub const POOL_MEMBERS_MAX: usize = 1024;
 
 /// Most sleeping addresses remembered by one shard. A profile is about a kilobyte; this keeps a client that
 /// registers and sleeps in a loop under ever new addresses below a few hundred megabytes.

@@ -16,7 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -120,7 +122,9 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
             }
         };
         match admission.admit(peer.ip()) {
-            Ok(permit) => pending.add(tokio::task::spawn_local(shake_hands(stream, limits, permit, lobby.clone()))),
+            Ok(permit) => {
+                pending.add(tokio::task::spawn_local(shake_hands(stream, limits, permit, lobby.clone())))
+            }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
         }
     }
@@ -160,7 +164,9 @@ async fn shake_hands(stream: TcpStream, limits: HandshakeLimits, permit: Option<
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, speak_http(stream, limits)).await else { return };
+    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, speak_http(stream, limits)).await else {
+        return;
+    };
     let Ok(upgraded) = agreed.upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let Ok(stream) = parts.io.into_inner().into_std() else { return };
@@ -202,7 +208,8 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
 fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let version = if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
+    let version =
+        if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     match handshake::check(request.method().as_str(), version, headers) {
         Ok(accepted) => switch_protocols(&accepted),

@@ -115,7 +115,10 @@ impl LogService {
         while self.newcomers.front().is_some_and(|(at, ..)| *at <= now.tick) {
             let Some((_, listener, address)) = self.newcomers.pop_front() else { break };
             let recent = self.feed.recent();
-            say(Some(listener), &format!("Welcome to the SystemX log stream, {address}: {} buffered lines\n", recent.len()));
+            say(
+                Some(listener),
+                &format!("Welcome to the SystemX log stream, {address}: {} buffered lines\n", recent.len()),
+            );
             self.feed.recent().for_each(|text| say(Some(listener), text));
             say(Some(listener), SEPARATOR);
         }

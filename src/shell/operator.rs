@@ -124,7 +124,8 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
         .map_err(|source| StartError::System { what: "a runtime", source })?;
     let _guard = runtime.enter();
     // Before the start, so that no signal is lost.
-    let caught = |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
+    let caught =
+        |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
     let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
     let running = start(config, feed)?;
     let name = runtime.block_on(async {
@@ -144,16 +145,18 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
 /// If the address, the call log or the system does not allow it.
 pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
     let listeners = bind_all(config)?;
-    let address = listeners
-        .first()
-        .and_then(|listener| listener.local_addr().ok())
-        .unwrap_or(config.listen);
+    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
     let (polls, wakers) = pollers(config.shards)?;
-    let ports = trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
-    let (mailboxes, letters): (Vec<_>, Vec<_>) = (0..config.shards).map(|_| sync_channel(MAILBOX_LEN)).unzip();
-    let wires: Vec<Wire> =
-        mailboxes.into_iter().zip(&wakers).map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() }).collect();
+    let ports =
+        trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
+    let (mailboxes, letters): (Vec<_>, Vec<_>) =
+        (0..config.shards).map(|_| sync_channel(MAILBOX_LEN)).unzip();
+    let wires: Vec<Wire> = mailboxes
+        .into_iter()
+        .zip(&wakers)
+        .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
+        .collect();
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
@@ -241,7 +244,10 @@ fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
         let waker = Waker::new(poll.registry(), WAKER)?;
         Ok((poll, Arc::new(waker)))
     };
-    (0..shards).map(|_| pair().map_err(refused)).collect::<Result<Vec<_>, _>>().map(|pairs| pairs.into_iter().unzip())
+    (0..shards)
+        .map(|_| pair().map_err(refused))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|pairs| pairs.into_iter().unzip())
 }
 
 fn peer_wake(waker: Arc<Waker>) -> trunk::Wake {

@@ -734,7 +734,12 @@ fn notices_are_compact_json_in_the_order_of_the_spec_and_their_length_is_known_b
     for (notice, expected) in notices() {
         let expected = expected.replace("ID", &id);
         assert_eq!(encoded(&notice), expected);
-        assert_eq!(encoded_len_hint(&notice), expected.len(), "{expected}");
+        let hint = encoded_len_hint(&notice);
+        assert_eq!(hint, expected.len(), "{expected}");
+        let mut out = Vec::with_capacity(hint);
+        let place = out.as_ptr();
+        encode(&notice, &mut out);
+        assert_eq!(out.as_ptr(), place, "the buffer has moved: {expected}");
     }
 }
 

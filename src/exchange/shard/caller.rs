@@ -63,6 +63,11 @@ impl Shard {
         session: CallId,
         out: &mut Outbox<'_>,
     ) {
+        let Some(line) = self.legs.get(id.0).map(|leg| leg.line) else { return };
+        if !self.listening.contains_key(&(session, line)) {
+            // It has hung up meanwhile: told that it is connected, it would wait for words that never come.
+            return self.on_dial_refused(now, id, Cause::Unavailable, out);
+        }
         let Some(leg) = self.remove_leg(id) else { return };
         out.notify(leg.line, Notice::Connected { call: session, to: leg.to, reference: leg.reference });
         self.after_call(now, leg.line, out);

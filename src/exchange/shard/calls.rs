@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::exchange::address::Address;
 use crate::exchange::call::{Leg, LegStage, Record, Stage};
-use crate::exchange::cause::{Cause, Reason};
+use crate::exchange::cause::{Cause, Reason, brief};
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
@@ -18,6 +18,13 @@ use crate::exchange::signal::{Dial, Signal};
 use crate::exchange::time::Moment;
 
 use super::Shard;
+
+/// Who dials, and by which name of its own.
+struct Dialler {
+    line: LineId,
+    from: Address,
+    reference: Option<Box<str>>,
+}
 
 impl Shard {
     /// DIAL (section 9): steps 2, 3 and the caller's part of 9.
@@ -40,34 +47,26 @@ impl Shard {
         };
         let calls = caller.calls() as u32;
         let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX).map(Box::<str>::from);
+        let dialler = Dialler { line, from, reference };
         let Some(address) = Address::parse(&to) else {
-            return self.refuse_dial(now, line, from, Name::Given(to), Cause::NoSuchAddress, reference, out);
+            return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
         if calls >= self.limits.calls_per_line_max || self.legs.is_full() {
-            return self.refuse_dial(
-                now,
-                line,
-                from,
-                Name::Address(address),
-                Cause::Unavailable,
-                reference,
-                out,
-            );
+            return self.refuse_dial(now, dialler, Name::Address(address), Cause::Unavailable, out);
         }
-        self.place_call(now, line, from, address, metadata, reference, out);
+        self.place_call(now, dialler, address, metadata, out);
     }
 
     /// The caller's end of a new call, and the word to the callee's home.
     fn place_call(
         &mut self,
         now: Moment,
-        line: LineId,
-        from: Address,
+        dialler: Dialler,
         to: Address,
         metadata: Option<&[u8]>,
-        reference: Option<Box<str>>,
         out: &mut Outbox<'_>,
     ) {
+        let Dialler { line, from, reference } = dialler;
         let random = self.draw();
         let shard = self.home(to.as_str());
         let leg = LegId(self.legs.insert_with(|handle| Leg {
@@ -92,7 +91,8 @@ impl Shard {
         }
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
-        let dial = Dial { call, leg, line, from, to, metadata, started_ms: now.wall_ms, hops: 0 };
+        let dial =
+            Dial { call, leg, line, from, to, metadata, started_ms: now.wall_ms, hops: 0, guest: None };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }
 
@@ -100,13 +100,12 @@ impl Shard {
     fn refuse_dial<'a>(
         &mut self,
         now: Moment,
-        line: LineId,
-        from: Address,
+        dialler: Dialler,
         to: Name<'a>,
         cause: Cause,
-        reference: Option<Box<str>>,
         out: &mut Outbox<'a>,
     ) {
+        let Dialler { line, from, reference } = dialler;
         // There is no leg; the name only has to be one that nobody can guess and nothing answers to.
         let call = CallId::mint(LegId(line.0), self.draw());
         if let Some(reference) = reference.clone() {
@@ -115,7 +114,7 @@ impl Shard {
         out.push(Effect::Record(Box::new(CallRecord {
             call,
             from,
-            to: Box::from(to.as_str()),
+            to: brief(to.as_str()),
             mode: CallMode::Single,
             started_ms: now.wall_ms,
             answered_ms: None,

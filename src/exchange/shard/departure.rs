@@ -55,14 +55,21 @@ impl Shard {
         }
     }
 
-    /// Everybody goes.
+    /// Everybody goes, and nobody comes.
     pub(super) fn shut_down(&mut self, now: Moment, out: &mut Outbox<'_>) {
-        let lines: Vec<_> = self.lines.iter().map(|(handle, line)| (LineId(handle), line.internal)).collect();
-        for (line, internal) in lines {
-            let cause = if internal { Cause::ServiceShutdown } else { Cause::Shutdown };
-            self.dismiss(now, line, cause, Afterlife::Sleeps, out);
+        self.stopping = true;
+        let lines: Vec<_> = self.lines.iter().map(|(handle, _)| LineId(handle)).collect();
+        for line in lines {
+            self.send_home(now, line, out);
             self.settle(now, out);
         }
+    }
+
+    /// A line goes because the exchange stops.
+    pub(super) fn send_home(&mut self, now: Moment, line: LineId, out: &mut Outbox<'_>) {
+        let Some(entry) = self.lines.get(line.0) else { return };
+        let cause = if entry.internal { Cause::ServiceShutdown } else { Cause::Shutdown };
+        self.dismiss(now, line, cause, Afterlife::Sleeps, out);
     }
 
     /// The exchange ends a line that is still connected.

@@ -28,7 +28,7 @@ impl Shard {
         registration: Option<Box<Registration>>,
         out: &mut Outbox<'_>,
     ) {
-        self.stop_idle_timer(line);
+        self.pack_idle_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
@@ -37,20 +37,23 @@ impl Shard {
 
     /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
     /// connection is then to be closed.
+    #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();
         if self.lines.is_full() {
             if let Some(address) = address {
-                self.vacate(was, &address, None);
+                self.vacate(was, &address, entry.wake().cloned());
             }
             return None;
         }
         entry.congested = false;
-        let heard_s = entry.heard_s;
+        let (heard_s, internal) = (entry.heard_s, entry.internal);
         let line = LineId(self.lines.insert_with(|_| entry));
-        self.liveness.watch(line, heard_s);
-        self.restart_idle_timer(now, line);
+        if !internal {
+            self.liveness.watch(line, heard_s);
+        }
+        self.unpack_idle_timer(line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);
@@ -58,6 +61,9 @@ impl Shard {
         match registration {
             Some(registration) => self.register_here(now, line, *registration, out),
             None => self.serve_waiting(now, line, out),
+        }
+        if self.stopping {
+            self.send_home(now, line, out);
         }
         self.settle(now, out);
         Some(line)
@@ -79,7 +85,7 @@ impl Shard {
 
     /// A guest without business goes home.
     pub(super) fn go_home_if_idle(&mut self, line: LineId, out: &mut Outbox<'_>) {
-        if self.guests.is_empty() {
+        if self.guests.is_empty() || self.stopping {
             return;
         }
         let Some(entry) = self.lines.get(line.0) else { return };
@@ -88,7 +94,7 @@ impl Shard {
         if home == self.id || !entry.is_idle() || entry.pauses.any() {
             return;
         }
-        self.guests.remove(&address);
+        self.guests.remove(&line);
         self.leave_census(line);
         if let Some(entry) = self.lines.get_mut(line.0) {
             // It holds the address all the time; only its place changes.
@@ -110,7 +116,7 @@ impl Shard {
             address: registration.address.detached(),
             concurrency: registration.concurrency,
             pool_size: registration.pool_size,
-            wake: registration.wake.clone().map(Arc::new),
+            wake: self.handler_brought(line, &registration),
         };
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.business_mut().claiming = Some(registration);
@@ -125,8 +131,8 @@ impl Shard {
         if !self.may_hold(line, &address, shape) {
             return self.send(line.shard(), Signal::ClaimRefused { line }, out);
         }
-        let grant = self.seat(line, &address, shape, wake.as_ref());
-        let is_pool = grant.pool.is_some() || pool_size.is_some();
+        let grant = self.seat(line, &address, shape, wake);
+        let is_pool = grant.pool.is_some() || shape.pool().is_some();
         self.settle_runs(&address, is_pool, out);
         let claimed = Claimed { line, address: address.detached(), grant };
         self.send(line.shard(), Signal::Claimed(Box::new(claimed)), out);
@@ -136,18 +142,17 @@ impl Shard {
         let Claimed { line, address, grant } = claimed;
         let claiming = self.take_claim(line);
         let Some(registration) = claiming else {
-            // The line has gone meanwhile.
-            let home = self.home(address.as_str());
-            return self.send(home, Signal::Unclaim { line, address, sleeps: None }, out);
+            // The line has gone meanwhile. Its registration came to nothing, so the stored handler goes back.
+            let (home, sleeps) = (self.home(address.as_str()), grant.wake.filter(|_| grant.was_asleep));
+            return self.send(home, Signal::Unclaim { line, address, sleeps }, out);
         };
         let before = self.address_of(line).cloned();
         if before.as_ref() != Some(&address) {
             self.give_up_address(line, Afterlife::None, out);
-            self.bear(line, address.clone());
-            self.guests.insert(address, line);
+            self.bear(line, address);
+            self.guests.insert(line);
         }
-        let wake = registration.wake.clone().map(Arc::new);
-        self.settle_in(now, line, before, *registration, wake, grant, out);
+        self.settle_in(now, line, before, *registration, grant, out);
         self.after_claim(now, line, out);
     }
 

@@ -10,7 +10,7 @@ use crate::exchange::cause::Cause;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{LineId, PartyId};
-use crate::exchange::line::Seat;
+use crate::exchange::line::{Pauses, Seat};
 use crate::exchange::party::PartyLine;
 use crate::exchange::signal::{AudienceId, Join, Joined, News, PartySays, Publication, Signal};
 use crate::exchange::time::Moment;
@@ -41,16 +41,22 @@ impl Shard {
         }
         self.reconsider_pause(now, line, out);
         let host = self.home(party.as_str());
+        if host != self.id {
+            // A LEAVE, or another JOIN after it, must not cross the answer: the line would sit in the audience of a
+            // party that it has left.
+            self.pause(line, Pauses::JOIN, out);
+        }
         let (address, party) = (address.detached(), party.detached());
         self.send(host, Signal::Join(Box::new(Join { line, address, party, create_if_missing })), out);
     }
 
-    pub(super) fn on_joined(&mut self, joined: Joined, out: &mut Outbox<'_>) {
+    pub(super) fn on_joined(&mut self, now: Moment, joined: Joined, out: &mut Outbox<'_>) {
         let Joined { line, party, id, participants } = joined;
         let Some(seat) = self.seat_mut(line, party.as_str()) else { return };
         seat.id = Some(id);
         self.enter_audience(AudienceId::Party(id), line);
         out.notify(line, Notice::Joined { party, participants });
+        self.unpause(now, line, Pauses::JOIN, out);
     }
 
     pub(super) fn on_party_refused(
@@ -62,11 +68,14 @@ impl Shard {
         cause: Cause,
         out: &mut Outbox<'_>,
     ) {
-        if verb == Verb::Join && self.take_seat(line, party.as_str()).is_some() {
-            self.after_party(now, line, out);
+        if self.lines.get(line.0).is_none() {
+            return;
         }
-        if self.lines.get(line.0).is_some() {
-            self.refuse(line, verb, cause, out);
+        self.refuse(line, verb, cause, out);
+        if verb == Verb::Join {
+            self.unpause(now, line, Pauses::JOIN, out);
+            self.take_seat(line, party.as_str());
+            self.after_party(now, line, out);
         }
     }
 

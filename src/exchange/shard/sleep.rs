@@ -26,8 +26,16 @@ impl Shard {
     ) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.choose(status);
+        if change == AutoSleepChange::Invalid {
+            self.refuse(line, Verb::Status, Cause::InvalidAutoSleep, out);
+        }
+        self.set_auto_sleep(now, line, change);
+        self.serve_waiting(now, line, out);
+    }
+
+    fn set_auto_sleep(&mut self, now: Moment, line: LineId, change: AutoSleepChange) {
         match change {
-            AutoSleepChange::Invalid => self.refuse(line, Verb::Status, Cause::InvalidAutoSleep, out),
+            AutoSleepChange::Invalid => {}
             AutoSleepChange::Absent | AutoSleepChange::Off => {
                 self.stop_idle_timer(line);
                 if let Some(reach) = self.lines.get_mut(line.0).and_then(|entry| entry.reach.as_mut()) {
@@ -37,7 +45,8 @@ impl Shard {
             AutoSleepChange::After { idle_ms } => {
                 self.stop_idle_timer(line);
                 let Some(entry) = self.lines.get_mut(line.0) else { return };
-                entry.reach_mut().auto_sleep = Some(AutoSleep { idle_ms, timer: None, pending: false });
+                entry.reach_mut().auto_sleep =
+                    Some(AutoSleep { idle_ms, timer: None, due: None, pending: false });
                 self.restart_idle_timer(now, line);
             }
         }
@@ -71,18 +80,34 @@ impl Shard {
         let Some(setting) = self.lines.get_mut(line.0).and_then(|entry| entry.auto_sleep_mut()) else {
             return;
         };
-        let wait_ms = setting.idle_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX);
-        setting.timer = Some(self.timers.set(now.tick.plus_millis(wait_ms), Due::Sleep(line)));
+        let due = now.tick.plus_millis(setting.idle_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX));
+        (setting.timer, setting.due) = (Some(self.timers.set(due, Due::Sleep(line))), Some(due));
     }
 
     pub(super) fn stop_idle_timer(&mut self, line: LineId) {
         let Some(setting) = self.lines.get_mut(line.0).and_then(|entry| entry.auto_sleep_mut()) else {
             return;
         };
-        setting.pending = false;
+        (setting.pending, setting.due) = (false, None);
         if let Some(timer) = setting.timer.take() {
             self.timers.cancel(timer);
         }
+    }
+
+    /// The line moves to another shard: its idle time goes on there.
+    pub(super) fn pack_idle_timer(&mut self, line: LineId) {
+        let timer = self.lines.get_mut(line.0).and_then(|entry| entry.auto_sleep_mut()?.timer.take());
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// The line has arrived from another shard.
+    pub(super) fn unpack_idle_timer(&mut self, line: LineId) {
+        let Some(setting) = self.lines.get_mut(line.0).and_then(|entry| entry.auto_sleep_mut()) else {
+            return;
+        };
+        setting.timer = setting.due.map(|due| self.timers.set(due, Due::Sleep(line)));
     }
 
     /// A call has come in: a sleep that was announced does not happen, and the idle time begins anew.
@@ -97,7 +122,7 @@ impl Shard {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         let (in_call, registered) = (entry.in_call(), entry.address.is_some());
         let Some(setting) = entry.auto_sleep_mut() else { return };
-        setting.timer = None;
+        (setting.timer, setting.due) = (None, None);
         if in_call {
             return self.restart_idle_timer(now, line);
         }
@@ -108,8 +133,9 @@ impl Shard {
             return self.dismiss(now, line, Cause::Sleep, Afterlife::Sleeps, out);
         }
         let notice_ms = setting.idle_ms.clamp(*SLEEP_NOTICE_MS.start(), *SLEEP_NOTICE_MS.end());
+        let due = now.tick.plus_millis(notice_ms);
         setting.pending = true;
-        setting.timer = Some(self.timers.set(now.tick.plus_millis(notice_ms), Due::Sleep(line)));
+        (setting.timer, setting.due) = (Some(self.timers.set(due, Due::Sleep(line))), Some(due));
         out.notify(line, Notice::SleepPending { seconds: notice_ms / 1000 });
     }
 }
