@@ -2,6 +2,8 @@
 //! call (issue 2, part 6). Each item has a test over real sockets against a process of its own, beside a call of two
 //! well-behaved clients that goes on all the time; `support::Scene` checks the call, the descriptors and the memory.
 
+#![expect(clippy::print_stdout, reason = "counts of cases and inputs belong into the output of the tests")]
+
 /// What one client may cost: floods, hoards, caps, and connections that come and go.
 mod budgets;
 /// Frames that break RFC 6455.

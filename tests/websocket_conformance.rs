@@ -3,6 +3,8 @@
 //! stream must then end in order. Each case is run written at once, frame by frame and, if it is small, byte by byte.
 //! (Autobahn's own 301 cases, `autobahntestsuite` 0.8.2 on Python 2.7, are run against `/echo` by hand.)
 
+#![expect(clippy::print_stdout, reason = "counts of cases and inputs belong into the output of the tests")]
+
 /// Groups 7: closing.
 mod closing;
 /// Groups 1 to 5: framing, pings, reserved bits and opcodes, fragments.

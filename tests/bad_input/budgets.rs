@@ -133,6 +133,22 @@ fn connections_beyond_the_caps_are_turned_away_until_there_is_room() {
 }
 
 #[test]
+fn running_out_of_descriptors_harms_nobody_who_is_there() {
+    let scene = Scene::begin_with(Exchange::start_with_descriptors(100, &[]));
+    let mut crowd: Vec<_> = (0..300).map(|_| Wire::open(scene.address())).collect();
+    // Those who got in can work; those who did not wait in the kernel.
+    for (n, wire) in crowd.iter_mut().enumerate().take(20) {
+        wire.send(handshake("/").as_bytes());
+        assert!(wire.http_head().starts_with("HTTP/1.1 101 "), "number {n}");
+        wire.say(&format!(r#"{{"type":"REGISTER","address":"d{n}@crowd.test"}}"#));
+        wire.expect(r#"{"type":"REGISTERED""#);
+    }
+    crowd.clear();
+    assert!(comes_true(|| Wire::connect(scene.address()).is_heard()));
+    scene.end();
+}
+
+#[test]
 fn addresses_without_end_are_bounded_by_their_connections() {
     let scene = Scene::begin(&[]);
     let mut restless = Wire::connect(scene.address());

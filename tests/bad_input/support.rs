@@ -32,9 +32,21 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Starts one on a port of the system's choice. Warnings go to the test's output.
+    /// Starts one on a port of the system's choice.
     pub fn start(flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_systemx"))
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_systemx")), flags)
+    }
+
+    /// Starts one that may have so many descriptors.
+    pub fn start_with_descriptors(most: usize, flags: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!(r#"ulimit -n {most}; exec "$0" "$@""#);
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_systemx")]);
+        Self::launch(shell, flags)
+    }
+
+    fn launch(mut program: Command, flags: &[&str]) -> Self {
+        let mut child = program
             .args(["--host", "127.0.0.1", "--port", "0", "--dial-max-attempts", "0"])
             .args(if flags.contains(&"--shards") { &[][..] } else { &["--shards", "2"] })
             .args(flags)
@@ -122,7 +134,11 @@ pub struct Scene {
 impl Scene {
     /// An exchange with a call that goes on.
     pub fn begin(flags: &[&str]) -> Self {
-        let exchange = Exchange::start(flags);
+        Self::begin_with(Exchange::start(flags))
+    }
+
+    /// The same with an exchange that has been started.
+    pub fn begin_with(exchange: Exchange) -> Self {
         let beside = Some(Beside::start(exchange.address));
         let (descriptors, memory_kib) = (exchange.descriptors(), exchange.memory_kib());
         Self { exchange, beside, descriptors, memory_kib }
