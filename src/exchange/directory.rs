@@ -51,7 +51,7 @@ pub struct Listing {
     pub asleep: Option<Arc<WakeHandler>>,
     /// Calls that wait for somebody to hold the address, oldest first.
     pub waiting: VecDeque<RecordId>,
-    /// Wake attempts that run for it.
+    /// Wakes that are outstanding: handlers that run, and those that ended well and that calls still wait for.
     pub runs: Vec<u64>,
 }
 

@@ -270,7 +270,10 @@ impl Shard {
         }
         match call.callee {
             Some(callee) => self.forget_record(callee, id),
-            None => self.directory.edit(&call.to, |listing| listing.waiting.retain(|&waiting| waiting != id)),
+            None => {
+                self.directory.edit(&call.to, |listing| listing.waiting.retain(|&waiting| waiting != id));
+                self.forget_ended_runs(&call.to);
+            }
         }
         Some(call)
     }

@@ -109,7 +109,7 @@ impl Shard {
             return false;
         }
         let run = self.start_run(&dial.to, &handler, out);
-        self.hold_call(now, dial.again(), run, handler.timeout_ms, out);
+        self.hold_call(now, dial.again(), Some(run), handler.timeout_ms, out);
         true
     }
 }

@@ -29,8 +29,11 @@ impl Shard {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         };
         let run = match listing.runs.first() {
-            Some(&run) => run,
-            None => self.start_run(&dial.to, &handler, out),
+            Some(&run) if self.runs.contains_key(&run) => Some(run),
+            // Woken, but not here yet. This call does not prolong the run, or a steady stream of callers would keep
+            // a handler that did not help from being tried again.
+            Some(_) => None,
+            None => Some(self.start_run(&dial.to, &handler, out)),
         };
         self.hold_call(now, dial, run, handler.timeout_ms, out);
     }
@@ -40,12 +43,12 @@ impl Shard {
         &mut self,
         now: Moment,
         dial: Dial,
-        run: u64,
+        run: Option<u64>,
         timeout_ms: u64,
         out: &mut Outbox<'_>,
     ) {
         let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
-        let id = self.insert_call(dial, Stage::Waiting { run: Some(run) });
+        let id = self.insert_call(dial, Stage::Waiting { run });
         let wait_ms = timeout_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX);
         let timer = self.timers.set(now.tick.plus_millis(wait_ms), Due::Call(id));
         if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
@@ -77,20 +80,38 @@ impl Shard {
         number
     }
 
-    /// A handler has come to its end. If it did its work, the calls go on waiting for the agent itself.
+    /// A handler has come to its end. If it did its work, the calls go on waiting for the agent itself, and the wake
+    /// is outstanding as long as they do: whoever registers now is the agent that was woken.
     pub(super) fn on_woken(&mut self, now: Moment, run: WakeRun, outcome: WakeOutcome, out: &mut Outbox<'_>) {
         let Some(address) = self.runs.remove(&run.number) else { return };
-        self.directory.edit(&address, |listing| listing.runs.retain(|&other| other != run.number));
         let cause = match outcome {
-            WakeOutcome::Answered => return,
+            WakeOutcome::Answered => return self.forget_ended_runs(&address),
             WakeOutcome::Failed => Cause::WakeFailed,
             WakeOutcome::TimedOut => Cause::Timeout,
         };
         let waiting = self.directory.listing(address.as_str()).map(|listing| &listing.waiting);
         let calls: Vec<RecordId> =
             waiting.into_iter().flatten().copied().filter(|&id| self.waits_for(id, run)).collect();
+        self.directory.edit(&address, |listing| listing.runs.retain(|&other| other != run.number));
         for call in calls {
             self.fail_call(now, call, cause, out);
+        }
+    }
+
+    /// Drops runs of an address that have come to their end and that no call waits for any more.
+    pub(super) fn forget_ended_runs(&mut self, address: &Address) {
+        let Some(listing) =
+            self.directory.listing(address.as_str()).filter(|listing| !listing.runs.is_empty())
+        else {
+            return;
+        };
+        let waited_for = |&number: &u64| {
+            let run = WakeRun { shard: self.id, number };
+            self.runs.contains_key(&number) || listing.waiting.iter().any(|&id| self.waits_for(id, run))
+        };
+        let kept: Vec<u64> = listing.runs.iter().copied().filter(waited_for).collect();
+        if kept.len() < listing.runs.len() {
+            self.directory.edit(address, |listing| listing.runs = kept);
         }
     }
 
@@ -101,7 +122,7 @@ impl Shard {
 
     /// The address is held: what the handler has started may live on. Each new member of a pool settles one run.
     pub(super) fn settle_runs(&mut self, address: &Address, is_pool: bool, out: &mut Outbox<'_>) {
-        if self.runs.is_empty() || self.directory.listing(address.as_str()).is_none() {
+        if self.directory.listing(address.as_str()).is_none_or(|listing| listing.runs.is_empty()) {
             return;
         }
         let settled: Vec<u64> = self.directory.edit(address, |listing| {
@@ -109,8 +130,10 @@ impl Shard {
             listing.runs.drain(..count).collect()
         });
         for number in settled {
-            self.runs.remove(&number);
-            out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
+            // The handler of a run that has ended needs no word.
+            if self.runs.remove(&number).is_some() {
+                out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
+            }
         }
     }
 
@@ -130,6 +153,7 @@ impl Shard {
             let mut others = waiting.filter(|&id| !self.is_placed_by(id, line));
             let Some(id) = others.next() else { return };
             self.directory.edit(&address, |listing| listing.waiting.retain(|&other| other != id));
+            self.forget_ended_runs(&address);
             self.serve_call(now, line, id, out);
         }
     }
