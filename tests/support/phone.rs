@@ -56,6 +56,19 @@ impl Phone {
         self.socket.send(message).expect("the exchange reads");
     }
 
+    /// Sends a frame of the protocol to an exchange that may be gone.
+    pub fn try_send(&mut self, frame: &Value) -> Result<(), Error> {
+        self.socket.send(Message::text(frame.to_string()))
+    }
+
+    /// The next frame of the protocol, unless the connection ends.
+    pub fn try_next(&mut self) -> Option<Value> {
+        match self.socket.read() {
+            Ok(Message::Text(text)) => serde_json::from_str(&text).ok(),
+            _ => None,
+        }
+    }
+
     /// Sends any bytes, WebSocket or not.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream().write_all(bytes).expect("the exchange reads");
