@@ -116,6 +116,13 @@ impl Census {
         Departure { everyone, domain: moved }
     }
 
+    /// Whether a line sits where it thinks it sits. For checks only.
+    pub fn is_seated(&self, slot: u32, seats: CensusSeats, domain: &str) -> bool {
+        let sits = |list: &[u32], seat: u32| list.get(seat as usize) == Some(&slot);
+        let domain = self.domains.get(&lower(domain)).map_or(&[][..], Vec::as_slice);
+        sits(&self.everyone, seats.everyone) && sits(domain, seats.domain)
+    }
+
     /// Enters what can be searched for besides the domain.
     pub fn enter_profile(&mut self, slot: u32, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };

@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use super::address::Address;
 use super::event::WakeHandler;
 use super::ids::{LineId, RecordId};
+use super::limits::POOL_MEMBERS_MAX;
 use super::line::Line;
 use super::rack::Rack;
 
@@ -23,7 +24,7 @@ pub enum Holder {
     Here(LineId),
     /// One line that stays on another shard for now.
     Elsewhere(LineId),
-    /// The lines of a pool; see the listing.
+    /// The lines of a pool, or a pool whose lines all sleep; see the listing.
     Pool,
     /// Nobody, but an agent can be woken for it.
     Asleep,
@@ -51,7 +52,7 @@ pub struct Listing {
     pub asleep: Option<Arc<WakeHandler>>,
     /// Calls that wait for somebody to hold the address, oldest first.
     pub waiting: VecDeque<RecordId>,
-    /// Wakes that are outstanding: handlers that run, and those that ended well and that calls still wait for.
+    /// Wake attempts that run for it.
     pub runs: Vec<u64>,
 }
 
@@ -72,8 +73,23 @@ pub struct Pool {
     pub next: usize,
 }
 
+impl Pool {
+    /// Whether there is a place for one more line, when `expected` others are on their way.
+    pub fn has_place(&self, expected: usize) -> bool {
+        self.members.len() + expected < (self.size as usize).min(POOL_MEMBERS_MAX)
+    }
+}
+
 impl Listing {
-    fn says_nothing(&self) -> bool {
+    /// Takes a call out of the queue. Those that end by themselves are the oldest and are found at once.
+    pub fn stop_waiting(&mut self, call: RecordId) {
+        if let Some(at) = self.waiting.iter().position(|&waiting| waiting == call) {
+            self.waiting.remove(at);
+        }
+    }
+
+    /// Whether nobody would miss it.
+    pub fn says_nothing(&self) -> bool {
         self.elsewhere.is_none()
             && self.pool.is_none()
             && self.asleep.is_none()
@@ -81,9 +97,9 @@ impl Listing {
             && self.runs.is_empty()
     }
 
-    fn is_asleep(&self) -> bool {
-        self.asleep.is_some()
-            || self.pool.as_ref().is_some_and(|pool| pool.members.is_empty() && pool.wake.is_some())
+    /// Whether it remembers how to wake an agent that sleeps.
+    pub fn has_profile(&self) -> bool {
+        self.asleep.is_some() || self.pool.as_ref().is_some_and(|pool| pool.kept)
     }
 }
 
@@ -102,10 +118,10 @@ impl Directory {
         if let Some(line) = listing.elsewhere {
             return Holder::Elsewhere(line);
         }
-        if listing.pool.as_ref().is_some_and(|pool| !pool.members.is_empty()) {
+        if listing.pool.is_some() {
             return Holder::Pool;
         }
-        if listing.is_asleep() { Holder::Asleep } else { Holder::Nobody }
+        if listing.asleep.is_some() { Holder::Asleep } else { Holder::Nobody }
     }
 
     /// The one line of this shard that holds `address` plainly.
@@ -143,9 +159,9 @@ impl Directory {
             Some(listing) => listing,
             None => self.listings.entry(address.detached()).or_default(),
         };
-        let before = usize::from(listing.asleep.is_some());
+        let before = usize::from(listing.has_profile());
         let result = change(listing);
-        self.profiles = self.profiles + usize::from(listing.asleep.is_some()) - before;
+        self.profiles = self.profiles + usize::from(listing.has_profile()) - before;
         if listing.says_nothing() {
             self.listings.remove(address);
         }
@@ -160,6 +176,11 @@ impl Directory {
     /// Whether no address has a listing: the common case, in which nothing needs to be looked up.
     pub fn is_plain(&self) -> bool {
         self.listings.is_empty()
+    }
+
+    /// How many addresses have a listing.
+    pub fn listings_len(&self) -> usize {
+        self.listings.len()
     }
 
     /// How many addresses are held plainly.

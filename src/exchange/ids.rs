@@ -108,6 +108,12 @@ impl Handle {
         (self.0 as u32) & (SLOTS_MAX as u32 - 1)
     }
 
+    /// The handle of whatever comes into this slot next. Generations begin anew after 2^30.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self::new(self.shard(), self.slot(), self.generation() + 1)
+    }
+
     /// Its generation: two things that follow each other in one slot differ in it.
     pub fn generation(self) -> u32 {
         (self.0 >> SLOT_BITS) as u32 & GENERATION_MASK

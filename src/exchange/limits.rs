@@ -17,6 +17,9 @@ pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
 /// woken agent could not answer them all before their timers run out anyway.
 pub const WAITING_CALLS_MAX: usize = 1024;
 
+/// Most lines of one pool, whatever `pool_size` says: each dial to the pool looks at all of them, some 20 ns each.
+pub const POOL_MEMBERS_MAX: usize = 1024;
+
 /// Most sleeping addresses remembered by one shard. A profile is about a kilobyte; this keeps a client that
 /// registers and sleeps in a loop under ever new addresses below a few hundred megabytes.
 pub const WAKE_PROFILES_MAX: usize = 262_144;

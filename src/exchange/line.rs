@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::address::Address;
+use super::cause::Cause;
 use super::event::{Concurrency, Profile, Registration, Status, WakeHandler};
 use super::ids::{LegId, LineId, PartyId, RecordId, SessionId};
 use super::rate::DialWindow;
@@ -186,6 +187,21 @@ impl Line {
         self.shown
     }
 
+    /// The status the client chose.
+    pub fn chosen(&self) -> Status {
+        self.choice
+    }
+
+    /// What a caller hears because of the line's status alone, if it does not want to be called (section 9, step 7).
+    pub fn reserve(&self) -> Option<Cause> {
+        match self.shown {
+            Status::Dnd => Some(Cause::Dnd),
+            Status::Away => Some(Cause::Away),
+            Status::Busy if !self.in_call() => Some(Cause::Busy),
+            Status::Busy | Status::Available => None,
+        }
+    }
+
     /// Takes over what STATUS says. `busy` during a call lasts as long as the call; anything else said during a
     /// call holds after it (spec section 6).
     pub fn choose(&mut self, status: Status) {
@@ -241,9 +257,12 @@ impl Line {
         self.business.is_none()
     }
 
-    /// Every call that begins shows the line as busy.
+    /// A call has begun and is among the line's calls: the first one shows the line as busy. A status chosen during
+    /// a call outlasts a further one, else an agent that said `dnd` in a call would be rung once it dials again.
     pub fn note_call_began(&mut self) {
-        self.shown = Status::Busy;
+        if self.calls() == 1 {
+            self.shown = Status::Busy;
+        }
     }
 
     /// When the last call is over the client's own choice counts again. Says whether it was the last.
@@ -332,6 +351,15 @@ mod tests {
             assert_eq!(line.shown(), chosen);
             assert_eq!(after_call(&mut line), after);
         }
+    }
+
+    #[test]
+    fn a_status_chosen_during_a_call_outlasts_a_further_call() {
+        let mut line = line();
+        in_call(&mut line);
+        line.choose(Status::Dnd);
+        in_call(&mut line);
+        assert_eq!(line.shown(), Status::Dnd);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl<T> Rack<T> {
         self.get(handle)?;
         let slot = handle.slot() as usize;
         let place = &mut self.chunks[slot / CHUNK][slot % CHUNK];
-        place.generation = place.generation.wrapping_add(1);
+        place.generation = handle.next().generation();
         self.len -= 1;
         self.free.push(handle.slot());
         place.value.take()
@@ -124,6 +124,19 @@ mod tests {
         assert_eq!((rack.get(first), rack.get(second)), (None, Some(&"second")));
         assert_eq!(rack.remove(first), None);
         assert_eq!(rack.len(), 1);
+    }
+
+    #[test]
+    fn a_slot_works_on_after_its_last_generation() {
+        let mut rack = Rack::new(ShardId::new(0));
+        let first = rack.insert_with(|_| 0);
+        rack.remove(first);
+        rack.chunks[0][0].generation = (1 << 30) - 1;
+        for n in 1..4 {
+            let handle = rack.insert_with(|_| n);
+            assert_eq!((handle.slot(), rack.get(handle)), (0, Some(&n)));
+            assert_eq!(rack.remove(handle), Some(n));
+        }
     }
 
     #[test]

@@ -237,6 +237,8 @@ pub struct Dial {
     pub started_ms: u64,
     /// How often it has been sent on because the callee moved.
     pub hops: u8,
+    /// The line that holds the address, when the home of the address has sent the dial after it.
+    pub guest: Option<LineId>,
 }
 
 /// Something for every local member of an audience.
@@ -366,8 +368,10 @@ pub struct Claimed {
 /// What a line that comes to hold an address takes over from those who held it before (spec sections 14, 15).
 #[derive(Clone, Default, Debug)]
 pub struct Grant {
-    /// The wake handler stored for the address.
+    /// The handler by which the line is woken from now on: the one it brought, or else the one stored.
     pub wake: Option<Arc<WakeHandler>>,
+    /// Whether the address had a stored handler, which is not stored any more.
+    pub was_asleep: bool,
     /// How the pool it joined takes calls.
     pub pool: Option<Concurrency>,
 }

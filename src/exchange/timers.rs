@@ -20,6 +20,8 @@ const NIL: u32 = u32::MAX;
 pub enum Due {
     /// A ring, or a wait for a sleeping agent, is over.
     Call(RecordId),
+    /// The agent that a wake run has called has not come.
+    Wake(u64),
     /// A line has been idle for long enough, or its sleep notice is over.
     Sleep(LineId),
 }
@@ -97,6 +99,11 @@ impl Timers {
         if self.heads[list].0 == NIL {
             self.occupied[list / 64] &= !(1 << (list % 64));
         }
+    }
+
+    /// What a timer is for, unless it is over. For checks only.
+    pub fn due(&self, timer: TimerId) -> Option<Due> {
+        self.timers.get(timer.0).map(|timer| timer.due)
     }
 
     /// When to look again: no timer is due before that. It may be earlier than the first one is due, if that is

@@ -77,7 +77,7 @@ impl Shard {
     }
 
     fn add_listener(&mut self, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
-        let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops } = dial;
+        let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops, guest: _ } = dial;
         let Some(Record::Session(session)) = self.records.get_mut(record.0) else { return };
         let (call, broadcaster) = (session.id, session.broadcaster);
         session

@@ -10,7 +10,7 @@ use crate::exchange::call::{Call, Record, Stage};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Notice, Outbox, Payload};
-use crate::exchange::event::{Concurrency, ContentType, Status};
+use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
 use crate::exchange::signal::{Dial, Signal};
@@ -22,28 +22,38 @@ use super::Shard;
 impl Shard {
     /// A dial arrives (section 9, from step 5 on).
     pub(super) fn on_dial(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
-        if let Some(&guest) = self.guests.get(&dial.to) {
+        if let Some(guest) = dial.guest
+            && self.address_of(guest) == Some(&dial.to)
+        {
             return self.offer(now, guest, dial, out);
         }
         let home = self.home(dial.to.as_str());
         if home != self.id {
-            return self.send_on(now, home, dial, out);
+            return self.send_on(now, home, None, dial, out);
         }
         match self.directory.find(dial.to.as_str(), &self.lines) {
             Holder::Here(line) => self.offer(now, line, dial, out),
-            Holder::Elsewhere(line) => self.send_on(now, line.shard(), dial, out),
+            Holder::Elsewhere(line) => self.send_on(now, line.shard(), Some(line), dial, out),
             Holder::Pool => self.offer_to_pool(now, dial, out),
             Holder::Asleep => self.wait_for_wake(now, dial, out),
             Holder::Nobody => self.refuse_call(now, &dial, Cause::NoSuchAddress, CallMode::Single, out),
         }
     }
 
-    /// Sends a dial after a callee that is on another shard, or has just moved back home.
-    pub(super) fn send_on(&mut self, now: Moment, to: ShardId, mut dial: Dial, out: &mut Outbox<'_>) {
+    /// Sends a dial after a callee that is a guest on another shard, or has just moved back home.
+    pub(super) fn send_on(
+        &mut self,
+        now: Moment,
+        to: ShardId,
+        guest: Option<LineId>,
+        mut dial: Dial,
+        out: &mut Outbox<'_>,
+    ) {
         if dial.hops >= DIAL_HOPS_MAX {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         }
         dial.hops += 1;
+        dial.guest = guest;
         self.send(to, Signal::Dial(Box::new(dial)), out);
     }
 
@@ -65,11 +75,8 @@ impl Shard {
         if line == dial.line {
             return Some(Cause::AlreadyInCall);
         }
-        match callee.shown() {
-            Status::Dnd => return Some(Cause::Dnd),
-            Status::Away => return Some(Cause::Away),
-            Status::Busy if !callee.in_call() => return Some(Cause::Busy),
-            Status::Busy | Status::Available => {}
+        if let Some(cause) = callee.reserve() {
+            return Some(cause);
         }
         let taken = match callee.concurrency() {
             Concurrency::Broadcast { .. } => None,
@@ -102,7 +109,7 @@ impl Shard {
     }
 
     pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage) -> RecordId {
-        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _ } = dial;
+        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _, guest: _ } = dial;
         let record = RecordId(self.records.insert_with(|_| {
             Record::Call(Box::new(Call {
                 id: call,
@@ -270,10 +277,7 @@ impl Shard {
         }
         match call.callee {
             Some(callee) => self.forget_record(callee, id),
-            None => {
-                self.directory.edit(&call.to, |listing| listing.waiting.retain(|&waiting| waiting != id));
-                self.forget_ended_runs(&call.to);
-            }
+            None => self.directory.edit(&call.to, |listing| listing.stop_waiting(id)),
         }
         Some(call)
     }

@@ -91,7 +91,8 @@ impl Shard {
         }
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
-        let dial = Dial { call, leg, line, from, to, metadata, started_ms: now.wall_ms, hops: 0 };
+        let dial =
+            Dial { call, leg, line, from, to, metadata, started_ms: now.wall_ms, hops: 0, guest: None };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }
 

@@ -55,7 +55,7 @@ impl Shard {
         }
     }
 
-    /// Everybody goes.
+    /// Everybody goes, and nobody comes.
     pub(super) fn shut_down(&mut self, now: Moment, out: &mut Outbox<'_>) {
         self.stopping = true;
         let lines: Vec<_> = self.lines.iter().map(|(handle, _)| LineId(handle)).collect();

@@ -34,12 +34,30 @@ impl Shard {
     pub(super) fn on_congestion(&mut self, line: LineId, congested: bool, out: &mut Outbox<'_>) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.congested = congested;
+        if congested {
+            self.trust_far_ends(line);
+        }
         let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
         let legs = business.legs.iter().filter_map(|&leg| self.far_end_of_leg(leg));
         let records = business.records.iter().filter_map(|&record| self.far_end_of_record(record));
         let ends: Vec<CallEnd> = legs.chain(records).collect();
         for end in ends {
             self.send(end_shard(end), Signal::Flow { end, hold: congested }, out);
+        }
+    }
+
+    /// Whoever could not be held the last time may be able to now; if not, it says so again.
+    fn trust_far_ends(&mut self, line: LineId) {
+        let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
+        for leg in &business.legs {
+            if let Some(leg) = self.legs.get_mut(leg.0) {
+                leg.heedless_peer = false;
+            }
+        }
+        for record in &business.records {
+            if let Some(Record::Call(call)) = self.records.get_mut(record.0) {
+                call.heedless_peer = false;
+            }
         }
     }
 
@@ -136,7 +154,7 @@ impl Shard {
     }
 
     /// Whether the other end of a line's only call wants it to hold.
-    fn is_held(&self, line: LineId) -> bool {
+    pub(super) fn is_held(&self, line: LineId) -> bool {
         match self.lines.get(line.0).and_then(|line| line.only_call()) {
             Some(OnlyCall::Leg(leg)) => self.legs.get(leg.0).is_some_and(|leg| leg.held),
             Some(OnlyCall::Record(record)) => {

@@ -43,7 +43,7 @@ impl Shard {
         let address = entry.address.take();
         if self.lines.is_full() {
             if let Some(address) = address {
-                self.vacate(was, &address, None);
+                self.vacate(was, &address, entry.wake().cloned());
             }
             return None;
         }
@@ -85,7 +85,7 @@ impl Shard {
 
     /// A guest without business goes home.
     pub(super) fn go_home_if_idle(&mut self, line: LineId, out: &mut Outbox<'_>) {
-        if self.guests.is_empty() {
+        if self.guests.is_empty() || self.stopping {
             return;
         }
         let Some(entry) = self.lines.get(line.0) else { return };
@@ -94,7 +94,7 @@ impl Shard {
         if home == self.id || !entry.is_idle() || entry.pauses.any() {
             return;
         }
-        self.guests.remove(&address);
+        self.guests.remove(&line);
         self.leave_census(line);
         if let Some(entry) = self.lines.get_mut(line.0) {
             // It holds the address all the time; only its place changes.
@@ -116,7 +116,7 @@ impl Shard {
             address: registration.address.detached(),
             concurrency: registration.concurrency,
             pool_size: registration.pool_size,
-            wake: registration.wake.clone().map(Arc::new),
+            wake: self.handler_brought(line, &registration),
         };
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.business_mut().claiming = Some(registration);
@@ -131,8 +131,8 @@ impl Shard {
         if !self.may_hold(line, &address, shape) {
             return self.send(line.shard(), Signal::ClaimRefused { line }, out);
         }
-        let grant = self.seat(line, &address, shape, wake.as_ref());
-        let is_pool = grant.pool.is_some() || pool_size.is_some();
+        let grant = self.seat(line, &address, shape, wake);
+        let is_pool = grant.pool.is_some() || shape.pool().is_some();
         self.settle_runs(&address, is_pool, out);
         let claimed = Claimed { line, address: address.detached(), grant };
         self.send(line.shard(), Signal::Claimed(Box::new(claimed)), out);
@@ -142,18 +142,17 @@ impl Shard {
         let Claimed { line, address, grant } = claimed;
         let claiming = self.take_claim(line);
         let Some(registration) = claiming else {
-            // The line has gone meanwhile.
-            let home = self.home(address.as_str());
-            return self.send(home, Signal::Unclaim { line, address, sleeps: None }, out);
+            // The line has gone meanwhile. Its registration came to nothing, so the stored handler goes back.
+            let (home, sleeps) = (self.home(address.as_str()), grant.wake.filter(|_| grant.was_asleep));
+            return self.send(home, Signal::Unclaim { line, address, sleeps }, out);
         };
         let before = self.address_of(line).cloned();
         if before.as_ref() != Some(&address) {
             self.give_up_address(line, Afterlife::None, out);
-            self.bear(line, address.clone());
-            self.guests.insert(address, line);
+            self.bear(line, address);
+            self.guests.insert(line);
         }
-        let wake = registration.wake.clone().map(Arc::new);
-        self.settle_in(now, line, before, *registration, wake, grant, out);
+        self.settle_in(now, line, before, *registration, grant, out);
         self.after_claim(now, line, out);
     }
 

@@ -11,6 +11,7 @@ mod calls;
 mod departure;
 mod flow;
 mod guests;
+mod invariants;
 mod parties;
 mod pools;
 mod presence;
@@ -21,7 +22,9 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+pub use invariants::check_together;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -44,6 +47,7 @@ use super::rack::Rack;
 use super::signal::{AudienceId, Signal};
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
+use wake::Run;
 
 /// What a shard is built from.
 #[derive(Clone, Debug)]
@@ -88,7 +92,7 @@ pub struct Counts {
     pub listings: usize,
     /// Lines of this shard whose address is at home on another.
     pub guests: usize,
-    /// Running wake handlers.
+    /// Wakes in flight.
     pub runs: usize,
 }
 
@@ -116,12 +120,12 @@ pub struct Shard {
     timers: Timers,
     liveness: Liveness,
     /// Lines of this shard whose address is at home on another, because they could not move.
-    guests: Keyed<Address, LineId>,
-    /// Running wake handlers and the addresses they are to wake.
-    runs: Keyed<u64, Address>,
+    guests: HashSet<LineId, ahash::RandomState>,
+    /// Wakes in flight: the handler runs, or has done its work and the agent is expected.
+    runs: Keyed<u64, Run>,
     runs_started: u64,
     loopback: VecDeque<Signal>,
-    /// The exchange stops: lines that were on the move are closed when they arrive.
+    /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
 
@@ -155,7 +159,7 @@ impl Shard {
             census: Census::new(keyed.clone()),
             timers: Timers::new(id),
             liveness: Liveness::new(limits.heartbeat_timeout_ms),
-            guests: HashMap::with_hasher(keyed.clone()),
+            guests: HashSet::with_hasher(keyed.clone()),
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
             loopback: VecDeque::new(),
@@ -166,9 +170,9 @@ impl Shard {
         }
     }
 
-    /// A connection has landed here. `None` if the shard holds as many lines as it can count.
+    /// A connection has landed here. `None` if the exchange stops, or the shard holds as many lines as it can count.
     pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
-        if self.lines.is_full() {
+        if self.stopping || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -212,6 +216,7 @@ impl Shard {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
+                Due::Wake(run) => self.forget_run(run),
             }
             self.settle(now, out);
         }
@@ -259,7 +264,7 @@ impl Shard {
             parties: self.parties.len(),
             audiences: self.audiences.len(),
             timers: self.timers.len(),
-            listings: self.directory.listings().count(),
+            listings: self.directory.listings_len(),
             guests: self.guests.len(),
             runs: self.runs.len(),
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::exchange::address::Address;
+use crate::exchange::address::{Address, LOG_SERVICE};
 use crate::exchange::call::{LegStage, Record};
 use crate::exchange::cause::Cause;
 use crate::exchange::census::Departure;
@@ -28,8 +28,12 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    pub(super) fn of(registration: &Registration) -> Self {
+        Self { concurrency: registration.concurrency, pool_size: registration.pool_size }
+    }
+
     /// The size of the pool it asks for. A size without parallel calls means nothing (section 14).
-    fn pool(self) -> Option<(u32, Option<u32>)> {
+    pub(super) fn pool(self) -> Option<(u32, Option<u32>)> {
         match self.concurrency {
             Concurrency::Parallel { max_sessions } => Some((self.pool_size?, max_sessions)),
             Concurrency::Single | Concurrency::Broadcast { .. } => None,
@@ -55,6 +59,10 @@ impl Shard {
         {
             return self.refuse(line, Verb::Register, Cause::SpawnDisabled, out);
         }
+        if registration.address.as_str() == LOG_SERVICE && !self.is_internal(line) {
+            // Reserved also while the service is switched off (section 20).
+            return out.notify(line, Notice::RegisterRefused(Cause::AddressInUse));
+        }
         let home = self.home(registration.address.as_str());
         if home == self.id {
             return self.register_here(now, line, *registration, out);
@@ -65,6 +73,10 @@ impl Shard {
         self.relocate(line, home, Some(registration), out);
     }
 
+    fn is_internal(&self, line: LineId) -> bool {
+        self.lines.get(line.0).is_some_and(|entry| entry.internal)
+    }
+
     /// The address is at home here, and so is the line.
     pub(super) fn register_here(
         &mut self,
@@ -73,20 +85,32 @@ impl Shard {
         registration: Registration,
         out: &mut Outbox<'_>,
     ) {
-        let Registration { address, concurrency, pool_size, .. } = &registration;
-        let (address, shape) = (address.clone(), Shape { concurrency: *concurrency, pool_size: *pool_size });
+        let (address, shape) = (registration.address.clone(), Shape::of(&registration));
         if !self.may_hold(line, &address, shape) {
             return out.notify(line, Notice::RegisterRefused(Cause::AddressInUse));
         }
         let before = self.address_of(line).cloned();
-        let wake = registration.wake.as_ref().map(|handler| Arc::new(handler.clone()));
+        let wake = self.handler_brought(line, &registration);
         if before.as_ref() != Some(&address) {
             self.give_up_address(line, Afterlife::None, out);
             self.bear(line, address.clone());
         }
-        let grant = self.seat(line, &address, shape, wake.as_ref());
-        self.settle_in(now, line, before, registration, wake, grant, out);
+        let grant = self.seat(line, &address, shape, wake);
+        self.settle_in(now, line, before, registration, grant, out);
         self.serve_waiting(now, line, out);
+    }
+
+    /// The wake handler that a REGISTER brings along: its own, or, if it is a refresh without one, the line's.
+    pub(super) fn handler_brought(
+        &self,
+        line: LineId,
+        registration: &Registration,
+    ) -> Option<Arc<WakeHandler>> {
+        if let Some(handler) = &registration.wake {
+            return Some(Arc::new(handler.clone()));
+        }
+        let entry = self.lines.get(line.0)?;
+        entry.wake().filter(|_| entry.address.as_ref() == Some(&registration.address)).cloned()
     }
 
     /// Whether a line may hold an address of this shard: nobody else does, or it is a pool with a place left.
@@ -99,9 +123,10 @@ impl Shard {
             return false;
         }
         let Some(pool) = &listing.pool else { return true };
-        let others = pool.members.iter().filter(|&&member| member != line).count();
+        let inside = pool.members.contains(&line);
+        let others = pool.members.len() - usize::from(inside);
         let fits = shape.pool().is_some() || pool.adopts(line, shape, !listing.runs.is_empty());
-        others == 0 || (fits && others < pool.size as usize)
+        others == 0 || (fits && (inside || pool.has_place(0)))
     }
 
     /// Enters a line into the directory for an address it may hold. The line may be on another shard.
@@ -110,41 +135,43 @@ impl Shard {
         line: LineId,
         address: &Address,
         shape: Shape,
-        wake: Option<&Arc<WakeHandler>>,
+        wake: Option<Arc<WakeHandler>>,
     ) -> Grant {
         let listing = self.directory.listing(address.as_str());
         let is_plain = listing.is_none() && shape.pool().is_none() && line.shard() == self.id;
         if !is_plain
             && let Some(grant) = self.directory.edit(address, |listing| {
                 let waking = !listing.runs.is_empty();
-                listing.pool.as_mut()?.join(line, shape, wake, waking)
+                listing.pool.as_mut()?.join(line, shape, wake.as_ref(), waking)
             })
         {
             return grant;
         }
         if is_plain {
             self.seat_plainly(line, address);
-            return Grant::default();
+            return Grant { wake, was_asleep: false, pool: None };
         }
         self.directory.unseat(line, address.as_str(), &self.lines);
         let here = line.shard() == self.id;
-        let stored = self.directory.edit(address, |listing| {
+        let grant = self.directory.edit(address, |listing| {
             let stored = listing.asleep.take().or(listing.pool.take().and_then(|pool| pool.wake));
+            let was_asleep = stored.is_some();
+            let wake = wake.or(stored);
             listing.pool = shape.pool().map(|(size, max_sessions)| Pool {
                 size,
                 max_sessions,
                 members: vec![line],
-                wake: wake.cloned().or(stored.clone()),
+                wake: wake.clone(),
                 kept: false,
                 next: 0,
             });
             listing.elsewhere = (listing.pool.is_none() && !here).then_some(line);
-            stored
+            Grant { wake, was_asleep, pool: None }
         });
         if here && shape.pool().is_none() {
             self.seat_plainly(line, address);
         }
-        Grant { wake: stored, pool: None }
+        grant
     }
 
     fn seat_plainly(&mut self, line: LineId, address: &Address) {
@@ -186,24 +213,20 @@ impl Shard {
         line: LineId,
         before: Option<Address>,
         registration: Registration,
-        wake: Option<Arc<WakeHandler>>,
         grant: Grant,
         out: &mut Outbox<'_>,
     ) {
-        let Registration { address, profile, concurrency, pool_size, .. } = registration;
-        let (is_refresh, is_pool) =
-            (before.as_ref() == Some(&address), grant.pool.is_some() || pool_size.is_some());
+        let is_pool = grant.pool.is_some() || Shape::of(&registration).pool().is_some();
+        let Registration { address, profile, concurrency, .. } = registration;
         self.show_profile(line, profile);
         let new = grant.pool.unwrap_or(concurrency);
         let Some(entry) = self.lines.get_mut(line.0) else { return };
-        let kept = if is_refresh { entry.wake().cloned() } else { None };
-        let wake = wake.or(grant.wake).or(kept);
-        if entry.reach.is_some() || new != Concurrency::Single || pool_size.is_some() || wake.is_some() {
+        if entry.reach.is_some() || new != Concurrency::Single || grant.wake.is_some() {
             let reach = entry.reach_mut();
-            (reach.concurrency, reach.wake) = (new, wake);
+            (reach.concurrency, reach.wake) = (new, grant.wake);
         }
         let session = entry.session;
-        if before.is_some() && !is_refresh {
+        if before.is_some_and(|before| before != address) {
             self.tell_new_address(line, &address, out);
         }
         out.notify(line, Notice::Registered { address: address.clone(), session });
@@ -245,7 +268,7 @@ impl Shard {
         if home == self.id {
             self.vacate(line, &address, sleeps);
         } else {
-            self.guests.remove(&address);
+            self.guests.remove(&line);
             self.send(home, Signal::Unclaim { line, address, sleeps }, out);
         }
         self.leave_census(line);
@@ -347,6 +370,6 @@ impl Pool {
             self.wake = Some(handler.clone());
         }
         let pool = adopted.then_some(Concurrency::Parallel { max_sessions: self.max_sessions });
-        Some(Grant { wake: self.wake.clone(), pool })
+        Some(Grant { wake: self.wake.clone(), was_asleep: self.kept, pool })
     }
 }

@@ -26,8 +26,16 @@ impl Shard {
     ) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.choose(status);
+        if change == AutoSleepChange::Invalid {
+            self.refuse(line, Verb::Status, Cause::InvalidAutoSleep, out);
+        }
+        self.set_auto_sleep(now, line, change);
+        self.serve_waiting(now, line, out);
+    }
+
+    fn set_auto_sleep(&mut self, now: Moment, line: LineId, change: AutoSleepChange) {
         match change {
-            AutoSleepChange::Invalid => self.refuse(line, Verb::Status, Cause::InvalidAutoSleep, out),
+            AutoSleepChange::Invalid => {}
             AutoSleepChange::Absent | AutoSleepChange::Off => {
                 self.stop_idle_timer(line);
                 if let Some(reach) = self.lines.get_mut(line.0).and_then(|entry| entry.reach.as_mut()) {

@@ -9,31 +9,38 @@ use std::sync::Arc;
 use crate::exchange::address::Address;
 use crate::exchange::call::{Record, Stage};
 use crate::exchange::cause::Cause;
-use crate::exchange::directory::Listing;
 use crate::exchange::effect::{CallMode, Effect, Outbox};
 use crate::exchange::event::{Concurrency, WakeHandler, WakeOutcome};
 use crate::exchange::ids::{LineId, RecordId, WakeRun};
 use crate::exchange::limits::{SHORTEST_WAIT_MS, TIMER_MS_MAX, WAITING_CALLS_MAX};
 use crate::exchange::signal::Dial;
-use crate::exchange::time::Moment;
-use crate::exchange::timers::Due;
+use crate::exchange::time::{Moment, Tick};
+use crate::exchange::timers::{Due, TimerId};
 
 use super::Shard;
+
+/// A wake in flight. It is over when somebody comes to hold the address, when the handler fails, or when the
+/// time is over in which the agent should have come.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) address: Address,
+    /// The end of that time.
+    deadline: Tick,
+    /// Set as soon as the handler has done its work; until then the shell keeps the time.
+    pub(super) timer: Option<TimerId>,
+}
 
 impl Shard {
     /// A dial to an address whose agent sleeps: steps 1 to 3.
     pub(super) fn wait_for_wake(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
         let Some(listing) = self.directory.listing(dial.to.as_str()) else { return };
         let full = listing.waiting.len() >= WAITING_CALLS_MAX || self.records.is_full();
-        let Some(handler) = listing.handler().cloned().filter(|_| !full) else {
+        let Some(handler) = listing.asleep.clone().filter(|_| !full) else {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         };
         let run = match listing.runs.first() {
-            Some(&run) if self.runs.contains_key(&run) => Some(run),
-            // Woken, but not here yet. This call does not prolong the run, or a steady stream of callers would keep
-            // a handler that did not help from being tried again.
-            Some(_) => None,
-            None => Some(self.start_run(&dial.to, &handler, out)),
+            Some(&run) => run,
+            None => self.start_run(now, &dial.to, &handler, out),
         };
         self.hold_call(now, dial, run, handler.timeout_ms, out);
     }
@@ -43,14 +50,13 @@ impl Shard {
         &mut self,
         now: Moment,
         dial: Dial,
-        run: Option<u64>,
+        run: u64,
         timeout_ms: u64,
         out: &mut Outbox<'_>,
     ) {
         let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
-        let id = self.insert_call(dial, Stage::Waiting { run });
-        let wait_ms = timeout_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX);
-        let timer = self.timers.set(now.tick.plus_millis(wait_ms), Due::Call(id));
+        let id = self.insert_call(dial, Stage::Waiting { run: Some(run) });
+        let timer = self.timers.set(wake_deadline(now, timeout_ms), Due::Call(id));
         if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
             call.timer = Some(timer);
         }
@@ -67,51 +73,50 @@ impl Shard {
     /// Runs the handler of an address.
     pub(super) fn start_run(
         &mut self,
+        now: Moment,
         address: &Address,
         handler: &Arc<WakeHandler>,
         out: &mut Outbox<'_>,
     ) -> u64 {
         self.runs_started += 1;
         let number = self.runs_started;
-        self.runs.insert(number, address.clone());
+        let deadline = wake_deadline(now, handler.timeout_ms);
+        self.runs.insert(number, Run { address: address.clone(), deadline, timer: None });
         self.directory.edit(address, |listing| listing.runs.push(number));
         let run = WakeRun { shard: self.id, number };
         out.push(Effect::Wake { run, address: address.clone(), handler: handler.clone() });
         number
     }
 
-    /// A handler has come to its end. If it did its work, the calls go on waiting for the agent itself, and the wake
-    /// is outstanding as long as they do: whoever registers now is the agent that was woken.
+    /// A handler has come to its end. If it did its work, the calls go on waiting for the agent itself.
     pub(super) fn on_woken(&mut self, now: Moment, run: WakeRun, outcome: WakeOutcome, out: &mut Outbox<'_>) {
-        let Some(address) = self.runs.remove(&run.number) else { return };
         let cause = match outcome {
-            WakeOutcome::Answered => return self.forget_ended_runs(&address),
+            WakeOutcome::Answered => return self.expect_agent(run.number),
             WakeOutcome::Failed => Cause::WakeFailed,
             WakeOutcome::TimedOut => Cause::Timeout,
         };
+        let Some(address) = self.runs.get(&run.number).map(|run| run.address.clone()) else { return };
+        self.forget_run(run.number);
         let waiting = self.directory.listing(address.as_str()).map(|listing| &listing.waiting);
         let calls: Vec<RecordId> =
             waiting.into_iter().flatten().copied().filter(|&id| self.waits_for(id, run)).collect();
-        self.directory.edit(&address, |listing| listing.runs.retain(|&other| other != run.number));
         for call in calls {
             self.fail_call(now, call, cause, out);
         }
     }
 
-    /// Drops runs of an address that have come to their end and that no call waits for any more.
-    pub(super) fn forget_ended_runs(&mut self, address: &Address) {
-        let Some(listing) =
-            self.directory.listing(address.as_str()).filter(|listing| !listing.runs.is_empty())
-        else {
-            return;
-        };
-        let waited_for = |&number: &u64| {
-            let run = WakeRun { shard: self.id, number };
-            self.runs.contains_key(&number) || listing.waiting.iter().any(|&id| self.waits_for(id, run))
-        };
-        let kept: Vec<u64> = listing.runs.iter().copied().filter(waited_for).collect();
-        if kept.len() < listing.runs.len() {
-            self.directory.edit(address, |listing| listing.runs = kept);
+    /// The handler has done its work: the wake stays in flight for the rest of its time.
+    fn expect_agent(&mut self, number: u64) {
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        run.timer.get_or_insert_with(|| self.timers.set(run.deadline, Due::Wake(number)));
+    }
+
+    /// A wake is not in flight any more.
+    pub(super) fn forget_run(&mut self, number: u64) {
+        let Some(run) = self.runs.remove(&number) else { return };
+        self.directory.edit(&run.address, |listing| listing.runs.retain(|&other| other != number));
+        if let Some(timer) = run.timer {
+            self.timers.cancel(timer);
         }
     }
 
@@ -122,18 +127,15 @@ impl Shard {
 
     /// The address is held: what the handler has started may live on. Each new member of a pool settles one run.
     pub(super) fn settle_runs(&mut self, address: &Address, is_pool: bool, out: &mut Outbox<'_>) {
-        if self.directory.listing(address.as_str()).is_none_or(|listing| listing.runs.is_empty()) {
+        if self.runs.is_empty() || self.directory.listing(address.as_str()).is_none() {
             return;
         }
-        let settled: Vec<u64> = self.directory.edit(address, |listing| {
-            let count = if is_pool { listing.runs.len().min(1) } else { listing.runs.len() };
-            listing.runs.drain(..count).collect()
-        });
+        let most = if is_pool { 1 } else { usize::MAX };
+        let runs = self.directory.listing(address.as_str()).map(|listing| &listing.runs);
+        let settled: Vec<u64> = runs.into_iter().flatten().copied().take(most).collect();
         for number in settled {
-            // The handler of a run that has ended needs no word.
-            if self.runs.remove(&number).is_some() {
-                out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
-            }
+            self.forget_run(number);
+            out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
         }
     }
 
@@ -152,8 +154,7 @@ impl Shard {
             let waiting = listing.into_iter().flat_map(|listing| &listing.waiting).copied();
             let mut others = waiting.filter(|&id| !self.is_placed_by(id, line));
             let Some(id) = others.next() else { return };
-            self.directory.edit(&address, |listing| listing.waiting.retain(|&other| other != id));
-            self.forget_ended_runs(&address);
+            self.directory.edit(&address, |listing| listing.stop_waiting(id));
             self.serve_call(now, line, id, out);
         }
     }
@@ -164,7 +165,7 @@ impl Shard {
 
     fn can_take_waiting(&self, line: LineId) -> bool {
         let Some(entry) = self.lines.get(line.0) else { return false };
-        if entry.calls() as u32 >= self.limits.calls_per_line_max {
+        if entry.reserve().is_some() || entry.calls() as u32 >= self.limits.calls_per_line_max {
             return false;
         }
         match entry.concurrency() {
@@ -198,14 +199,13 @@ impl Shard {
             metadata,
             started_ms: call.started_ms,
             hops: 0,
+            guest: None,
         };
         self.listen(now, line, dial, out);
     }
 }
 
-impl Listing {
-    /// How to wake somebody for the address.
-    pub(super) fn handler(&self) -> Option<&Arc<WakeHandler>> {
-        self.asleep.as_ref().or_else(|| self.pool.as_ref()?.wake.as_ref())
-    }
+/// Until when a caller waits for an agent, and an agent is expected.
+fn wake_deadline(now: Moment, timeout_ms: u64) -> Tick {
+    now.tick.plus_millis(timeout_ms.clamp(SHORTEST_WAIT_MS, TIMER_MS_MAX))
 }

@@ -1,0 +1,391 @@
+//! Everything that must hold between events: [`Shard::check`] within a shard, [`check_together`] across shards
+//! when no signal is under way.
+//!
+//! Both walk all state and panic with a clear text. Tests and the simulation call them after every event; nothing
+//! that serves lines does. A new field of a shard belongs into one of these functions in the same commit.
+
+use std::collections::HashSet;
+
+use crate::exchange::address::Address;
+use crate::exchange::call::{Call, Leg, LegStage, Record, Session, Stage};
+use crate::exchange::directory::Listing;
+use crate::exchange::ids::{CallId, LegId, LineId, PartyId, RecordId};
+use crate::exchange::line::{Business, Line, Pauses};
+use crate::exchange::signal::AudienceId;
+use crate::exchange::timers::{Due, TimerId};
+
+use super::Shard;
+
+impl Shard {
+    /// Checks that everything in this shard agrees with everything else. To be called between events.
+    ///
+    /// # Panics
+    /// If anything does not: then the exchange has a bug.
+    pub fn check(&self) {
+        assert!(self.loopback.is_empty(), "a shard has said something to itself that it has not heard");
+        for (handle, line) in self.lines.iter() {
+            self.check_line(LineId(handle), line);
+        }
+        for (handle, leg) in self.legs.iter() {
+            self.check_leg(LegId(handle), leg);
+        }
+        for (handle, record) in self.records.iter() {
+            match record {
+                Record::Call(call) => self.check_call(RecordId(handle), call),
+                Record::Session(session) => self.check_session(RecordId(handle), session),
+            }
+        }
+        for (handle, party) in self.parties.iter() {
+            let id = PartyId(handle);
+            assert_eq!(self.party_names.get(&party.name), Some(&id), "party {} by its name", party.name);
+            check_per_shard(party.per_shard(), party.lines(), self.shards, "a party");
+            assert!(!party.is_empty(), "party {} has nobody in it", party.name);
+        }
+        for (address, listing) in self.directory.listings() {
+            self.check_listing(address, listing);
+        }
+        self.check_audiences();
+        self.check_runs();
+        self.check_totals();
+    }
+
+    fn check_line(&self, id: LineId, line: &Line) {
+        assert_eq!(
+            line.business.as_ref().is_some_and(|business| business.claiming.is_some()),
+            line.pauses.has(Pauses::CLAIM),
+            "{id} is paused exactly while it claims an address"
+        );
+        assert_eq!(
+            line.business.as_ref().is_some_and(|business| business.asking.is_some()),
+            line.pauses.has(Pauses::PRESENCE),
+            "{id} is paused exactly while it asks who is there"
+        );
+        assert_eq!(
+            self.is_held(id),
+            line.pauses.has(Pauses::FLOW),
+            "{id} is paused exactly while it is held"
+        );
+        if let Some(business) = &line.business {
+            self.check_business(id, business);
+        }
+        if line.in_call() {
+            assert!(line.address.is_some(), "{id} is in a call without an address");
+        } else {
+            assert_eq!(line.shown(), line.chosen(), "{id} without calls shows what it chose");
+        }
+        if let Some(setting) = line.reach.as_ref().and_then(|reach| reach.auto_sleep.as_ref()) {
+            assert!(setting.timer.is_some() || !setting.pending, "{id} waits for sleep without a timer");
+            self.check_timer(setting.timer, Due::Sleep(id));
+        }
+        match &line.address {
+            Some(address) => self.check_held(id, line, address),
+            None => assert!(!self.guests.contains(&id), "{id} is a guest without an address"),
+        }
+    }
+
+    fn check_business(&self, id: LineId, business: &Business) {
+        let Business { legs, records, session, seats, asking, claiming } = business;
+        let idle = legs.is_empty() && records.is_empty() && seats.is_empty();
+        assert!(!idle || asking.is_some() || claiming.is_some(), "{id} keeps an empty box of business");
+        assert!(all_differ(legs) && all_differ(records), "{id} has a call twice");
+        for leg in legs {
+            assert_eq!(self.legs.get(leg.0).map(|leg| leg.line), Some(id), "{id} has {leg:?}");
+        }
+        for &record in records {
+            let owner = self.records.get(record.0).map(|record| match record {
+                Record::Call(call) => call.callee,
+                Record::Session(session) => Some(session.broadcaster),
+            });
+            assert_eq!(owner, Some(Some(id)), "{id} has {record:?}");
+            assert_eq!(
+                self.session(record).is_some(),
+                *session == Some(record),
+                "{id}: which is its session"
+            );
+        }
+        assert!(session.is_none_or(|session| records.contains(&session)), "{id}: its session is a call");
+        let names: Vec<_> = seats.iter().map(|seat| seat.party.as_str()).collect();
+        assert!(all_differ(&names), "{id} is in a party twice");
+        let joining = self.lines.get(id.0).is_some_and(|line| line.pauses.has(Pauses::JOIN));
+        for seat in seats {
+            assert!(seat.id.is_some() || joining, "{id} waits for {} and is read", seat.party);
+            let Some(party) = seat.id else { continue };
+            let audience = self.audiences.get(&AudienceId::Party(party));
+            assert!(audience.is_some_and(|lines| lines.contains(&id)), "{id} does not hear {}", seat.party);
+        }
+    }
+
+    /// The directory, the guest list and the census know a registered line.
+    fn check_held(&self, id: LineId, line: &Line, address: &Address) {
+        let is_guest = self.home(address.as_str()) != self.id;
+        assert_eq!(self.guests.contains(&id), is_guest, "{id} {address}: is it a guest");
+        let sole = self.directory.sole(address.as_str(), &self.lines) == Some(id);
+        let pool = self.directory.listing(address.as_str()).and_then(|listing| listing.pool.as_ref());
+        let member = pool.is_some_and(|pool| pool.members.contains(&id));
+        assert!(is_guest || sole != member, "{id} holds {address} as one: {sole}, in a pool: {member}");
+        assert!(self.census.is_seated(id.slot(), line.census, address.domain()), "{id} in the census");
+    }
+
+    fn check_leg(&self, id: LegId, leg: &Leg) {
+        let owner = self.lines.get(leg.line.0).and_then(|line| line.business.as_ref());
+        assert!(owner.is_some_and(|owner| owner.legs.contains(&id)), "{id} and its line {}", leg.line);
+        assert_eq!((leg.id.shard_index(), leg.id.slot()), (self.id.index(), id.slot()), "the name of {id}");
+        if let LegStage::Listening { session, .. } = leg.stage {
+            assert_eq!(self.listening.get(&(session, leg.line)), Some(&id), "{id} listens");
+            let audience = self.audiences.get(&AudienceId::Session(session));
+            assert!(audience.is_some_and(|lines| lines.contains(&leg.line)), "{id} is in the audience");
+        }
+    }
+
+    fn check_call(&self, id: RecordId, call: &Call) {
+        assert_eq!(self.records_by_call.get(&call.id), Some(&id), "call {} by its name", call.id);
+        let waits = matches!(call.stage, Stage::Waiting { .. });
+        match call.callee {
+            Some(callee) => {
+                assert!(!waits, "call {} waits and has a callee", call.id);
+                let owner = self.lines.get(callee.0).and_then(|line| line.business.as_ref());
+                assert!(
+                    owner.is_some_and(|owner| owner.records.contains(&id)),
+                    "{id} and its callee {callee}"
+                );
+            }
+            None => {
+                let listing = self.directory.listing(call.to.as_str());
+                let queued = listing.is_some_and(|listing| listing.waiting.contains(&id));
+                assert!(waits && queued, "call {} without callee waits in the queue", call.id);
+            }
+        }
+        let timed = call.stage != Stage::Connected;
+        assert_eq!(call.timer.is_some(), timed, "call {} has a timer until it is up", call.id);
+        self.check_timer(call.timer, Due::Call(id));
+    }
+
+    fn check_session(&self, id: RecordId, session: &Session) {
+        let owner = self.lines.get(session.broadcaster.0).and_then(|line| line.business.as_ref());
+        assert_eq!(owner.and_then(|owner| owner.session), Some(id), "session {} of its speaker", session.id);
+        assert_eq!(self.records_by_call.get(&session.id), Some(&id), "session {} by its name", session.id);
+        assert!(!session.listeners.is_empty(), "session {} without listeners", session.id);
+        for listener in session.listeners.values() {
+            let by_dial = self.records_by_call.get(&listener.dial);
+            assert_eq!(by_dial, Some(&id), "session {} by the dial {}", session.id, listener.dial);
+        }
+        let lines = session.listeners.keys().copied();
+        check_per_shard(&session.per_shard, lines, self.shards, "a session");
+    }
+
+    fn check_listing(&self, address: &Address, listing: &Listing) {
+        let Listing { elsewhere, pool, asleep, waiting, runs } = listing;
+        assert_eq!(self.home(address.as_str()), self.id, "{address} is listed away from home");
+        assert!(!listing.says_nothing(), "the listing of {address} says nothing");
+        let sole = self.directory.sole(address.as_str(), &self.lines);
+        let holds = [sole.is_some(), elsewhere.is_some(), pool.is_some()];
+        assert!(holds.iter().filter(|&&held| held).count() <= 1, "{address} is held in two ways {holds:?}");
+        assert!(asleep.is_none() || holds == [false; 3], "{address} is held and asleep");
+        assert!(elsewhere.is_none_or(|line| line.shard() != self.id), "{address} is elsewhere, but here");
+        if let Some(pool) = pool {
+            assert!(all_differ(&pool.members), "a line is twice in the pool {address}");
+            let asleep = pool.kept && pool.wake.is_some();
+            assert!(!pool.members.is_empty() || asleep, "the pool {address} is empty and cannot be woken");
+            for member in pool.members.iter().filter(|member| member.shard() == self.id) {
+                let bears = self.address_of(*member) == Some(address);
+                assert!(bears, "{member} is in the pool {address} and bears another address");
+            }
+        }
+        for id in waiting {
+            let Some(Record::Call(call)) = self.records.get(id.0) else { panic!("{id} waits for {address}") };
+            let fits = call.callee.is_none() && call.to == *address;
+            assert!(fits, "call {} waits for {address}, of all addresses", call.id);
+        }
+        for run in runs {
+            let known = self.runs.get(run).map(|run| &run.address);
+            assert_eq!(known, Some(address), "wake run {run} of {address}");
+        }
+    }
+
+    fn check_audiences(&self) {
+        for (audience, lines) in &self.audiences {
+            assert!(!lines.is_empty(), "{audience:?} has nobody in it");
+            for line in lines {
+                let belongs = match audience {
+                    AudienceId::Session(call) => self.listening.contains_key(&(*call, *line)),
+                    AudienceId::Party(party) => self.lines.get(line.0).is_some_and(|line| {
+                        let seats = line.business.iter().flat_map(|business| &business.seats);
+                        seats.filter(|seat| seat.id == Some(*party)).count() == 1
+                    }),
+                };
+                assert!(belongs, "{line} hears {audience:?} and does not belong to it");
+            }
+        }
+    }
+
+    fn check_totals(&self) {
+        let lines = || self.lines.iter().map(|(_, line)| line);
+        let registered = lines().filter(|line| line.address.is_some()).count();
+        assert_eq!(self.census.len(), registered, "the census counts registered lines");
+        let homes =
+            lines().filter_map(|line| line.address.as_ref()).filter(|a| self.home(a.as_str()) == self.id);
+        let pooled = |address: &&Address| {
+            self.directory.listing(address.as_str()).is_some_and(|listing| listing.pool.is_some())
+        };
+        assert_eq!(self.directory.sole_len(), homes.filter(|a| !pooled(a)).count(), "plain holds");
+        assert_eq!(self.directory.listings_len(), self.directory.listings().count(), "listings");
+        let profiles = self.directory.listings().filter(|(_, listing)| listing.has_profile()).count();
+        assert_eq!(self.directory.profiles(), profiles, "wake profiles");
+        let guests =
+            lines().filter_map(|line| line.address.as_ref()).filter(|a| self.home(a.as_str()) != self.id);
+        assert_eq!(self.guests.len(), guests.count(), "guests");
+        assert_eq!(self.party_names.len(), self.parties.len(), "names of parties");
+        let runs: usize = self.directory.listings().map(|(_, listing)| listing.runs.len()).sum();
+        assert_eq!(self.runs.len(), runs, "wake runs");
+        let listening = |(_, leg): &(_, &Leg)| matches!(leg.stage, LegStage::Listening { .. });
+        assert_eq!(self.listening.len(), self.legs.iter().filter(listening).count(), "legs that listen");
+        let names: usize = self.records.iter().map(|(_, record)| names_of(record)).sum();
+        assert_eq!(self.records_by_call.len(), names, "names of calls");
+        assert_eq!(self.timers.len(), self.timers_owned(), "timers and their owners");
+    }
+
+    fn check_runs(&self) {
+        for (&number, run) in &self.runs {
+            self.check_timer(run.timer, Due::Wake(number));
+        }
+    }
+
+    fn timers_owned(&self) -> usize {
+        let calls = self.records.iter().filter(|(_, record)| match record {
+            Record::Call(call) => call.timer.is_some(),
+            Record::Session(_) => false,
+        });
+        let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
+        let runs = self.runs.values().filter(|run| run.timer.is_some());
+        calls.count() + settings.filter(|setting| setting.timer.is_some()).count() + runs.count()
+    }
+
+    fn check_timer(&self, timer: Option<TimerId>, due: Due) {
+        let Some(timer) = timer else { return };
+        assert_eq!(self.timers.due(timer), Some(due), "a timer and its owner");
+    }
+}
+
+/// Checks that the shards of one exchange agree with each other. Holds only when no signal and no line is on its
+/// way between them.
+///
+/// # Panics
+/// If they do not agree: then the exchange has a bug.
+pub fn check_together(shards: &[Shard]) {
+    for shard in shards {
+        for (handle, leg) in shard.legs.iter() {
+            check_leg_has_record(shards, LegId(handle), leg);
+        }
+        for (handle, record) in shard.records.iter() {
+            check_record_has_legs(shards, RecordId(handle), record);
+        }
+        for (_, party) in shard.parties.iter() {
+            for line in party.lines() {
+                let seated = line_of(shards, line).and_then(|line| line.business.as_ref());
+                let seated = seated.is_some_and(|business| {
+                    business.seats.iter().any(|seat| seat.party == party.name && seat.id.is_some())
+                });
+                assert!(seated, "{line} is in party {} and does not know it", party.name);
+            }
+        }
+        for (handle, line) in shard.lines.iter() {
+            check_line_is_known(shards, LineId(handle), line);
+        }
+        check_holders_elsewhere(shards, shard);
+    }
+}
+
+fn check_leg_has_record(shards: &[Shard], id: LegId, leg: &Leg) {
+    let shard = match leg.stage {
+        LegStage::Dialling => &shards[leg.shard.index()],
+        LegStage::Connected(record) | LegStage::Listening { record, .. } => &shards[record.shard().index()],
+    };
+    let record =
+        shard.records_by_call.get(&leg.id).and_then(|record| Some((*record, shard.records.get(record.0)?)));
+    let agrees = match (leg.stage, record) {
+        (LegStage::Dialling, Some((_, Record::Call(call)))) => {
+            call.leg == id && call.stage != Stage::Connected
+        }
+        (LegStage::Connected(known), Some((record, Record::Call(call)))) => {
+            call.leg == id && call.stage == Stage::Connected && known == record
+        }
+        (LegStage::Listening { session, .. }, Some((_, Record::Session(found)))) => {
+            found.id == session && found.listeners.get(&leg.line).is_some_and(|listener| listener.leg == id)
+        }
+        _ => false,
+    };
+    assert!(agrees, "{id} of call {} is {:?}, its record says otherwise", leg.id, leg.stage);
+}
+
+fn check_record_has_legs(shards: &[Shard], id: RecordId, record: &Record) {
+    let leg_is = |leg: LegId, call: CallId, line: LineId| {
+        let found = shards[leg.shard().index()].legs.get(leg.0);
+        assert!(
+            found.is_some_and(|leg| leg.id == call && leg.line == line),
+            "{id} of call {call} has no leg"
+        );
+    };
+    match record {
+        Record::Call(call) => leg_is(call.leg, call.id, call.caller),
+        Record::Session(session) => {
+            session.listeners.iter().for_each(|(&line, listener)| leg_is(listener.leg, listener.dial, line));
+        }
+    }
+}
+
+fn check_line_is_known(shards: &[Shard], id: LineId, line: &Line) {
+    let pauses = line.pauses;
+    let waits = [Pauses::CLAIM, Pauses::PRESENCE, Pauses::JOIN].iter().any(|&reason| pauses.has(reason));
+    assert!(!waits, "{id} waits for an answer");
+    for seat in line.business.iter().flat_map(|business| &business.seats) {
+        let host = &shards[crate::exchange::address::home(seat.party.as_str(), shards.len()).index()];
+        let party = host.party_names.get(&seat.party).and_then(|party| host.parties.get(party.0));
+        assert!(
+            party.is_some_and(|party| party.member(id) == line.address.as_ref()),
+            "{id} in {}",
+            seat.party
+        );
+    }
+    let Some(address) = &line.address else { return };
+    let home = address.home(shards.len());
+    if home == id.shard() {
+        return;
+    }
+    assert!(!line.is_idle(), "{id} is a guest without business");
+    let listing = shards[home.index()].directory.listing(address.as_str());
+    let members = listing.and_then(|listing| listing.pool.as_ref()).map(|pool| &pool.members);
+    let known = listing.is_some_and(|listing| listing.elsewhere == Some(id))
+        || members.is_some_and(|members| members.contains(&id));
+    assert!(known, "the home of {address} does not know its guest {id}");
+}
+
+fn check_holders_elsewhere(shards: &[Shard], shard: &Shard) {
+    for (address, listing) in shard.directory.listings() {
+        let members = listing.pool.iter().flat_map(|pool| &pool.members);
+        for &line in members.chain(&listing.elsewhere) {
+            let bears = line_of(shards, line).and_then(|line| line.address.as_ref()) == Some(address);
+            assert!(bears, "{address} is listed with {line}, which does not bear it");
+        }
+    }
+}
+
+fn line_of(shards: &[Shard], line: LineId) -> Option<&Line> {
+    shards[line.shard().index()].lines.get(line.0)
+}
+
+fn names_of(record: &Record) -> usize {
+    match record {
+        Record::Call(_) => 1,
+        Record::Session(session) => 1 + session.listeners.len(),
+    }
+}
+
+fn check_per_shard(counts: &[u32], lines: impl Iterator<Item = LineId>, shards: usize, whose: &str) {
+    let mut counted = vec![0; shards];
+    lines.for_each(|line| counted[line.shard().index()] += 1);
+    assert_eq!(counts, counted, "members of {whose} by shard");
+}
+
+fn all_differ<T: std::hash::Hash + Eq>(items: &[T]) -> bool {
+    items.iter().collect::<HashSet<_>>().len() == items.len()
+}

@@ -1,1 +1,0 @@
-//! Tests of the shard: events in, effects out.
