@@ -22,14 +22,16 @@ fn calls_are_hung_up_and_connections_closed_at_a_signal() {
         ringing.dial("rung@example.test");
         let unanswered = rung.expect_ring("caller@example.test");
         exchange.signal(signal);
-        for phone in [&mut a, &mut b] {
-            phone.expect_exactly(json!({"type": "HANGUP", "call_id": call, "reason": "shutdown"}));
-            assert_eq!(phone.next_close().0, 1001);
+        // Who is closed itself before it would hear of the other end's fate, hears of it by that.
+        for (phone, call) in [(&mut a, &call), (&mut b, &call), (&mut rung, &unanswered)] {
+            let (code, _, said) = phone.read_until_close();
+            assert_eq!(code, 1001);
+            let hangup = json!({"type": "HANGUP", "call_id": call, "reason": "shutdown"});
+            assert!(said.is_empty() || said == [hangup], "{said:?}");
         }
-        rung.expect_hangup(&unanswered, "shutdown");
-        assert_eq!(rung.next_close().0, 1001);
         let (code, _, said) = ringing.read_until_close();
-        assert_eq!((code, said.len()), (1001, 1), "{said:?}");
+        assert_eq!(code, 1001);
+        assert!(said.len() <= 1, "{said:?}");
         assert_eq!(stranger.next_close().0, 1001);
         assert_eq!(exchange.wait().code(), Some(0));
         exchange.log.wait_for("exchange is down");

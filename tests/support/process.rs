@@ -124,6 +124,22 @@ impl Process {
         Self::run(command, folder)
     }
 
+    /// Starts it with a log that does not say where it listens, on a port that was free a moment ago.
+    pub fn start_quiet(level: &str) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let folder = Scratch::new();
+        let port = address.port().to_string();
+        let mut command =
+            systemx(&["--host", "127.0.0.1", "--port", &port, "--log-level", level], folder.path());
+        let child =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program can be run");
+        let exchange = Self { child, address, log: Lines::default(), folder };
+        eventually("it accepts", || std::net::TcpStream::connect(address).ok());
+        exchange
+    }
+
     /// Waits until this command has an exchange up.
     pub fn run(mut command: Command, folder: Scratch) -> Self {
         let mut child = command.spawn().expect("the program is built and can be run");
