@@ -22,8 +22,12 @@ mod parties;
 mod pools;
 /// Does everybody see who is there, and only that?
 mod presence;
+/// Do the programs do and print what an operator expects?
+mod programs;
 /// Do the protocol's document and its AsyncAPI description say the same?
 mod protocol_docs;
+/// Does every command in the documents work?
+mod readme;
 /// Who holds which address, and does a connection lose anything on its way to the home of its address?
 mod registration;
 /// Does the exchange go in order, in time, whatever its clients do?
@@ -32,6 +36,8 @@ mod shutdown;
 mod sim;
 /// Are silent lines cut off, and idle ones put to sleep, when they should be and not before?
 mod sleep;
+/// Is a slow client slow for its partner only, and a deaf one cut off?
+mod slow_lines;
 /// The exchange, the client and the servers that the scenarios share.
 mod support;
 /// Does the source keep to the style that a machine can check?

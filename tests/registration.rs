@@ -329,6 +329,43 @@ fn many_renames_in_one_segment_end_at_the_last_name() {
 }
 
 #[test]
+fn a_line_that_renames_talks_and_hangs_up_in_one_breath_is_understood() {
+    let rig = Rig::new();
+    for round in 0..40 {
+        let (from, to) = (round % 2, round / 2 % 2);
+        let (old, new) = (address_on(from, 2, "old"), address_on(to, 2, "new"));
+        let peer = address_on(round / 4 % 2, 2, "peer");
+        let (mut phone, mut friend) = (rig.registered(&old), rig.registered(&peer));
+        let call = phone.call(&old, &mut friend, &peer);
+        phone.send_together(&[
+            json!({"type": "MSG", "call_id": call, "data": "before"}),
+            register_frame(&new, json!({})),
+            json!({"type": "MSG", "call_id": call, "data": "after"}),
+            json!({"type": "HANGUP", "call_id": call}),
+            json!({"type": "DIAL", "to": peer}),
+            json!({"type": "HEARTBEAT"}),
+        ]);
+        friend.expect_msg(&call, &old, json!("before"));
+        // The claim of a name on another shard is answered later than what follows it is handled.
+        let after = friend.expect(json!({"type": "MSG", "data": "after"}));
+        assert!(after["from"] == old.as_str() || after["from"] == new.as_str(), "{after}");
+        friend.expect_hangup(&call, "normal");
+        let ring = friend.expect(json!({"type": "RING"}));
+        let again = crate::support::id_of(&ring);
+        let mut answers = [phone.next()["type"].to_string(), phone.next()["type"].to_string()];
+        answers.sort();
+        assert_eq!(answers, ["\"HEARTBEAT_ACK\"", "\"REGISTERED\""]);
+        friend.answer(&again);
+        assert_eq!(phone.expect_connected(&peer), again);
+        phone.close();
+        friend.expect_hangup(&again, "peer_disconnected");
+        friend.close();
+        rig.registered(&old).close();
+        rig.registered(&new).close();
+    }
+}
+
+#[test]
 fn clients_that_race_for_an_address_leave_it_with_one_of_them() {
     let rig = Rig::new();
     for round in 0..10 {
