@@ -67,8 +67,11 @@ impl Model {
         self.calls_of(client) > 0
     }
 
+    /// Only the first call of a line changes what others are shown (section 6).
     fn begin(&mut self, client: ClientNo) {
-        self.lines[client].shown = Status::Busy;
+        if self.calls_of(client) == 1 {
+            self.lines[client].shown = Status::Busy;
+        }
     }
 
     /// A call of this line is over.
@@ -94,7 +97,9 @@ impl Model {
         let outcome = self.outcome(client, to);
         if is_address(to) && self.calls_of(client) < self.limits.calls_per_line_max as usize {
             // A dial counts as a call from the start, whatever becomes of it.
-            self.begin(client);
+            if !self.in_call(client) {
+                self.lines[client].shown = Status::Busy;
+            }
         }
         match outcome {
             Ok(callee) => self.offer(id, client, callee, to, metadata, reference),

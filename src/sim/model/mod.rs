@@ -10,6 +10,7 @@ mod parties;
 
 use std::sync::Arc;
 
+use crate::exchange::address::LOG_SERVICE;
 use crate::exchange::cause::Cause;
 use crate::exchange::event::{AutoSleepChange, Concurrency, PresenceQuery, Profile, Registration, Status};
 use crate::exchange::ids::{CallId, Handle, LegId, LineId, ShardId};
@@ -75,7 +76,7 @@ impl Model {
     /// A step that takes no time.
     pub fn apply(&mut self, step: &Step) {
         match step {
-            Step::Open { .. } => self.open(),
+            Step::Open { internal, .. } => self.open(*internal),
             Step::Lose(client, _) => self.depart(*client, Cause::PeerDisconnected, step),
             Step::Ask(client, want) => self.ask(*client, want),
             Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } => {}
@@ -83,8 +84,8 @@ impl Model {
         }
     }
 
-    fn open(&mut self) {
-        self.clients.push(Client::new(line_id(self.clients.len()), false));
+    fn open(&mut self, internal: bool) {
+        self.clients.push(Client::new(line_id(self.clients.len()), internal));
         self.lines.push(Line {
             address: None,
             profile: Profile::default(),
@@ -184,7 +185,8 @@ impl Model {
     /// Section 4.
     fn register(&mut self, client: ClientNo, registration: &Registration) {
         let address = registration.address.as_str();
-        if self.holder(address).is_some_and(|holder| holder != client) {
+        let reserved = address == LOG_SERVICE && !self.clients[client].internal;
+        if reserved || self.holder(address).is_some_and(|holder| holder != client) {
             return self.hear(client, Heard::RegisterRefused(Cause::AddressInUse));
         }
         let line = &mut self.lines[client];
