@@ -2,17 +2,51 @@
 
 /// What can clients do to the exchange that they should not be able to?
 mod bad_input;
+/// Who hears whom when one speaks and many listen?
+mod broadcast;
+/// Is every call written down, once, with how it ended?
+mod call_log;
+/// What does a caller get that names its dials?
+mod caller_extensions;
+/// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
+mod calls;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?
 mod golden;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
+/// Is the log told to those who dial it, and no more than that?
+mod log_stream;
 /// Do the container files name only what exists?
 mod packaging;
+/// Who is on a party line, and who hears whom there?
+mod parties;
+/// Who gets the call when a callee takes several?
+mod pools;
+/// Does everybody see who is there, and only that?
+mod presence;
+/// Do the programs do and print what an operator expects?
+mod programs;
 /// Do the protocol's document and its AsyncAPI description say the same?
 mod protocol_docs;
+/// Does every command in the documents work?
+mod readme;
+/// Who holds which address, and does a connection lose anything on its way to the home of its address?
+mod registration;
+/// Does the exchange go in order, in time, whatever its clients do?
+mod shutdown;
 /// Does every rule of the exchange hold in simulated runs?
 mod sim;
+/// Are silent lines cut off, and idle ones put to sleep, when they should be and not before?
+mod sleep;
+/// Is a slow client slow for its partner only, and a deaf one cut off?
+mod slow_lines;
+/// The exchange, the client and the servers that the scenarios share.
+mod support;
 /// Does the source keep to the style that a machine can check?
 mod tidy;
+/// Is everything as the SDK of most clients expects it?
+mod trimphone;
+/// Does a call to a sleeping agent wake it, and does everybody learn how that went?
+mod wake;
 /// Does the framing pass the cases of the public WebSocket suites?
 mod websocket_conformance;

@@ -362,3 +362,11 @@ pub enum EndedBy {
     /// The exchange: refusals, timers, shutdown.
     Exchange,
 }
+
+impl EndedBy {
+    /// The same, but a stop is the exchange's doing, whichever party it reaches first.
+    pub fn unless_stopped(self, reason: &Reason) -> Self {
+        let is_stop = matches!(reason, Reason::Cause(Cause::Shutdown | Cause::ServiceShutdown));
+        if is_stop { Self::Exchange } else { self }
+    }
+}

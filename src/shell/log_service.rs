@@ -98,30 +98,38 @@ impl LogService {
         }
     }
 
-    /// What there is to say now, with the line that says it.
+    /// What there is to say now, with the line that says it. New lines wait for the greeting of newcomers, so that each
+    /// of these gets the past first, and every line once.
     pub fn speak(&mut self, now: Moment) -> Vec<(LineId, Words)> {
-        let (Some(line), drained) = (self.line, self.feed.drain()) else { return Vec::new() };
-        let Some(call) = self.session else { return Vec::new() };
+        let Some(line) = self.line else { return Vec::new() };
+        let Some(call) = self.session else {
+            self.feed.drain();
+            return Vec::new();
+        };
+        if self.newcomers.front().is_some_and(|(at, ..)| *at > now.tick) {
+            return Vec::new();
+        }
         let mut said = Vec::new();
         let mut say = |listener, text: &str| {
             let mut data = Vec::with_capacity(text.len() + 2);
             push_str_escaped(&mut data, text);
             said.push((line, Words { call, listener, data }));
         };
-        if drained.lost > 0 {
-            say(None, &format!("[{} log lines lost: too many at a time]\n", drained.lost));
-        }
-        drained.lines.iter().for_each(|text| say(None, text));
-        while self.newcomers.front().is_some_and(|(at, ..)| *at <= now.tick) {
-            let Some((_, listener, address)) = self.newcomers.pop_front() else { break };
-            let recent = self.feed.recent();
+        // All of them, or a stream of newcomers would hold the lines back for ever.
+        for (_, listener, address) in self.newcomers.drain(..) {
+            let count = self.feed.recent().len();
             say(
                 Some(listener),
-                &format!("Welcome to the SystemX log stream, {address}: {} buffered lines\n", recent.len()),
+                &format!("Welcome to the SystemX log stream, {address}: {count} buffered lines\n"),
             );
             self.feed.recent().for_each(|text| say(Some(listener), text));
             say(Some(listener), SEPARATOR);
         }
+        let drained = self.feed.drain();
+        if drained.lost > 0 {
+            say(None, &format!("[{} log lines lost: too many at a time]\n", drained.lost));
+        }
+        drained.lines.iter().for_each(|text| say(None, text));
         said
     }
 

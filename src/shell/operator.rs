@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -322,6 +323,7 @@ struct Common {
     seeds: Vec<[u8; 32]>,
     spin_us: u64,
     stop_timeout: Duration,
+    stopped: Arc<AtomicUsize>,
 }
 
 /// What is one shard's own.
@@ -357,6 +359,7 @@ impl Common {
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             spin_us: config.spin_us,
             stop_timeout: Duration::from_millis(config.stop_timeout_ms),
+            stopped: Arc::default(),
         })
     }
 
@@ -381,6 +384,7 @@ impl Common {
             log_service,
             spin_us: self.spin_us,
             stop_timeout: self.stop_timeout,
+            stopped: self.stopped.clone(),
         }
     }
 }

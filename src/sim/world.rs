@@ -24,6 +24,8 @@ use super::trunks::{Parcel, Trunks};
 pub const WALL_START_MS: u64 = 1_700_000_000_000;
 /// How often a shard may ask to be woken for one and the same moment. More is a busy loop.
 const WAKEUPS_MAX: usize = 1000;
+/// How many events pass between two looks at a shard's own invariants.
+const CHECK_EVERY: u32 = 16;
 
 /// Something that happened and that somebody may want to judge.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct World {
     lines: BTreeMap<LineId, ClientNo>,
     backlog: Vec<ClientNo>,
     last_wakeup: (Tick, usize),
+    /// Events performed so far.
+    performed: u32,
 }
 
 impl World {
@@ -88,6 +92,7 @@ impl World {
             lines: BTreeMap::new(),
             backlog: Vec::new(),
             last_wakeup: (Tick::default(), 0),
+            performed: 0,
         }
     }
 
@@ -219,6 +224,11 @@ impl World {
     fn perform(&mut self, shard: ShardId, out: Outbox<'_>) {
         for effect in out.effects {
             self.perform_one(shard, effect);
+        }
+        // A look at everything costs far more than an event, so that only some are followed by one.
+        self.performed += 1;
+        if self.performed.is_multiple_of(CHECK_EVERY) {
+            self.shards[shard.index()].check();
         }
     }
 

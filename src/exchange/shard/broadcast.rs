@@ -255,8 +255,8 @@ impl Shard {
             started_ms: listener.started_ms,
             answered_ms: Some(listener.started_ms),
             ended_ms: now.wall_ms,
+            ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
-            ended_by,
             messages: listener.messages,
         })));
     }

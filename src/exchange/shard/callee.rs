@@ -328,8 +328,8 @@ impl Shard {
             started_ms: call.started_ms,
             answered_ms: call.answered_ms,
             ended_ms: now.wall_ms,
+            ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
-            ended_by,
             messages: call.messages,
         })));
     }

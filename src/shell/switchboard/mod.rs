@@ -11,6 +11,7 @@ mod wait;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -53,6 +54,11 @@ const FAN_OUT_WRITES_PER_TURN: usize = 128;
 const ARRIVALS_PER_TURN: usize = 128;
 /// How long a connection that was sent a close frame may take to go, in seconds.
 const CLOSING_SECONDS: u32 = 5;
+/// At a stop: how long clients may take to answer the close frame. Whose socket is closed while it still sends would
+/// see a reset instead of the code; whoever does not answer is not waited for any longer.
+const FAREWELL_MS: u64 = 250;
+/// At a stop: how often to look whether it is over.
+const STOP_LOOK_MS: u64 = 10;
 /// The token of the waker that peers and the operator use.
 pub const WAKER: Token = Token(usize::MAX);
 /// Log lines of one kind that clients can provoke, per second and shard.
@@ -138,6 +144,8 @@ pub struct Parts {
     pub spin_us: u64,
     /// How long an orderly stop may take.
     pub stop_timeout: Duration,
+    /// How many shards have stopped and will send no more connections; shared by all.
+    pub stopped: Arc<AtomicUsize>,
 }
 
 /// One shard's thread.
@@ -179,6 +187,7 @@ pub struct Switchboard {
     /// Whether accounts are being settled: what that brings about is settled by the same loop.
     settling: bool,
     stopping: Option<Stopping>,
+    stopped: Arc<AtomicUsize>,
 }
 
 /// Joins the shard's poller to its runtime.
@@ -235,6 +244,10 @@ struct Gags {
 struct Stopping {
     /// When to end in any case.
     deadline_ms: u64,
+    /// When to end if nothing is left to be written.
+    farewell_ms: u64,
+    /// Whether the other shards know that this one sends them no more connections.
+    is_announced: bool,
 }
 
 impl Switchboard {
@@ -297,6 +310,7 @@ impl Switchboard {
             crowded: false,
             settling: false,
             stopping: None,
+            stopped: parts.stopped,
         };
         switchboard.start_log_service();
         Ok(switchboard)
@@ -393,9 +407,7 @@ impl Switchboard {
     fn take_arrivals(&mut self) {
         for _ in 0..ARRIVALS_PER_TURN {
             let Some(arrival) = self.lobby.next() else { return };
-            if self.stopping.is_none() {
-                self.take_arrival(arrival);
-            }
+            self.take_arrival(arrival);
         }
     }
 
@@ -411,28 +423,38 @@ impl Switchboard {
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
-        self.install(connection);
+        let handle = self.install(connection);
+        self.send_off(handle);
+    }
+
+    /// Whoever comes while the exchange stops is told so.
+    fn send_off(&mut self, handle: Handle) {
+        if self.stopping.is_some() {
+            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
+        }
     }
 
     /// Gives a connection its place among those of this shard.
-    fn install(&mut self, connection: Connection) {
+    fn install(&mut self, connection: Connection) -> Handle {
         let role = connection.role;
         let handle = self.connections.insert_with(|_| connection);
         if let Role::Line(line) = role {
             self.seat(line, handle);
         }
-        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let Some(connection) = self.connections.get_mut(handle) else { return handle };
         let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
         let token = Token(handle.to_bits() as usize);
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
             warn!(shard = self.id.index(), %error, "a connection cannot be polled");
-            return self.lose(handle, Loss::Vanished);
+            self.lose(handle, Loss::Vanished);
+            return handle;
         }
         if connection.output.is_some() {
             self.mark_dirty(handle);
         }
         self.mark_readable(handle);
+        handle
     }
 
     fn seat(&mut self, line: LineId, handle: Handle) {
@@ -457,17 +479,20 @@ impl Switchboard {
         let waits = connection.parked.is_some();
         let mut out = std::mem::take(&mut self.outbox);
         let admitted = self.shard.admit(self.now, luggage, &mut out);
+        let mut seated = None;
         if let Some(line) = admitted {
             connection.role = Role::Line(line);
             self.count_input(&mut connection, true);
             self.totals.output += connection.output_len();
-            self.install(connection);
+            seated = Some(self.install(connection));
         }
         self.perform(&mut out);
         self.outbox = out;
         self.settle_accounts();
-        // It waited for a trunk that may not be in its way from here; nobody would say so.
-        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
+        let Some(handle) = seated else { return };
+        self.send_off(handle);
+        if waits {
+            // It waited for a trunk that may not be in its way from here; nobody would say so.
             self.queues.parked.push(handle);
             self.unpark();
         }
@@ -536,8 +561,10 @@ impl Switchboard {
         if self.stopping.is_some() {
             return;
         }
-        let deadline_ms = self.now.tick.millis() + self.stop_timeout.as_millis() as u64;
-        self.stopping = Some(Stopping { deadline_ms });
+        let now_ms = self.now.tick.millis();
+        let deadline_ms = now_ms + self.stop_timeout.as_millis() as u64;
+        let farewell_ms = now_ms + FAREWELL_MS;
+        self.stopping = Some(Stopping { deadline_ms, farewell_ms, is_announced: false });
         self.feed(Event::Shutdown);
         let echoes: Vec<Handle> =
             self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
@@ -546,11 +573,23 @@ impl Switchboard {
         }
     }
 
-    /// Whether a stop has come to its end: everybody has been told, or the time is over.
-    fn is_done(&self) -> bool {
-        let Some(Stopping { deadline_ms }) = self.stopping else { return false };
-        self.connections.iter().all(|(_, connection)| connection.output.is_none())
-            || self.now.tick.millis() >= deadline_ms
+    /// Whether a stop has come to its end: everybody has been told and has answered, or the time is over.
+    fn is_done(&mut self) -> bool {
+        let Some(stopping) = &mut self.stopping else { return false };
+        let now_ms = self.now.tick.millis();
+        if now_ms >= stopping.deadline_ms {
+            return true;
+        }
+        if !stopping.is_announced && (0..self.port.shards()).all(|peer| self.port.outbox_len(peer) == 0) {
+            stopping.is_announced = true;
+            self.stopped.fetch_add(1, Ordering::SeqCst);
+        }
+        // Until all shards have stopped, connections may be on their way here that nobody has told anything.
+        if self.stopped.load(Ordering::SeqCst) < self.port.shards() || self.port.has_work() {
+            return false;
+        }
+        let is_told = self.connections.iter().all(|(_, connection)| connection.output.is_none());
+        self.connections.is_empty() || (is_told && now_ms >= stopping.farewell_ms)
     }
 
     fn start_log_service(&mut self) {

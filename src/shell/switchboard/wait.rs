@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use crate::exchange::Tick;
 
 use super::super::clock::Clock;
-use super::Switchboard;
+use super::{STOP_LOOK_MS, Switchboard};
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;
@@ -87,7 +87,8 @@ impl Switchboard {
             // Handshakes and the listener run on this thread too.
             return tokio::task::yield_now().await;
         }
-        let latest = self.now.tick.plus_millis(SLEEP_MAX_MS);
+        let latest = if self.stopping.is_some() { STOP_LOOK_MS } else { SLEEP_MAX_MS };
+        let latest = self.now.tick.plus_millis(latest);
         let core = self.shard.next_deadline().map(|(tick, _)| tick);
         let greeting = self.log_service.as_ref().and_then(|service| service.next_deadline());
         let deadline = [core, greeting].into_iter().flatten().fold(latest, Tick::min);

@@ -1,0 +1,95 @@
+//! A web server for wake handlers: it tells the test of each request, and answers when and how the test says. One
+//! thread for each connection; requests are small and closed after the answer, which is all that a webhook needs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::Value;
+
+use super::LIMIT;
+
+/// A server on a port of its own. Its thread lives as long as this process; nothing waits for it.
+pub struct Webhooks {
+    address: SocketAddr,
+    requests: Receiver<Hook>,
+}
+
+/// A request that waits for its answer.
+pub struct Hook {
+    /// Method and path.
+    pub line: String,
+    /// The headers, in lower case.
+    pub headers: Vec<String>,
+    /// The body.
+    pub body: Value,
+    stream: TcpStream,
+}
+
+impl Webhooks {
+    /// Starts to listen.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
+        let address = listener.local_addr().expect("it is bound");
+        let (tell, requests) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let tell = tell.clone();
+                // Nobody listens any more when the test has ended.
+                std::thread::spawn(move || read_request(stream).map(|hook| tell.send(hook).is_ok()));
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// A URL that leads here.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The next request.
+    pub fn next(&self) -> Hook {
+        self.requests.recv_timeout(LIMIT).expect("a webhook is due")
+    }
+
+    /// The next request if one comes at once; for scenarios that ask again.
+    pub fn wait_briefly(&self) -> Option<Hook> {
+        const BRIEFLY: std::time::Duration = std::time::Duration::from_millis(100);
+        self.requests.recv_timeout(BRIEFLY).ok()
+    }
+
+    /// Whether nobody has asked for anything more.
+    pub fn is_idle(&self) -> bool {
+        self.requests.try_recv().is_err()
+    }
+}
+
+impl Hook {
+    /// Answers with this status, and a header that may be empty.
+    pub fn answer(mut self, status: u16, header: &str) {
+        let head =
+            format!("HTTP/1.1 {status} Answer\r\ncontent-length: 0\r\nconnection: close\r\n{header}\r\n");
+        // The exchange may have given up; then the test looks at what it does instead.
+        let _ = self.stream.write_all(head.as_bytes());
+    }
+}
+
+fn read_request(stream: TcpStream) -> Option<Hook> {
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        if line == "\r\n" {
+            break;
+        }
+        head.push(line.trim_end().to_owned());
+    }
+    let line = head.remove(0);
+    let headers: Vec<String> = head.iter().map(|header| header.to_lowercase()).collect();
+    let length = headers.iter().find_map(|header| header.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    Some(Hook { line, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null), stream })
+}
