@@ -2,7 +2,7 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of [`Switchboard::turn`]; `inbound.rs` is the way in, `outbound.rs` the way out.
+//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out.
 
 mod inbound;
 mod outbound;
