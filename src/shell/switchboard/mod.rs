@@ -2,7 +2,7 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of [`Switchboard::turn`]; `inbound.rs` is the way in, `outbound.rs` the way out.
+//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out.
 
 mod inbound;
 mod outbound;
@@ -489,10 +489,11 @@ impl Switchboard {
         self.perform(&mut out);
         self.outbox = out;
         self.settle_accounts();
-        let Some(handle) = seated else { return };
-        self.send_off(handle);
-        if waits {
-            // It waited for a trunk that may not be in its way from here; nobody would say so.
+        if let Some(handle) = seated {
+            self.send_off(handle);
+        }
+        // It waited for a trunk that may not be in its way from here; nobody would say so.
+        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
             self.queues.parked.push(handle);
             self.unpark();
         }
