@@ -1,5 +1,7 @@
 //! The one integration binary: what can only be seen from outside the library. One module for each question.
 
+/// What can clients do to the exchange that they should not be able to?
+mod bad_input;
 /// Who hears whom when one speaks and many listen?
 mod broadcast;
 /// Is every call written down, once, with how it ended?
@@ -46,3 +48,5 @@ mod tidy;
 mod trimphone;
 /// Does a call to a sleeping agent wake it, and does everybody learn how that went?
 mod wake;
+/// Does the framing pass the cases of the public WebSocket suites?
+mod websocket_conformance;

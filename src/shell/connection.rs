@@ -59,6 +59,8 @@ pub struct Parked {
 pub struct State {
     /// The socket has, or may have, bytes to read.
     pub readable: bool,
+    /// The stream has ended, or will once what has come is read. Said once by the poller, so to be remembered.
+    pub hung_up: bool,
     /// In the list of connections to read.
     pub queued: bool,
     /// In the list of connections to write, because something was said to it alone.
@@ -69,7 +71,7 @@ pub struct State {
     pub blocked: bool,
     /// The core does not want it read.
     pub paused: bool,
-    /// Its own output has to drain before it is read again (echo).
+    /// Its own output has to drain before it is read again (echo: nobody else fills it).
     pub self_paused: bool,
     /// More output than the high-water mark waits.
     pub congested: bool,
@@ -77,8 +79,6 @@ pub struct State {
     pub registered: bool,
     /// On its way to another shard.
     pub moving: bool,
-    /// The client has sent a close frame.
-    pub peer_closed: bool,
     /// Our side has been shut down after the close frame.
     pub shut: bool,
     /// Its output has overflowed; it is lost as soon as the event at hand is over.
@@ -111,6 +111,11 @@ impl Connection {
     /// Whether there is something to look at: bytes kept, or bytes in the socket.
     pub fn has_input(&self) -> bool {
         self.state.readable || self.decoder.carried_len() > 0
+    }
+
+    /// Heap bytes held of what it has sent: a message that is not complete, or that waits.
+    pub fn held_bytes(&self) -> usize {
+        self.decoder.buffered_bytes() + self.parked.as_ref().map_or(0, |parked| parked.payload.capacity())
     }
 
     /// Bytes that wait to be written.

@@ -202,8 +202,7 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         debug!(%error, "handshake failed");
         return None;
     }
-    let agreed = agreed.borrow_mut().take();
-    agreed
+    agreed.take()
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.

@@ -154,6 +154,7 @@ impl Output {
 #[derive(Default, Debug)]
 pub struct Spares {
     buffers: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "the boxes are what is reused: a connection holds its queue by one")]
     queues: Vec<Box<Output>>,
 }
 

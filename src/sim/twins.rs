@@ -2,7 +2,7 @@
 //!
 //! In calm weather, where trunks deliver at once, the number of shards must make no difference to any client, and
 //! the model knows what everybody will hear. What is compared are transcripts, with calls named by the order in
-//! which their client heard of them. Where the protocol leaves an order open, so does [`canonical`].
+//! which their client heard of them. Where the protocol leaves an order open, so does `canonical`.
 
 use std::sync::Arc;
 

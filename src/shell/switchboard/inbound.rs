@@ -17,6 +17,12 @@ use crate::websocket::{CloseCode, Incoming, Limits, MessageKind, encoder};
 use super::super::connection::{Connection, Parked, Role};
 use super::{Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard};
 
+/// Deliveries of fan-outs after which a connection waits for its next turn: about a millisecond's work.
+const DELIVERIES_PER_READ: usize = 16 << 10;
+/// What a connection may keep of an incomplete message even when the shard's budget is used up, in bytes: a whole
+/// REGISTER, so that those who hoard cannot lock out the others.
+const SPARED_BYTES: usize = 4 << 10;
+
 impl Switchboard {
     /// Puts a connection on the list of those to read.
     pub(super) fn mark_readable(&mut self, handle: Handle) {
@@ -73,8 +79,8 @@ impl Switchboard {
         match (&connection.stream).read(&mut scratch) {
             Ok(0) => self.lose(handle, Loss::Vanished),
             Ok(count) => {
-                // A full read may have left more; a short one has not, and more will be announced.
-                connection.state.readable = count == SCRATCH_BYTES;
+                // A full read may have left more; a short one has left the end of the stream at most.
+                connection.state.readable = count == SCRATCH_BYTES || connection.state.hung_up;
                 let consumed = self.consume(handle, &mut scratch[..count]);
                 if consumed < count
                     && let Some(connection) = self.connections.get_mut(handle)
@@ -94,12 +100,17 @@ impl Switchboard {
     /// bytes that are done with.
     fn consume(&mut self, handle: Handle, input: &mut [u8]) -> usize {
         let mut at = 0;
+        let (mut owed, delivered) = (None, self.delivered);
         loop {
             let Some(connection) = self.connections.get_mut(handle) else { return input.len() };
             if connection.role == Role::Closing {
                 return self.discard(handle, input);
             }
-            if connection.is_held() {
+            // A short question may have a long answer, and one message many receivers: the others' turn comes first.
+            let most = *owed.get_or_insert(connection.output_len()) + self.bounds.output_high_water;
+            let is_greedy =
+                connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
+            if connection.is_held() || is_greedy {
                 return at;
             }
             let limits = frame_limits(connection, &self.bounds);
@@ -128,8 +139,8 @@ impl Switchboard {
     /// What has to happen once a batch of frames is done with.
     fn after_consume(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let buffered = connection.decoder.buffered_bytes();
-        if buffered == connection.counted as usize {
+        let buffered = connection.held_bytes();
+        if buffered == connection.counted as usize || connection.state.moving {
             return;
         }
         let (registered, counted) = (connection.state.registered, connection.counted as usize);
@@ -140,7 +151,7 @@ impl Switchboard {
             (&mut self.totals.unregistered, self.bounds.unregistered_bytes_total)
         };
         *total = (*total + buffered).saturating_sub(counted);
-        if buffered > counted && *total > most && buffered > SCRATCH_BYTES {
+        if buffered > counted && *total > most && buffered > SPARED_BYTES {
             self.close(handle, CloseCode::TRY_AGAIN, "out of memory for incomplete messages");
         }
     }
@@ -150,7 +161,7 @@ impl Switchboard {
         let total =
             if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
         if enters {
-            connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
+            connection.counted = u32::try_from(connection.held_bytes()).unwrap_or(u32::MAX);
             *total += connection.counted as usize;
         } else {
             *total = total.saturating_sub(connection.counted as usize);
@@ -215,6 +226,7 @@ impl Switchboard {
             self.reading = Some(handle);
             self.on_message(handle, parked.kind, Cow::Owned(parked.payload));
             self.reading = None;
+            self.after_consume(handle);
             self.ship(handle);
             self.enqueue(handle);
         }
@@ -236,16 +248,11 @@ impl Switchboard {
 
     fn echo(&mut self, handle: Handle, kind: MessageKind, payload: &[u8]) {
         self.write(handle, |out| encoder::message(out, kind, payload));
-        let high_water = self.bounds.output_high_water;
-        if let Some(connection) = self.connections.get_mut(handle) {
-            connection.state.self_paused = connection.output_len() > high_water;
-        }
     }
 
     /// The client closes: it gets its answer and is gone.
     fn on_peer_close(&mut self, handle: Handle, code: Option<CloseCode>) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        connection.state.peer_closed = true;
         let role = connection.role;
         connection.role = Role::Closing;
         match code {
@@ -273,9 +280,12 @@ impl Switchboard {
         }
         self.count_input(&mut connection, false);
         self.totals.output = self.totals.output.saturating_sub(connection.output_len());
+        if connection.state.congested {
+            self.queues.congested.retain(|&other| other != handle);
+        }
         let state = &mut connection.state;
         (state.queued, state.dirty, state.fanned) = (false, false, false);
-        (state.blocked, state.congested) = (false, false);
+        (state.blocked, state.congested, state.overflowed) = (false, false, false);
         (state.paused, state.readable) = (false, true);
         self.port.send(to.index(), Freight::Connection(Box::new(Crossing { connection, luggage })));
     }

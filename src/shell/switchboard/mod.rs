@@ -2,7 +2,7 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of [`Switchboard::turn`]; `inbound.rs` is the way in, `outbound.rs` the way out.
+//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out.
 
 mod inbound;
 mod outbound;
@@ -180,6 +180,12 @@ pub struct Switchboard {
     second: u32,
     /// The connection whose bytes are being handled.
     reading: Option<Handle>,
+    /// Deliveries of fan-outs so far.
+    delivered: usize,
+    /// Whether the poller had as many events as fit; it does not ring again for those it kept.
+    crowded: bool,
+    /// Whether accounts are being settled: what that brings about is settled by the same loop.
+    settling: bool,
     stopping: Option<Stopping>,
     stopped: Arc<AtomicUsize>,
 }
@@ -300,6 +306,9 @@ impl Switchboard {
             },
             second: now.tick.seconds(),
             reading: None,
+            delivered: 0,
+            crowded: false,
+            settling: false,
             stopping: None,
             stopped: parts.stopped,
         };
@@ -364,6 +373,7 @@ impl Switchboard {
             self.take_event(event);
         }
         let count = events.iter().count();
+        self.crowded = count == EVENTS_MAX;
         self.events = events;
         count
     }
@@ -372,6 +382,8 @@ impl Switchboard {
         let handle = Handle::from_bits(event.token().0 as u64);
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let held = connection.is_held();
+        // Bytes and the end of the stream may be announced together.
+        connection.state.hung_up |= event.is_read_closed() || event.is_error();
         if event.is_writable() && connection.state.blocked {
             connection.state.blocked = false;
             self.mark_dirty(handle);
@@ -386,7 +398,9 @@ impl Switchboard {
 
     /// Whether something is left over for the next turn, so that this one must not be followed by sleep.
     fn has_more(&self) -> bool {
-        !self.queues.ready.is_empty() || !self.queues.fanned.is_empty() || !self.lobby.is_empty()
+        // What the end of a turn says, to those who were called by a connection then given up, is still to be written.
+        let to_write = !self.queues.dirty.is_empty() || !self.queues.fanned.is_empty();
+        to_write || !self.queues.ready.is_empty() || !self.lobby.is_empty() || self.crowded
     }
 
     /// Connections whose handshake is done.
@@ -462,6 +476,7 @@ impl Switchboard {
     fn take_in(&mut self, crossing: Crossing) {
         let Crossing { mut connection, luggage } = crossing;
         connection.state.moving = false;
+        let waits = connection.parked.is_some();
         let mut out = std::mem::take(&mut self.outbox);
         let admitted = self.shard.admit(self.now, luggage, &mut out);
         let mut seated = None;
@@ -476,6 +491,11 @@ impl Switchboard {
         self.settle_accounts();
         if let Some(handle) = seated {
             self.send_off(handle);
+        }
+        // It waited for a trunk that may not be in its way from here; nobody would say so.
+        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
+            self.queues.parked.push(handle);
+            self.unpark();
         }
     }
 
@@ -512,8 +532,18 @@ impl Switchboard {
         self.settle_accounts();
     }
 
-    /// What the performing of effects has brought about: overflows, and marks passed.
+    /// What the performing of effects has brought about: overflows, and marks passed. Not nested, or a party of
+    /// thousands that overflow together would exhaust the stack.
     fn settle_accounts(&mut self) {
+        if self.settling {
+            return;
+        }
+        self.settling = true;
+        self.settle_all();
+        self.settling = false;
+    }
+
+    fn settle_all(&mut self) {
         loop {
             if let Some(event) = self.queues.afterwards.pop_front() {
                 let mut out = std::mem::take(&mut self.outbox);

@@ -24,6 +24,17 @@ use super::{CLOSING_SECONDS, Freight, Switchboard};
 /// How much beyond the limit a connection's output may grow while its sender is being held: one message of the
 /// largest size, and what was under way when the sender was told.
 const TOLERATED_BYTES: usize = 32 << 20;
+/// The part of the total by which it may be exceeded before connections are dropped without a word.
+const SEVERE_EXCESS_PART: usize = 4;
+
+/// Whether there is room for output. The less there is in all, the less for each, or thousands that stop reading at
+/// the high-water mark would exceed any total.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scarcity {
+    None,
+    Some,
+    Severe,
+}
 
 impl Switchboard {
     /// Performs effects, in order.
@@ -120,6 +131,7 @@ impl Switchboard {
         encode(notice, &mut frame);
         mark.finish(&mut frame, MessageKind::Text);
         let frame = Bytes::from(frame);
+        self.delivered += lines.len();
         for &line in lines {
             let Some(handle) = self.connection_of(line) else { continue };
             let Some(connection) = self.connections.get_mut(handle) else { continue };
@@ -174,21 +186,44 @@ impl Switchboard {
     /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
     fn check_bounds(&mut self, handle: Handle, before: usize) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let Role::Line(line) = connection.role else { return };
-        if connection.output_len() > self.bounds.output_high_water && !connection.state.congested {
-            connection.state.congested = true;
+        let above =
+            connection.output_len() > self.bounds.output_high_water && connection.role != Role::Closing;
+        let newly = above && !std::mem::replace(&mut connection.state.congested, above);
+        if newly {
             self.queues.congested.push(handle);
+        }
+        let Role::Line(line) = connection.role else { return connection.state.self_paused |= above };
+        if newly {
             self.queues.afterwards.push_back(Event::Congested(line));
         }
         let Some(connection) = self.connections.get(handle) else { return };
-        let scarce = self.totals.output > self.bounds.output_bytes_total;
-        let most = if scarce { self.bounds.output_high_water } else { self.bounds.output_bytes_max };
+        let scarce = self.scarcity() != Scarcity::None;
+        let most = self.output_most();
         if before <= most || !connection.state.blocked {
             return;
         }
         let bearable = !scarce && before <= most + TOLERATED_BYTES && self.shard.tolerates_backlog(line);
         if !bearable {
             self.overflow(handle);
+        }
+    }
+
+    /// How much may wait for one connection that takes nothing now.
+    fn output_most(&self) -> usize {
+        match self.scarcity() {
+            Scarcity::None => self.bounds.output_bytes_max,
+            Scarcity::Some => self.bounds.output_high_water,
+            Scarcity::Severe => 0,
+        }
+    }
+
+    /// Whether all output together is within its bounds.
+    fn scarcity(&self) -> Scarcity {
+        let most = self.bounds.output_bytes_total;
+        match self.totals.output.saturating_sub(most) {
+            0 => Scarcity::None,
+            excess if excess <= most / SEVERE_EXCESS_PART => Scarcity::Some,
+            _ => Scarcity::Severe,
         }
     }
 
@@ -219,12 +254,27 @@ impl Switchboard {
             self.flush_one(handle);
         }
         self.settle_accounts();
+        if self.scarcity() == Scarcity::Severe {
+            self.shed_closing();
+        }
+    }
+
+    /// Those who go anyway make room first, if they hold much.
+    fn shed_closing(&mut self) {
+        let (connections, most) = (&self.connections, self.bounds.output_high_water);
+        let is_large = |&(_, handle): &(u32, Handle)| {
+            connections.get(handle).is_some_and(|connection| connection.output_len() > most)
+        };
+        for (_, handle) in self.queues.closing.iter().copied().filter(is_large).collect::<Vec<_>>() {
+            self.drop_connection(handle);
+        }
     }
 
     fn flush_one(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         connection.state.dirty = false;
-        if connection.state.blocked {
+        // What is on its way to another shard is written there: a socket found dead here would take the luggage along.
+        if connection.state.blocked || connection.state.moving {
             return;
         }
         let Some(mut output) = connection.output.take() else { return };
@@ -245,6 +295,8 @@ impl Switchboard {
                 connection.output = Some(output);
                 if len < self.bounds.output_low_water {
                     self.on_drained(handle);
+                } else if len > self.bounds.output_high_water && self.scarcity() == Scarcity::Severe {
+                    self.overflow(handle);
                 }
             }
             Written::Lost => {
@@ -257,19 +309,16 @@ impl Switchboard {
     /// A connection's output is empty, or nearly.
     fn on_drained(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        if connection.state.self_paused {
-            connection.state.self_paused = false;
-            self.enqueue(handle);
-        }
-        let Some(connection) = self.connections.get_mut(handle) else { return };
+        connection.state.self_paused = false;
+        let eased = std::mem::take(&mut connection.state.congested);
         match connection.role {
-            Role::Line(line) if connection.state.congested => {
-                connection.state.congested = false;
-                self.queues.congested.retain(|&other| other != handle);
-                self.queues.afterwards.push_back(Event::Drained(line));
-            }
-            Role::Closing if connection.output.is_none() => self.finish_closing(handle),
+            Role::Line(line) if eased => self.queues.afterwards.push_back(Event::Drained(line)),
+            Role::Closing if connection.output.is_none() => return self.finish_closing(handle),
             Role::Line(_) | Role::Echo | Role::Closing => {}
+        }
+        if eased {
+            self.queues.congested.retain(|&other| other != handle);
+            self.enqueue(handle);
         }
     }
 
@@ -336,6 +385,11 @@ impl Switchboard {
         let state = &mut connection.state;
         (state.paused, state.self_paused, state.overflowed, state.congested) = (false, false, false, false);
         connection.parked = None;
+        // What it had begun to say is of no interest any more.
+        connection.decoder = crate::websocket::Decoder::new();
+        let total =
+            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
+        *total = total.saturating_sub(std::mem::take(&mut connection.counted) as usize);
         self.queues.congested.retain(|&other| other != handle);
         self.queues.closing.push_back((self.second + CLOSING_SECONDS, handle));
         self.enqueue(handle);
@@ -344,12 +398,10 @@ impl Switchboard {
     /// The close frame is out.
     fn finish_closing(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        if connection.state.peer_closed {
-            return self.drop_connection(handle);
-        }
         if !connection.state.shut {
             connection.state.shut = true;
-            // What the client still sends is read and discarded, else it would see a reset instead of the code.
+            // What the client still sends is read and discarded, else it would see a reset instead of the code. That
+            // holds for its own close as well: it need not be the last it sends.
             drop(connection.stream.shutdown(std::net::Shutdown::Write));
         }
     }
@@ -380,15 +432,34 @@ impl Switchboard {
     /// A connection that does not take what it is sent: it is told so behind all that waits, and its calls end.
     pub(super) fn give_up_slow(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let Role::Line(line) = connection.role else { return };
-        connection.role = Role::Closing;
-        let queued = connection.output_len();
-        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
-            let address = self.shard.address_of(line).map(tracing::field::display);
-            warn!(shard = self.id.index(), %line, address, queued, suppressed, "slow consumer cut off");
+        let role = connection.role;
+        connection.state.overflowed = false;
+        if connection.state.moving {
+            // Its new shard will judge it.
+            return;
         }
-        self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
-        self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
+        let queued = connection.output_len();
+        if role == Role::Closing {
+            return if self.scarcity() == Scarcity::Severe {
+                self.drop_connection(handle)
+            };
+        }
+        connection.role = Role::Closing;
+        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
+            let line = if let Role::Line(line) = role { Some(line) } else { None };
+            let address = line.and_then(|line| self.shard.address_of(line)).map(tracing::field::display);
+            let line = line.map(tracing::field::display);
+            warn!(shard = self.id.index(), line, address, queued, suppressed, "slow consumer cut off");
+        }
+        if self.scarcity() == Scarcity::Severe {
+            // What waits is what there is no room for.
+            self.drop_connection(handle);
+        } else {
+            self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
+        }
+        if let Role::Line(line) = role {
+            self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
+        }
     }
 
     /// A connection is gone without a word.
