@@ -78,10 +78,6 @@ fn members_of_a_pool_share_an_address_up_to_its_size() {
     two.expect_connected(W);
     three.dial(W);
     three.expect_busy(W, "max_sessions_reached");
-    let [gone, stays] = members;
-    gone.close();
-    drop(stays);
-    rig.registered_with("x@example.test", json!({}));
 }
 
 #[test]

@@ -67,42 +67,37 @@ fn clients_that_do_not_read_do_not_hold_it_up() {
 #[test]
 fn it_stops_under_load() {
     let mut exchange = Process::start(&[]);
-    let address = exchange.address();
+    let (started, running) = std::sync::mpsc::channel();
     let clients: Vec<_> = (0..6)
         .map(|number| {
+            let (from, to) = (address_on(number % 2, 2, "from"), address_on(number / 2 % 2, 2, "to"));
+            let (from, to) = (format!("{number}{from}"), format!("{number}{to}"));
+            let (mut a, mut b) = (exchange.registered(&from), exchange.registered(&to));
+            let call = a.call(&from, &mut b, &to);
+            let (message, started) =
+                (json!({"type": "MSG", "call_id": call, "data": number}), started.clone());
             std::thread::spawn(move || {
-                let (from, to) = (format!("from{number}@load.test"), format!("to{number}@load.test"));
-                let (mut a, mut b) = (Phone::connect(address), Phone::connect(address));
-                a.register(&from);
-                b.register(&to);
-                let call = a.call(&from, &mut b, &to);
-                let message = json!({"type": "MSG", "call_id": call, "data": number});
-                let mut answered = 0;
-                // Talks until the exchange goes, and then hears why.
-                loop {
-                    if a.try_send(&message).is_err() {
-                        break;
+                // Talks until the exchange goes; what it hears then is the reason, or the end of the connection.
+                let mut heard = 0;
+                while a.try_send(&message).is_ok() {
+                    let Some(frame) = b.try_next().filter(|frame| frame["type"] == "MSG") else { break };
+                    assert_eq!(frame["data"], number);
+                    heard += 1;
+                    if heard == 10 {
+                        started.send(()).expect("the test waits for it");
                     }
-                    let frame = match b.try_next() {
-                        Some(frame) => frame,
-                        None => break,
-                    };
-                    if frame["type"] == "HANGUP" {
-                        assert_eq!(frame["reason"], "shutdown");
-                        break;
-                    }
-                    answered += 1;
                 }
-                answered
+                a.read_until_close().0
             })
         })
         .collect();
-    exchange.registered("marker@example.test").expect_nothing();
+    for _ in &clients {
+        running.recv_timeout(crate::support::LIMIT).expect("everybody talks");
+    }
     exchange.signal(Signal::TERM);
     assert_eq!(exchange.wait().code(), Some(0));
     for client in clients {
-        // A client that had not connected yet fails to; that is for it to say.
-        let _ = client.join();
+        assert_eq!(client.join().expect("the client has seen nothing wrong"), 1001);
     }
     exchange.log.wait_for("exchange is down");
     assert!(!exchange.log.all().iter().any(|line| line.contains("panick")), "{:#?}", exchange.log.all());

@@ -103,7 +103,8 @@ pub struct Process {
     address: SocketAddr,
     /// What it has logged, standard error included.
     pub log: Lines,
-    folder: Scratch,
+    /// Where it runs; removed after it.
+    _folder: Scratch,
 }
 
 impl Process {
@@ -135,7 +136,7 @@ impl Process {
             systemx(&["--host", "127.0.0.1", "--port", &port, "--log-level", level], folder.path());
         let child =
             command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program can be run");
-        let exchange = Self { child, address, log: Lines::default(), folder };
+        let exchange = Self { child, address, log: Lines::default(), _folder: folder };
         eventually("it accepts", || std::net::TcpStream::connect(address).ok());
         exchange
     }
@@ -152,7 +153,7 @@ impl Process {
         let address: SocketAddr =
             context["address"].as_str().expect("the address is text").parse().expect("it is an address");
         let address = SocketAddr::new([127, 0, 0, 1].into(), address.port());
-        Self { child, address, log, folder }
+        Self { child, address, log, _folder: folder }
     }
 
     /// Where it can be reached.
@@ -163,11 +164,6 @@ impl Process {
     /// The URL for clients.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
-    }
-
-    /// The folder it runs in.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// A client that is connected and nothing more.
