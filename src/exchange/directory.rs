@@ -14,6 +14,7 @@ use super::address::Address;
 use super::event::WakeHandler;
 use super::ids::{LineId, RecordId};
 use super::limits::POOL_MEMBERS_MAX;
+use super::limits::WAKE_PROFILE_OVERHEAD_BYTES;
 use super::line::Line;
 use super::rack::Rack;
 
@@ -38,7 +39,7 @@ pub struct Directory {
     sole: HashTable<u32>,
     listings: HashMap<Address, Listing, ahash::RandomState>,
     hasher: ahash::RandomState,
-    profiles: usize,
+    profile_bytes: usize,
 }
 
 /// What is not plain about an address.
@@ -101,12 +102,24 @@ impl Listing {
     pub fn has_profile(&self) -> bool {
         self.asleep.is_some() || self.pool.as_ref().is_some_and(|pool| pool.kept)
     }
+
+    /// What that profile costs, in bytes.
+    pub fn profile_bytes(&self) -> usize {
+        let kept = self.pool.as_ref().filter(|pool| pool.kept).and_then(|pool| pool.wake.as_ref());
+        let handler = self.asleep.as_ref().or(kept).map_or(0, |handler| handler.bytes());
+        if self.has_profile() { handler + WAKE_PROFILE_OVERHEAD_BYTES } else { 0 }
+    }
 }
 
 impl Directory {
     /// An empty directory that hashes with `hasher`.
     pub fn new(hasher: ahash::RandomState) -> Self {
-        Self { sole: HashTable::new(), listings: HashMap::with_hasher(hasher.clone()), hasher, profiles: 0 }
+        Self {
+            sole: HashTable::new(),
+            listings: HashMap::with_hasher(hasher.clone()),
+            hasher,
+            profile_bytes: 0,
+        }
     }
 
     /// Who holds `address`.
@@ -159,18 +172,18 @@ impl Directory {
             Some(listing) => listing,
             None => self.listings.entry(address.detached()).or_default(),
         };
-        let before = usize::from(listing.has_profile());
+        let before = listing.profile_bytes();
         let result = change(listing);
-        self.profiles = self.profiles + usize::from(listing.has_profile()) - before;
+        self.profile_bytes = self.profile_bytes + listing.profile_bytes() - before;
         if listing.says_nothing() {
             self.listings.remove(address);
         }
         result
     }
 
-    /// How many addresses have a stored wake profile.
-    pub fn profiles(&self) -> usize {
-        self.profiles
+    /// What the stored wake profiles cost together, in bytes.
+    pub fn profile_bytes(&self) -> usize {
+        self.profile_bytes
     }
 
     /// Whether no address has a listing: the common case, in which nothing needs to be looked up.

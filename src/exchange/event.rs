@@ -304,6 +304,17 @@ pub struct WakeHandler {
     pub source: Bytes,
 }
 
+impl WakeHandler {
+    /// How much memory it takes, in bytes: whoever keeps handlers has to bound them.
+    pub fn bytes(&self) -> usize {
+        let parts = match &self.kind {
+            WakeKind::Webhook { url, payload } => url.len() + payload.as_ref().map_or(0, Bytes::len),
+            WakeKind::Spawn { command } => command.iter().map(|part| part.len()).sum(),
+        };
+        self.source.len() + parts
+    }
+}
+
 /// What to do to wake an agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WakeKind {

@@ -20,9 +20,15 @@ pub const WAITING_CALLS_MAX: usize = 1024;
 /// Most lines of one pool, whatever `pool_size` says: each dial to the pool looks at all of them, some 20 ns each.
 pub const POOL_MEMBERS_MAX: usize = 1024;
 
-/// Most sleeping addresses remembered by one shard. A profile is about a kilobyte; this keeps a client that
-/// registers and sleeps in a loop under ever new addresses below a few hundred megabytes.
-pub const WAKE_PROFILES_MAX: usize = 262_144;
+/// Most bytes of wake handlers that one shard keeps for sleeping addresses. With handlers of some hundred bytes that is
+/// a quarter of a million agents; a client that registers and sleeps in a loop under ever new addresses gets no farther.
+pub const WAKE_PROFILE_BYTES_MAX: usize = 256 << 20;
+
+/// What a stored wake handler costs besides its own text, in bytes: the listing, the address, the allocations.
+pub const WAKE_PROFILE_OVERHEAD_BYTES: usize = 512;
+
+/// Most bytes of metadata that one shard keeps for calls that wait for sleeping agents.
+pub const WAITING_METADATA_BYTES_MAX: usize = 256 << 20;
 
 /// Largest sum of metadata in one answer to PRESENCE, in bytes; more is cut and said to be `truncated`. The
 /// largest message that goes out then stays as small as the largest that may come in.

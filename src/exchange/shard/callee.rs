@@ -272,6 +272,7 @@ impl Shard {
         let Some(Record::Call(_)) = self.records.get(id.0) else { return None };
         let Some(Record::Call(mut call)) = self.records.remove(id.0) else { return None };
         self.records_by_call.remove(&call.id);
+        self.waiting_metadata_bytes -= call.metadata.as_ref().map_or(0, Bytes::len);
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);
         }

@@ -229,8 +229,13 @@ impl Shard {
         };
         assert_eq!(self.directory.sole_len(), homes.filter(|a| !pooled(a)).count(), "plain holds");
         assert_eq!(self.directory.listings_len(), self.directory.listings().count(), "listings");
-        let profiles = self.directory.listings().filter(|(_, listing)| listing.has_profile()).count();
-        assert_eq!(self.directory.profiles(), profiles, "wake profiles");
+        let profiles: usize = self.directory.listings().map(|(_, listing)| listing.profile_bytes()).sum();
+        assert_eq!(self.directory.profile_bytes(), profiles, "bytes of wake profiles");
+        let waiting = self.records.iter().filter_map(|(_, record)| match record {
+            Record::Call(call) => call.metadata.as_ref().map(|metadata| metadata.len()),
+            Record::Session(_) => None,
+        });
+        assert_eq!(self.waiting_metadata_bytes, waiting.sum::<usize>(), "metadata of waiting calls");
         let guests =
             lines().filter_map(|line| line.address.as_ref()).filter(|a| self.home(a.as_str()) != self.id);
         assert_eq!(self.guests.len(), guests.count(), "guests");

@@ -124,6 +124,8 @@ pub struct Shard {
     /// Wakes in flight: the handler runs, or has done its work and the agent is expected.
     runs: Keyed<u64, Run>,
     runs_started: u64,
+    /// Bytes of metadata kept for calls that wait for sleeping agents.
+    waiting_metadata_bytes: usize,
     loopback: VecDeque<Signal>,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
@@ -162,6 +164,7 @@ impl Shard {
             guests: HashSet::with_hasher(keyed.clone()),
             runs: HashMap::with_hasher(keyed),
             runs_started: 0,
+            waiting_metadata_bytes: 0,
             loopback: VecDeque::new(),
             stopping: false,
             limits,

@@ -11,7 +11,6 @@ use crate::exchange::directory::{Listing, Pool};
 use crate::exchange::effect::{CallMode, Outbox};
 use crate::exchange::event::{Concurrency, WakeHandler};
 use crate::exchange::ids::LineId;
-use crate::exchange::limits::WAITING_CALLS_MAX;
 use crate::exchange::line::Line;
 use crate::exchange::signal::Dial;
 use crate::exchange::time::Moment;
@@ -82,7 +81,7 @@ impl Shard {
     fn handler_of_one_more(&self, address: &Address) -> Option<Arc<WakeHandler>> {
         let listing = self.directory.listing(address.as_str())?;
         let pool = listing.pool.as_ref()?;
-        let may_wait = listing.waiting.len() < WAITING_CALLS_MAX && !self.records.is_full();
+        let may_wait = self.has_room_to_wait(listing);
         pool.wake.clone().filter(|_| pool.has_place(listing.runs.len()) && may_wait)
     }
 }

@@ -13,7 +13,7 @@ use crate::exchange::directory::Pool;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::event::{Concurrency, Profile, Registration, Verb, WakeHandler, WakeKind};
 use crate::exchange::ids::LineId;
-use crate::exchange::limits::WAKE_PROFILES_MAX;
+use crate::exchange::limits::WAKE_PROFILE_BYTES_MAX;
 use crate::exchange::signal::{Grant, Signal};
 use crate::exchange::time::Moment;
 
@@ -185,7 +185,7 @@ impl Shard {
         if line.shard() == self.id {
             self.directory.unseat(line, address.as_str(), &self.lines);
         }
-        let sleeps = sleeps.filter(|_| self.directory.profiles() < WAKE_PROFILES_MAX);
+        let sleeps = sleeps.filter(|_| self.directory.profile_bytes() < WAKE_PROFILE_BYTES_MAX);
         if sleeps.is_none() && self.directory.listing(address.as_str()).is_none() {
             return;
         }

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use crate::exchange::address::Address;
 use crate::exchange::call::{Record, Stage};
 use crate::exchange::cause::Cause;
+use crate::exchange::directory::Listing;
 use crate::exchange::effect::{CallMode, Effect, Outbox};
 use crate::exchange::event::{Concurrency, WakeHandler, WakeOutcome};
 use crate::exchange::ids::{LineId, RecordId, WakeRun};
-use crate::exchange::limits::{SHORTEST_WAIT_MS, TIMER_MS_MAX, WAITING_CALLS_MAX};
+use crate::exchange::limits::{
+    SHORTEST_WAIT_MS, TIMER_MS_MAX, WAITING_CALLS_MAX, WAITING_METADATA_BYTES_MAX,
+};
 use crate::exchange::signal::Dial;
 use crate::exchange::time::{Moment, Tick};
 use crate::exchange::timers::{Due, TimerId};
@@ -34,8 +37,7 @@ impl Shard {
     /// A dial to an address whose agent sleeps: steps 1 to 3.
     pub(super) fn wait_for_wake(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
         let Some(listing) = self.directory.listing(dial.to.as_str()) else { return };
-        let full = listing.waiting.len() >= WAITING_CALLS_MAX || self.records.is_full();
-        let Some(handler) = listing.asleep.clone().filter(|_| !full) else {
+        let Some(handler) = listing.asleep.clone().filter(|_| self.has_room_to_wait(listing)) else {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
         };
         let run = match listing.runs.first() {
@@ -43,6 +45,13 @@ impl Shard {
             None => self.start_run(now, &dial.to, &handler, out),
         };
         self.hold_call(now, dial, run, handler.timeout_ms, out);
+    }
+
+    /// Whether one more call may wait for an address.
+    pub(super) fn has_room_to_wait(&self, listing: &Listing) -> bool {
+        listing.waiting.len() < WAITING_CALLS_MAX
+            && self.waiting_metadata_bytes < WAITING_METADATA_BYTES_MAX
+            && !self.records.is_full()
     }
 
     /// Keeps a call until somebody holds the address.
@@ -55,6 +64,7 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) {
         let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
+        self.waiting_metadata_bytes += dial.metadata.as_ref().map_or(0, |metadata| metadata.len());
         let id = self.insert_call(dial, Stage::Waiting { run: Some(run) });
         let timer = self.timers.set(wake_deadline(now, timeout_ms), Due::Call(id));
         if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
@@ -180,6 +190,7 @@ impl Shard {
     fn serve_call(&mut self, now: Moment, line: LineId, id: RecordId, out: &mut Outbox<'_>) {
         let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
         let metadata = call.metadata.take();
+        self.waiting_metadata_bytes -= metadata.as_ref().map_or(0, |metadata| metadata.len());
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);
         }
