@@ -6,6 +6,7 @@
 use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, info, warn};
 
 use crate::dialect::systemx::{close_of, encode, encoded_len_hint};
@@ -78,7 +79,8 @@ impl Switchboard {
 
     /// Logs what operators want to know of, and no more of it than they can read.
     fn note(&self, line: LineId, notice: &Notice<'_>) {
-        if !enabled!(Level::INFO) {
+        // One load: asking the subscriber costs more than all the rest of a message's way through here.
+        if LevelFilter::current() < LevelFilter::INFO {
             return;
         }
         let (shard, now_ms) = (self.id.index(), self.now.tick.millis());
@@ -174,8 +176,12 @@ impl Switchboard {
     /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
     fn check_bounds(&mut self, handle: Handle, before: usize) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
+        if connection.output_len() <= self.bounds.output_high_water {
+            // No limit is below this mark.
+            return;
+        }
         let Role::Line(line) = connection.role else { return };
-        if connection.output_len() > self.bounds.output_high_water && !connection.state.congested {
+        if !connection.state.congested {
             connection.state.congested = true;
             self.queues.congested.push(handle);
             self.queues.afterwards.push_back(Event::Congested(line));
@@ -257,8 +263,7 @@ impl Switchboard {
     /// A connection's output is empty, or nearly.
     fn on_drained(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        if connection.state.self_paused {
-            connection.state.self_paused = false;
+        if std::mem::take(&mut connection.state.self_paused) {
             self.enqueue(handle);
         }
         let Some(connection) = self.connections.get_mut(handle) else { return };
