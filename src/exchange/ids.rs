@@ -277,43 +277,42 @@ pub struct WakeRun {
 /// Length of a UUID in its canonical text form.
 pub const UUID_TEXT_LEN: usize = 36;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// Where the two digits of each byte stand.
+const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The value of each digit. Every message names a call, so its id is read by table, without a branch a digit.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < HEX.len() {
+        values[HEX[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+/// Has a bit that no digit's value has.
+const NO_DIGIT: u8 = 0x80;
 
 fn uuid_text(bits: u128) -> [u8; UUID_TEXT_LEN] {
     let mut text = [b'-'; UUID_TEXT_LEN];
-    let mut at = 0;
-    for byte in bits.to_be_bytes() {
-        if HYPHENS.contains(&at) {
-            at += 1;
-        }
+    for (at, byte) in DIGITS.into_iter().zip(bits.to_be_bytes()) {
         text[at] = HEX[usize::from(byte >> 4)];
         text[at + 1] = HEX[usize::from(byte & 15)];
-        at += 2;
     }
     text
 }
 
 /// Only lower-case canonical text is an id we gave out; anything else cannot name a call here.
 fn parse_uuid(text: &[u8]) -> Option<u128> {
-    if text.len() != UUID_TEXT_LEN {
-        return None;
+    let text: &[u8; UUID_TEXT_LEN] = text.try_into().ok()?;
+    let (mut bytes, mut seen) = ([0; 16], 0);
+    for (byte, at) in bytes.iter_mut().zip(DIGITS) {
+        let (high, low) = (HEX_VALUES[usize::from(text[at])], HEX_VALUES[usize::from(text[at + 1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    let mut bits = 0_u128;
-    for (at, &byte) in text.iter().enumerate() {
-        if HYPHENS.contains(&at) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        bits = (bits << 4) | u128::from(digit);
-    }
-    Some(bits)
+    let is_canonical = seen & NO_DIGIT == 0 && HYPHENS.into_iter().all(|at| text[at] == b'-');
+    is_canonical.then(|| u128::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

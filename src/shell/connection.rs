@@ -6,7 +6,7 @@
 use std::net::TcpStream;
 
 use crate::exchange::LineId;
-use crate::websocket::{Decoder, MessageKind};
+use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
 use super::output::Output;
@@ -21,7 +21,7 @@ pub struct Connection {
     /// What waits to be written; `None` if nothing does.
     pub output: Option<Box<Output>>,
     /// A message that waits for room in a trunk.
-    pub parked: Option<Box<Parked>>,
+    pub parked: Option<Box<Message<'static>>>,
     /// What it is for.
     pub role: Role,
     /// Flags.
@@ -43,15 +43,6 @@ pub enum Role {
     Echo,
     /// It has been sent a close frame, or will be, and goes.
     Closing,
-}
-
-/// A message that has been read and waits.
-#[derive(Debug)]
-pub struct Parked {
-    /// Text or binary.
-    pub kind: MessageKind,
-    /// The message.
-    pub payload: Vec<u8>,
 }
 
 /// The flags of a connection.
@@ -115,7 +106,7 @@ impl Connection {
 
     /// Heap bytes held of what it has sent: a message that is not complete, or that waits.
     pub fn held_bytes(&self) -> usize {
-        self.decoder.buffered_bytes() + self.parked.as_ref().map_or(0, |parked| parked.payload.capacity())
+        self.decoder.buffered_bytes() + self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
     }
 
     /// Bytes that wait to be written.

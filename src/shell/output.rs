@@ -15,9 +15,10 @@ use bytes::Bytes;
 const CORK_BYTES_MAX: usize = 64 << 10;
 /// Most pieces of one gathered write; more than a socket's buffer takes at once.
 const PIECES_MAX: usize = 16;
-/// Spent buffers kept by a shard, and the largest one kept: 1024 x 16 KiB = 16 MiB.
+/// Spent buffers kept by a shard, the largest one kept (a 16 KiB message and its frame fit), and all together.
 const SPARE_BUFFERS_MAX: usize = 1024;
-const SPARE_BUFFER_BYTES_MAX: usize = 16 << 10;
+const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
+const SPARE_BYTES_MAX: usize = 16 << 20;
 /// Shared payloads below this are copied: a copy costs less than a piece of its own.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;
 
@@ -107,7 +108,6 @@ impl Output {
                 Err(_) => return Written::Lost,
             }
         }
-        self.clear(spares);
         Written::All
     }
 
@@ -154,19 +154,25 @@ impl Output {
 #[derive(Default, Debug)]
 pub struct Spares {
     buffers: Vec<Vec<u8>>,
+    /// The capacity of all of them.
+    bytes: usize,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused: a connection holds its queue by one")]
     queues: Vec<Box<Output>>,
 }
 
 impl Spares {
     fn take(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
     }
 
     /// Keeps a buffer for reuse if it is worth it.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < SPARE_BUFFERS_MAX && (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity())
-        {
+        let has_room =
+            self.buffers.len() < SPARE_BUFFERS_MAX && self.bytes + buffer.capacity() <= SPARE_BYTES_MAX;
+        if has_room && (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
+            self.bytes += buffer.capacity();
             buffer.clear();
             self.buffers.push(buffer);
         }

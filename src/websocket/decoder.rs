@@ -12,7 +12,7 @@ use fastwebsockets::{OpCode, unmask};
 
 use super::head::Head;
 use super::partial::{OpenFrame, Partial};
-use super::{Carried, CloseCode, MessageKind, Violation};
+use super::{Carried, CloseCode, Message, Violation};
 
 /// State of one connection's inbound stream: 16 bytes and no heap memory while nothing is unfinished.
 /// A plain value that may be sent to another thread together with the socket.
@@ -49,13 +49,8 @@ pub struct Step<'i> {
 /// One thing a peer sent. Borrowed payloads lie in the input, owned ones were collected over several reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming<'i> {
-    /// A complete message, fragments joined; a text is valid UTF-8.
-    Message {
-        /// Text or binary.
-        kind: MessageKind,
-        /// The unmasked payload; may be empty.
-        payload: Cow<'i, [u8]>,
-    },
+    /// A complete message.
+    Message(Message<'i>),
     /// To be answered with a pong of the same payload.
     Ping(Cow<'i, [u8]>),
     /// A sign of life; the payload is of interest only to who sent a ping with one.
@@ -223,9 +218,7 @@ impl Incoming<'_> {
     /// The same with payloads of its own, free of the input's lifetime.
     pub fn into_owned(self) -> Incoming<'static> {
         match self {
-            Self::Message { kind, payload } => {
-                Incoming::Message { kind, payload: Cow::Owned(payload.into_owned()) }
-            }
+            Self::Message(message) => Incoming::Message(message.into_owned()),
             Self::Ping(payload) => Incoming::Ping(Cow::Owned(payload.into_owned())),
             Self::Pong(payload) => Incoming::Pong(Cow::Owned(payload.into_owned())),
             Self::Close { code, reason } => Incoming::Close { code, reason: Cow::Owned(reason.into_owned()) },
@@ -244,13 +237,15 @@ fn take_front<'i>(input: &mut &'i mut [u8], len: usize) -> &'i mut [u8] {
 
 /// A frame that is an event of its own, unmasked.
 fn whole_frame(opcode: OpCode, payload: &[u8]) -> Result<Incoming<'_>, Violation> {
-    let kind = match opcode {
-        OpCode::Text if simdutf8::basic::from_utf8(payload).is_err() => return Err(Violation::TextNotUtf8),
-        OpCode::Text => MessageKind::Text,
-        OpCode::Binary => MessageKind::Binary,
+    let message = match opcode {
+        OpCode::Text => {
+            let text = simdutf8::basic::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
+            Message::Text(Cow::Borrowed(text))
+        }
+        OpCode::Binary => Message::Binary(Cow::Borrowed(payload)),
         _ => return control(opcode, Cow::Borrowed(payload)),
     };
-    Ok(Incoming::Message { kind, payload: Cow::Borrowed(payload) })
+    Ok(Incoming::Message(message))
 }
 
 /// A complete control frame. Opcodes of data frames do not get here.

@@ -12,6 +12,7 @@ pub mod encoder;
 pub mod fuzz;
 pub mod handshake;
 mod head;
+mod message;
 mod partial;
 #[cfg(test)]
 mod testing;
@@ -20,14 +21,15 @@ mod violation;
 pub use carried::Carried;
 pub use close::CloseCode;
 pub use decoder::{Decoder, Incoming, Limits, Step};
+pub use message::Message;
 pub use violation::Violation;
 
 /// The two kinds of data message. SystemX treats them alike on input and always sends text (spec section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// UTF-8 text; the decoder has verified it.
+    /// UTF-8 text.
     Text,
-    /// Any bytes; nothing has been verified.
+    /// Any bytes.
     Binary,
 }
 

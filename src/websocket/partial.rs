@@ -11,7 +11,7 @@ use fastwebsockets::{OpCode, unmask};
 
 use super::decoder::{Incoming, control};
 use super::head::{Head, HeadBytes};
-use super::{Limits, MessageKind, Violation};
+use super::{Limits, Message, MessageKind, Violation};
 
 /// The unfinished part of one connection's inbound stream.
 #[derive(Debug, Default)]
@@ -146,9 +146,13 @@ impl OpenMessage {
     }
 
     fn finish(self) -> Result<Incoming<'static>, Violation> {
-        if self.kind == MessageKind::Text && self.valid_len != self.bytes.len() {
-            return Err(Violation::TextNotUtf8);
-        }
-        Ok(Incoming::Message { kind: self.kind, payload: Cow::Owned(self.bytes) })
+        let message = match self.kind {
+            // Known already but for an end within a character; the type wants it looked at once more.
+            MessageKind::Text => {
+                Message::Text(Cow::Owned(String::from_utf8(self.bytes).map_err(|_| Violation::TextNotUtf8)?))
+            }
+            MessageKind::Binary => Message::Binary(Cow::Owned(self.bytes)),
+        };
+        Ok(Incoming::Message(message))
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Incoming, MessageKind};
+use super::{Incoming, Message, MessageKind};
 
 pub(super) const CONTINUATION: u8 = 0;
 pub(super) const TEXT: u8 = 1;
@@ -44,7 +44,11 @@ pub(super) fn head(first: u8, len: usize) -> Vec<u8> {
 }
 
 pub(super) fn message(kind: MessageKind, payload: &[u8]) -> Incoming<'static> {
-    Incoming::Message { kind, payload: Cow::Owned(payload.to_vec()) }
+    let payload = payload.to_vec();
+    Incoming::Message(match kind {
+        MessageKind::Text => Message::Text(Cow::Owned(String::from_utf8(payload).expect("a text is UTF-8"))),
+        MessageKind::Binary => Message::Binary(Cow::Owned(payload)),
+    })
 }
 
 /// A valid stream and what it says.

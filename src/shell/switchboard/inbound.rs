@@ -3,7 +3,6 @@
 //! Bytes of one connection are handled in the order in which they arrived. A connection that is held (by the
 //! core, by a full trunk, by a move) keeps its bytes, is not read, and TCP slows its client down.
 
-use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 
 use tracing::{Level, debug, enabled};
@@ -12,10 +11,12 @@ use crate::dialect::systemx::{CloseWhy, WireError, encode_invalid_address, encod
 use crate::exchange::LineId;
 use crate::exchange::event::{Event, Loss, Request};
 use crate::exchange::ids::Handle;
-use crate::websocket::{CloseCode, Incoming, Limits, MessageKind, encoder};
+use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encoder};
 
-use super::super::connection::{Connection, Parked, Role};
-use super::{Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard};
+use super::super::connection::{Connection, Role};
+use super::{
+    BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard,
+};
 
 /// Deliveries of fan-outs after which a connection waits for its next turn: about a millisecond's work.
 const DELIVERIES_PER_READ: usize = 16 << 10;
@@ -118,7 +119,7 @@ impl Switchboard {
             at += step.consumed;
             match step.incoming {
                 Incoming::NeedMore => return input.len(),
-                Incoming::Message { kind, payload } => self.on_message(handle, kind, payload),
+                Incoming::Message(message) => self.on_message(handle, message),
                 Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, .. } => self.on_peer_close(handle, code),
@@ -169,39 +170,35 @@ impl Switchboard {
         }
     }
 
-    fn on_message(&mut self, handle: Handle, kind: MessageKind, payload: Cow<'_, [u8]>) {
+    fn on_message(&mut self, handle: Handle, message: Message<'_>) {
         let Some(connection) = self.connections.get(handle) else { return };
         match connection.role {
             Role::Line(line) => {
                 let registered = connection.state.registered;
-                self.on_line_message(handle, line, registered, kind, payload);
+                self.on_line_message(handle, line, registered, message);
             }
-            Role::Echo => self.echo(handle, kind, &payload),
+            Role::Echo => self.echo(handle, message.kind(), message.as_bytes()),
             Role::Closing => {}
         }
         self.count_message();
     }
 
-    fn on_line_message(
-        &mut self,
-        handle: Handle,
-        line: LineId,
-        registered: bool,
-        kind: MessageKind,
-        payload: Cow<'_, [u8]>,
-    ) {
-        let request = match self.dialect.decode(&payload, registered) {
+    fn on_line_message(&mut self, handle: Handle, line: LineId, registered: bool, message: Message<'_>) {
+        let request = match &message {
+            Message::Text(text) => self.dialect.decode_text(text, registered),
+            Message::Binary(bytes) => self.dialect.decode(bytes, registered),
+        };
+        let request = match request {
             Ok(request) => request,
             Err(error) => return self.on_wire_error(handle, &error),
         };
         if enabled!(Level::DEBUG) {
-            debug!(shard = self.id.index(), %line, verb = ?request.verb(), bytes = payload.len(), "message in");
+            debug!(shard = self.id.index(), %line, verb = ?request.verb(), bytes = message.as_bytes().len(), "message in");
         }
         if self.must_wait(line, &request) {
             drop(request);
-            let payload = payload.into_owned();
             if let Some(connection) = self.connections.get_mut(handle) {
-                connection.parked = Some(Box::new(Parked { kind, payload }));
+                connection.parked = Some(Box::new(message.into_owned()));
                 self.queues.parked.push(handle);
             }
             return;
@@ -224,7 +221,7 @@ impl Switchboard {
                 continue;
             };
             self.reading = Some(handle);
-            self.on_message(handle, parked.kind, Cow::Owned(parked.payload));
+            self.on_message(handle, *parked);
             self.reading = None;
             self.after_consume(handle);
             self.ship(handle);
@@ -293,7 +290,7 @@ impl Switchboard {
     /// Every so many messages what was said is written, so that nobody waits for the whole turn.
     pub(super) fn count_message(&mut self) {
         self.queues.messages += 1;
-        if self.queues.messages >= MESSAGES_PER_FLUSH {
+        if self.queues.messages >= MESSAGES_PER_FLUSH || self.queues.bytes >= BYTES_PER_FLUSH {
             self.flush(0);
             self.port.wake_peers();
         }

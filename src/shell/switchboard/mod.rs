@@ -48,6 +48,9 @@ const EVENTS_MAX: usize = 1024;
 const READS_PER_TURN: usize = 256;
 /// Messages after which a turn writes what it has, so that a ring does not wait for the whole turn (design.md, D4).
 const MESSAGES_PER_FLUSH: usize = 128;
+/// The same for bytes: of large messages no more are queued than the processor's cache holds beside the rest, and
+/// the buffers just written are used again while they are in it.
+const BYTES_PER_FLUSH: usize = 128 << 10;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
 /// Most new connections taken in one turn.
@@ -222,6 +225,8 @@ struct Queues {
     moves: Vec<(Handle, ShardId, Box<Luggage>)>,
     /// Messages since the last flush.
     messages: usize,
+    /// Bytes of output since then, to one connection each.
+    bytes: usize,
 }
 
 /// Bytes held for connections of this shard.

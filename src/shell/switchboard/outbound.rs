@@ -6,6 +6,7 @@
 use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, info, warn};
 
 use crate::dialect::systemx::{close_of, encode, encoded_len_hint};
@@ -89,7 +90,8 @@ impl Switchboard {
 
     /// Logs what operators want to know of, and no more of it than they can read.
     fn note(&self, line: LineId, notice: &Notice<'_>) {
-        if !enabled!(Level::INFO) {
+        // One load: asking the subscriber costs more than all the rest of a message's way through here.
+        if LevelFilter::current() < LevelFilter::INFO {
             return;
         }
         let (shard, now_ms) = (self.id.index(), self.now.tick.millis());
@@ -165,7 +167,9 @@ impl Switchboard {
         let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
         let before = output.len();
         output.cork(&mut self.spares, append);
-        self.totals.output += output.len() - before;
+        let added = output.len() - before;
+        self.totals.output += added;
+        self.queues.bytes += added;
         if before == 0 {
             connection.progress_s = self.second;
         }
@@ -186,18 +190,23 @@ impl Switchboard {
     /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
     fn check_bounds(&mut self, handle: Handle, before: usize) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        let above =
-            connection.output_len() > self.bounds.output_high_water && connection.role != Role::Closing;
-        let newly = above && !std::mem::replace(&mut connection.state.congested, above);
+        let above = connection.output_len() > self.bounds.output_high_water;
+        let scarce = self.totals.output > self.bounds.output_bytes_total;
+        if !above && !scarce || connection.role == Role::Closing {
+            return;
+        }
+        let newly = above && !std::mem::replace(&mut connection.state.congested, true);
         if newly {
             self.queues.congested.push(handle);
         }
-        let Role::Line(line) = connection.role else { return connection.state.self_paused |= above };
+        let Role::Line(line) = connection.role else {
+            connection.state.self_paused |= above;
+            return;
+        };
         if newly {
             self.queues.afterwards.push_back(Event::Congested(line));
         }
         let Some(connection) = self.connections.get(handle) else { return };
-        let scarce = self.scarcity() != Scarcity::None;
         let most = self.output_most();
         if before <= most || !connection.state.blocked {
             return;
@@ -238,7 +247,7 @@ impl Switchboard {
     /// Writes what waits. Everything that was said to one connection alone goes now; of what was said to many at
     /// once, as much as the budget allows.
     pub(super) fn flush(&mut self, fan_out_budget: usize) {
-        self.queues.messages = 0;
+        (self.queues.messages, self.queues.bytes) = (0, 0);
         let mut next = 0;
         // By number, because a lost connection makes others dirty.
         while let Some(&handle) = self.queues.dirty.get(next) {
