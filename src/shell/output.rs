@@ -73,7 +73,8 @@ impl Output {
 
     /// Lets `append` add to the corked buffer.
     pub fn cork(&mut self, spares: &mut Spares, append: impl FnOnce(&mut Vec<u8>)) {
-        let needs_new = !matches!(self.pieces.back(), Some(Piece::Corked(bytes)) if bytes.len() < CORK_BYTES_MAX);
+        let needs_new =
+            !matches!(self.pieces.back(), Some(Piece::Corked(bytes)) if bytes.len() < CORK_BYTES_MAX);
         if needs_new {
             self.pieces.push_back(Piece::Corked(spares.take()));
         }
@@ -167,7 +168,8 @@ impl Spares {
 
     /// Keeps a buffer for reuse if it is worth it.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
-        let has_room = self.buffers.len() < SPARE_BUFFERS_MAX && self.bytes + buffer.capacity() <= SPARE_BYTES_MAX;
+        let has_room =
+            self.buffers.len() < SPARE_BUFFERS_MAX && self.bytes + buffer.capacity() <= SPARE_BYTES_MAX;
         if has_room && (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
             self.bytes += buffer.capacity();
             buffer.clear();

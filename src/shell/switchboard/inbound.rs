@@ -14,7 +14,9 @@ use crate::exchange::ids::Handle;
 use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encoder};
 
 use super::super::connection::{Connection, Role};
-use super::{Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard};
+use super::{
+    BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard,
+};
 
 impl Switchboard {
     /// Puts a connection on the list of those to read.
@@ -110,7 +112,9 @@ impl Switchboard {
                 Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, .. } => self.on_peer_close(handle, code),
-                Incoming::Violation(violation) => self.close(handle, violation.close_code(), violation.reason()),
+                Incoming::Violation(violation) => {
+                    self.close(handle, violation.close_code(), violation.reason())
+                }
             }
         }
     }
@@ -144,7 +148,8 @@ impl Switchboard {
 
     /// Counts a connection's incomplete input in or out of the shard's budget.
     pub(super) fn count_input(&mut self, connection: &mut Connection, enters: bool) {
-        let total = if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
+        let total =
+            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
         if enters {
             connection.counted = u32::try_from(connection.decoder.buffered_bytes()).unwrap_or(u32::MAX);
             *total += connection.counted as usize;
@@ -199,7 +204,9 @@ impl Switchboard {
     /// There is room in some trunk again: everybody who waits for one tries once more.
     pub(super) fn unpark(&mut self) {
         for handle in std::mem::take(&mut self.queues.parked) {
-            let Some(parked) = self.connections.get_mut(handle).and_then(|connection| connection.parked.take()) else {
+            let Some(parked) =
+                self.connections.get_mut(handle).and_then(|connection| connection.parked.take())
+            else {
                 continue;
             };
             self.reading = Some(handle);
@@ -273,7 +280,7 @@ impl Switchboard {
     /// Every so many messages what was said is written, so that nobody waits for the whole turn.
     pub(super) fn count_message(&mut self) {
         self.queues.messages += 1;
-        if self.queues.messages >= MESSAGES_PER_FLUSH {
+        if self.queues.messages >= MESSAGES_PER_FLUSH || self.queues.bytes >= BYTES_PER_FLUSH {
             self.flush(0);
             self.port.wake_peers();
         }

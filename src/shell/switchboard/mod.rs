@@ -47,6 +47,9 @@ const EVENTS_MAX: usize = 1024;
 const READS_PER_TURN: usize = 256;
 /// Messages after which a turn writes what it has, so that a ring does not wait for the whole turn (design.md, D4).
 const MESSAGES_PER_FLUSH: usize = 128;
+/// The same for bytes: of large messages no more are queued than the processor's cache holds beside the rest, and
+/// the buffers just written are used again while they are in it.
+const BYTES_PER_FLUSH: usize = 128 << 10;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
 /// Most new connections taken in one turn.
@@ -176,7 +179,10 @@ pub struct Switchboard {
 }
 
 /// Joins the shard's poller to its runtime.
-#[expect(deprecated, reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types whose descriptor may change; a Poll's does not"
+)]
 fn nest(poll: Poll) -> std::io::Result<AsyncFd<Poll>> {
     AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)
 }
@@ -204,6 +210,8 @@ struct Queues {
     moves: Vec<(Handle, ShardId, Box<Luggage>)>,
     /// Messages since the last flush.
     messages: usize,
+    /// Bytes of output since then, to one connection each.
+    bytes: usize,
 }
 
 /// Bytes held for connections of this shard.
@@ -240,7 +248,8 @@ impl Switchboard {
             let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting = tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
             switchboard.serve(accepting.abort_handle()).await;
             Ok(())
         })
@@ -505,7 +514,8 @@ impl Switchboard {
         let deadline_ms = self.now.tick.millis() + self.stop_timeout.as_millis() as u64;
         self.stopping = Some(Stopping { deadline_ms });
         self.feed(Event::Shutdown);
-        let echoes: Vec<Handle> = self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
+        let echoes: Vec<Handle> =
+            self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
         for handle in echoes {
             self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
         }

@@ -155,7 +155,9 @@ impl Switchboard {
         let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
         let before = output.len();
         output.cork(&mut self.spares, append);
-        self.totals.output += output.len() - before;
+        let added = output.len() - before;
+        self.totals.output += added;
+        self.queues.bytes += added;
         if before == 0 {
             connection.progress_s = self.second;
         }
@@ -209,7 +211,7 @@ impl Switchboard {
     /// Writes what waits. Everything that was said to one connection alone goes now; of what was said to many at
     /// once, as much as the budget allows.
     pub(super) fn flush(&mut self, fan_out_budget: usize) {
-        self.queues.messages = 0;
+        (self.queues.messages, self.queues.bytes) = (0, 0);
         let mut next = 0;
         // By number, because a lost connection makes others dirty.
         while let Some(&handle) = self.queues.dirty.get(next) {
