@@ -4,6 +4,8 @@
 //! both in turn and prints ratios. One file for each kind of scenario. Only loopback is ever driven.
 //! Invariant: what is measured is also checked; a wrong or missing frame makes the run fail.
 
+#![allow(clippy::print_stdout, reason = "its results are what it is for")]
+
 mod calls;
 mod connects;
 mod fan_out;
