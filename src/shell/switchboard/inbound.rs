@@ -44,6 +44,9 @@ impl Switchboard {
     /// Reads the connections that have something, each at most once, within the turn's budget.
     pub(super) fn read_ready(&mut self) {
         for _ in 0..self.queues.ready.len().min(READS_PER_TURN) {
+            if self.messages_left == 0 {
+                return;
+            }
             let Some(handle) = self.queues.ready.pop_front() else { return };
             let Some(connection) = self.connections.get_mut(handle) else { continue };
             connection.state.queued = false;
@@ -111,12 +114,13 @@ impl Switchboard {
             let most = *owed.get_or_insert(connection.output_len()) + self.bounds.output_high_water;
             let is_greedy =
                 connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
-            if connection.is_held() || is_greedy {
+            if connection.is_held() || is_greedy || self.messages_left == 0 {
                 return at;
             }
             let limits = frame_limits(connection, &self.bounds);
             let step = connection.decoder.next(&mut input[at..], &limits);
             at += step.consumed;
+            self.messages_left -= 1;
             match step.incoming {
                 Incoming::NeedMore => return input.len(),
                 Incoming::Message(message) => self.on_message(handle, message),

@@ -51,6 +51,10 @@ const MESSAGES_PER_FLUSH: usize = 128;
 /// The same for bytes: of large messages no more are queued than the processor's cache holds beside the rest, and
 /// the buffers just written are used again while they are in it.
 const BYTES_PER_FLUSH: usize = 128 << 10;
+/// Signals that one message usually costs the shard it reaches: an answer, and word of where it went.
+const SIGNALS_PER_MESSAGE: usize = 2;
+/// Most messages handled in one turn, however many a trunk holds: about half a millisecond's work.
+const MESSAGES_PER_TURN_MAX: usize = 1024;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
 /// Most new connections taken in one turn.
@@ -143,6 +147,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The log stream, on the one shard that serves it.
     pub log_service: Option<LogService>,
+    /// Signals that each trunk holds.
+    pub trunk_capacity: usize,
     /// How long to poll before sleeping, in microseconds.
     pub spin_us: u64,
     /// How long an orderly stop may take.
@@ -181,6 +187,9 @@ pub struct Switchboard {
     gags: Gags,
     /// The current second of the exchange's clock.
     second: u32,
+    /// Messages that clients may still have handled in this turn, and how many each turn begins with.
+    messages_left: usize,
+    messages_per_turn: usize,
     /// The connection whose bytes are being handled.
     reading: Option<Handle>,
     /// Deliveries of fan-outs so far.
@@ -191,6 +200,13 @@ pub struct Switchboard {
     settling: bool,
     stopping: Option<Stopping>,
     stopped: Arc<AtomicUsize>,
+}
+
+/// How many messages a shard takes from its clients in one turn. What they make other shards answer has to fit into a
+/// trunk, because that is what a turn takes in at least: else a fast shard's outbox to a slow one would grow for as
+/// long as the slow one's clients keep asking.
+fn messages_per_turn(trunk_capacity: usize) -> usize {
+    (trunk_capacity / SIGNALS_PER_MESSAGE).clamp(1, MESSAGES_PER_TURN_MAX)
 }
 
 /// Joins the shard's poller to its runtime.
@@ -310,6 +326,8 @@ impl Switchboard {
                 warnings: RateLimited::per_second(LINES_PER_SECOND),
             },
             second: now.tick.seconds(),
+            messages_left: 0,
+            messages_per_turn: messages_per_turn(parts.trunk_capacity),
             reading: None,
             delivered: 0,
             crowded: false,
@@ -339,6 +357,7 @@ impl Switchboard {
     /// One turn: everything that is ready, up to a budget.
     fn turn(&mut self) {
         self.now = self.clock.now();
+        self.messages_left = self.messages_per_turn;
         let unblocked = self.port.flush_outboxes();
         if unblocked != 0 {
             self.unpark();
@@ -356,7 +375,8 @@ impl Switchboard {
 
     /// What other shards have sent. Taken in always, even while this shard's own outboxes are full (design.md, D6).
     fn receive_freight(&mut self) {
-        let mut round = self.port.begin_receive(RECEIVE_BUDGET);
+        let budget = RECEIVE_BUDGET.max(self.messages_per_turn * SIGNALS_PER_MESSAGE);
+        let mut round = self.port.begin_receive(budget);
         while let Some((from, freight)) = self.port.receive_next(&mut round) {
             match freight {
                 Freight::Signal(signal) => self.feed(Event::Signal { from: ShardId::new(from), signal }),

@@ -164,8 +164,9 @@ enum Message {
 const LOST_WAKE_AFTER: Duration = Duration::from_secs(20);
 const REQUESTS: u32 = 100_000;
 const FLOOD_CAPACITY: usize = 64;
-/// Requests a shard makes in a turn while its peer takes them.
-const REQUESTS_PER_TURN: u32 = 100;
+/// Requests a shard makes in a turn while its peer takes them: no more than a queue holds, like a switchboard, else
+/// the outbox of a peer that runs more often would grow with every turn.
+const REQUESTS_PER_TURN: u32 = FLOOD_CAPACITY as u32 / 2;
 
 /// One shard of a flood: makes requests to every peer, answers theirs, sleeps in a real poller.
 struct Flooder {
