@@ -2,42 +2,47 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out.
+//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out,
+//! `arrivals.rs` where connections come from, `wait.rs` how it sleeps and `stop.rs` how it ends.
 
+mod arrivals;
 mod inbound;
 mod outbound;
+mod parts;
+mod stop;
 mod wait;
+
+pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use crate::dialect::systemx::{Bounds, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
-use crate::exchange::event::{Event, Loss, WakeOutcome};
-use crate::exchange::ids::{Handle, LineId, ShardId, WakeRun};
+use crate::exchange::event::{Event, Loss};
+use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::exchange::rack::Rack;
-use crate::exchange::shard::{Setup, Shard};
-use crate::exchange::signal::Signal;
+use crate::exchange::shard::Shard;
 use crate::exchange::time::Moment;
 use crate::logging::{RateLimited, unfed};
 
-use super::admission::Admission;
 use super::clock::Clock;
-use super::connection::{Connection, Role};
+use super::connection::Connection;
 use super::desk::Desk;
-use super::listener::{self, HandshakeLimits, Lobby, Upgraded};
+use super::listener::{self, Lobby};
 use super::log_service::LogService;
 use super::output::Spares;
 use super::trunk::{RECEIVE_BUDGET, TrunkPort};
+use stop::Stopping;
 use wait::{Alarm, Bell};
 
 /// One read: more than a socket usually holds, small enough to stay in the processor's cache.
@@ -57,105 +62,12 @@ const SIGNALS_PER_MESSAGE: usize = 2;
 const MESSAGES_PER_TURN_MAX: usize = 1024;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
-/// Most new connections taken in one turn.
-const ARRIVALS_PER_TURN: usize = 128;
 /// How long a connection that was sent a close frame may take to go, in seconds.
 const CLOSING_SECONDS: u32 = 5;
-/// At a stop: how long clients may take to answer the close frame. Whose socket is closed while it still sends would
-/// see a reset instead of the code; whoever does not answer is not waited for any longer.
-const FAREWELL_MS: u64 = 250;
-/// At a stop: how often to look whether it is over.
-const STOP_LOOK_MS: u64 = 10;
 /// The token of the waker that peers and the operator use.
 pub const WAKER: Token = Token(usize::MAX);
 /// Log lines of one kind that clients can provoke, per second and shard.
 const LINES_PER_SECOND: u32 = 100;
-
-/// What goes over a trunk.
-#[derive(Debug)]
-pub enum Freight {
-    /// A word from core to core.
-    Signal(Signal),
-    /// A connection that moves to its line's home shard.
-    Connection(Box<Crossing>),
-}
-
-const _: () = assert!(size_of::<Freight>() <= 64, "a trunk's slots hold 64 bytes");
-
-/// A connection on its way.
-#[derive(Debug)]
-pub struct Crossing {
-    connection: Connection,
-    luggage: Box<Luggage>,
-}
-
-/// What the operator tells a switchboard.
-#[derive(Debug)]
-pub enum Post {
-    /// A wake handler came to its end.
-    Woken(WakeRun, WakeOutcome),
-    /// Close everything and end.
-    Stop,
-}
-
-/// Bounds of the shell, in bytes unless the name says otherwise; totals are this shard's share.
-#[derive(Clone, Copy, Debug)]
-pub struct ByteBounds {
-    /// Longest message of a registered line.
-    pub message_bytes_max: usize,
-    /// Longest message before REGISTER.
-    pub unregistered_message_bytes_max: usize,
-    /// Incomplete messages of registered lines together.
-    pub input_bytes_total: usize,
-    /// Incomplete messages of unregistered lines together.
-    pub unregistered_bytes_total: usize,
-    /// Output of one connection.
-    pub output_bytes_max: usize,
-    /// Output of all together.
-    pub output_bytes_total: usize,
-    /// Output at which senders are held.
-    pub output_high_water: usize,
-    /// Output at which they are released.
-    pub output_low_water: usize,
-    /// Time without progress after which a congested connection is given up, in seconds.
-    pub stalled_seconds_max: u32,
-    /// Largest metadata.
-    pub metadata_bytes_max: usize,
-}
-
-/// What a switchboard is built from.
-pub struct Parts {
-    /// The core's part.
-    pub setup: Setup,
-    /// The trunks to the other shards.
-    pub port: TrunkPort<Freight>,
-    /// The poller; peers' wakers are registered with it.
-    pub poll: Poll,
-    /// This shard's listener.
-    pub listener: std::net::TcpListener,
-    /// What handshakes may cost.
-    pub handshakes: HandshakeLimits,
-    /// Caps on connections.
-    pub admission: Arc<Admission>,
-    /// Bounds.
-    pub bounds: ByteBounds,
-    /// The operator's words.
-    pub mailbox: Receiver<Post>,
-    /// Where slow work goes.
-    pub desk: Desk,
-    /// The exchange's clock.
-    pub clock: Clock,
-    /// The log stream, on the one shard that serves it.
-    pub log_service: Option<LogService>,
-    /// Signals that each trunk holds.
-    pub trunk_capacity: usize,
-    /// How long to poll before sleeping, in microseconds.
-    pub spin_us: u64,
-    /// How long an orderly stop may take.
-    pub stop_timeout: Duration,
-    /// How many shards have stopped and will send no more connections; shared by all.
-    pub stopped: Arc<AtomicUsize>,
-}
 
 /// One shard's thread.
 pub struct Switchboard {
@@ -258,17 +170,6 @@ struct Gags {
     calls: RateLimited,
     lines: RateLimited,
     warnings: RateLimited,
-}
-
-/// A stop under way.
-#[derive(Clone, Copy)]
-struct Stopping {
-    /// When to end in any case.
-    deadline_ms: u64,
-    /// When to end if nothing is left to be written.
-    farewell_ms: u64,
-    /// Whether the other shards know that this one sends them no more connections.
-    is_announced: bool,
 }
 
 impl Switchboard {
@@ -428,102 +329,6 @@ impl Switchboard {
         to_write || !self.queues.ready.is_empty() || !self.lobby.is_empty() || self.crowded
     }
 
-    /// Connections whose handshake is done.
-    fn take_arrivals(&mut self) {
-        for _ in 0..ARRIVALS_PER_TURN {
-            let Some(arrival) = self.lobby.next() else { return };
-            self.take_arrival(arrival);
-        }
-    }
-
-    fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit } = arrival;
-        let role = if echo {
-            Role::Echo
-        } else {
-            let Some(line) = self.shard.open_line(self.now, false) else { return };
-            Role::Line(line)
-        };
-        let mut connection = Connection::new(stream, role, permit);
-        if !early.is_empty() {
-            connection.decoder.carry(&early);
-        }
-        let handle = self.install(connection);
-        self.send_off(handle);
-    }
-
-    /// Whoever comes while the exchange stops is told so.
-    fn send_off(&mut self, handle: Handle) {
-        if self.stopping.is_some() {
-            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
-        }
-    }
-
-    /// Gives a connection its place among those of this shard.
-    fn install(&mut self, connection: Connection) -> Handle {
-        let role = connection.role;
-        let handle = self.connections.insert_with(|_| connection);
-        if let Role::Line(line) = role {
-            self.seat(line, handle);
-        }
-        let Some(connection) = self.connections.get_mut(handle) else { return handle };
-        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
-        let token = Token(handle.to_bits() as usize);
-        let registry = self.poller.get_ref().registry();
-        if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
-            warn!(shard = self.id.index(), %error, "a connection cannot be polled");
-            self.lose(handle, Loss::Vanished);
-            return handle;
-        }
-        if connection.output.is_some() {
-            self.mark_dirty(handle);
-        }
-        self.mark_readable(handle);
-        handle
-    }
-
-    fn seat(&mut self, line: LineId, handle: Handle) {
-        let slot = line.slot() as usize;
-        if self.seats.len() <= slot {
-            // A handle that finds nothing: generation 0 of a slot that is another's.
-            self.seats.resize(slot + 1, Handle::from_bits(u64::MAX));
-        }
-        self.seats[slot] = handle;
-    }
-
-    /// The connection of a line, if it still is that line's.
-    fn connection_of(&self, line: LineId) -> Option<Handle> {
-        let handle = *self.seats.get(line.slot() as usize)?;
-        (self.connections.get(handle)?.role == Role::Line(line)).then_some(handle)
-    }
-
-    /// A connection from another shard.
-    fn take_in(&mut self, crossing: Crossing) {
-        let Crossing { mut connection, luggage } = crossing;
-        connection.state.moving = false;
-        let waits = connection.parked.is_some();
-        let mut out = std::mem::take(&mut self.outbox);
-        let admitted = self.shard.admit(self.now, luggage, &mut out);
-        let mut seated = None;
-        if let Some(line) = admitted {
-            connection.role = Role::Line(line);
-            self.count_input(&mut connection, true);
-            self.totals.output += connection.output_len();
-            seated = Some(self.install(connection));
-        }
-        self.perform(&mut out);
-        self.outbox = out;
-        self.settle_accounts();
-        if let Some(handle) = seated {
-            self.send_off(handle);
-        }
-        // It waited for a trunk that may not be in its way from here; nobody would say so.
-        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
-            self.queues.parked.push(handle);
-            self.unpark();
-        }
-    }
-
     fn read_mailbox(&mut self) {
         while let Ok(post) = self.mailbox.try_recv() {
             match post {
@@ -580,42 +385,6 @@ impl Switchboard {
             let Some(handle) = self.queues.overflowed.pop() else { return };
             self.give_up_slow(handle);
         }
-    }
-
-    /// Ends every call and line; the connections get a moment to hear of it.
-    fn stop(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let now_ms = self.now.tick.millis();
-        let deadline_ms = now_ms + self.stop_timeout.as_millis() as u64;
-        let farewell_ms = now_ms + FAREWELL_MS;
-        self.stopping = Some(Stopping { deadline_ms, farewell_ms, is_announced: false });
-        self.feed(Event::Shutdown);
-        let echoes: Vec<Handle> =
-            self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
-        for handle in echoes {
-            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
-        }
-    }
-
-    /// Whether a stop has come to its end: everybody has been told and has answered, or the time is over.
-    fn is_done(&mut self) -> bool {
-        let Some(stopping) = &mut self.stopping else { return false };
-        let now_ms = self.now.tick.millis();
-        if now_ms >= stopping.deadline_ms {
-            return true;
-        }
-        if !stopping.is_announced && (0..self.port.shards()).all(|peer| self.port.outbox_len(peer) == 0) {
-            stopping.is_announced = true;
-            self.stopped.fetch_add(1, Ordering::SeqCst);
-        }
-        // Until all shards have stopped, connections may be on their way here that nobody has told anything.
-        if self.stopped.load(Ordering::SeqCst) < self.port.shards() || self.port.has_work() {
-            return false;
-        }
-        let is_told = self.connections.iter().all(|(_, connection)| connection.output.is_none());
-        self.connections.is_empty() || (is_told && now_ms >= stopping.farewell_ms)
     }
 
     fn start_log_service(&mut self) {

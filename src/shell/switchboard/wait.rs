@@ -14,7 +14,8 @@ use tokio::time::Sleep;
 use crate::exchange::Tick;
 
 use super::super::clock::Clock;
-use super::{STOP_LOOK_MS, Switchboard};
+use super::Switchboard;
+use super::stop::STOP_LOOK_MS;
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;

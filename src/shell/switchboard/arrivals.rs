@@ -1,0 +1,117 @@
+//! How connections come to a shard: from the lobby once their handshake is done, or from another shard.
+//!
+//! Either way a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
+//! it has sent already is announced by nobody.
+
+use std::os::fd::AsRawFd;
+
+use mio::{Interest, Token};
+use tracing::warn;
+
+use crate::exchange::event::Loss;
+use crate::exchange::ids::{Handle, LineId};
+
+use super::super::connection::{Connection, Role};
+use super::super::listener::Upgraded;
+use super::{Crossing, Switchboard};
+
+/// Most new connections taken in one turn.
+const ARRIVALS_PER_TURN: usize = 128;
+
+impl Switchboard {
+    /// Connections whose handshake is done.
+    pub(super) fn take_arrivals(&mut self) {
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(arrival) = self.lobby.next() else { return };
+            self.take_arrival(arrival);
+        }
+    }
+
+    fn take_arrival(&mut self, arrival: Upgraded) {
+        let Upgraded { stream, early, echo, permit } = arrival;
+        let role = if echo {
+            Role::Echo
+        } else {
+            let Some(line) = self.shard.open_line(self.now, false) else { return };
+            Role::Line(line)
+        };
+        let mut connection = Connection::new(stream, role, permit);
+        if !early.is_empty() {
+            connection.decoder.carry(&early);
+        }
+        let handle = self.install(connection);
+        self.send_off(handle);
+    }
+
+    /// Whoever comes while the exchange stops is told so.
+    pub(super) fn send_off(&mut self, handle: Handle) {
+        if self.stopping.is_some() {
+            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
+        }
+    }
+
+    /// Gives a connection its place among those of this shard.
+    pub(super) fn install(&mut self, connection: Connection) -> Handle {
+        let role = connection.role;
+        let handle = self.connections.insert_with(|_| connection);
+        if let Role::Line(line) = role {
+            self.seat(line, handle);
+        }
+        let Some(connection) = self.connections.get_mut(handle) else { return handle };
+        let mut source = mio::unix::SourceFd(&connection.stream.as_raw_fd());
+        let token = Token(handle.to_bits() as usize);
+        let registry = self.poller.get_ref().registry();
+        if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
+            warn!(shard = self.id.index(), %error, "a connection cannot be polled");
+            self.lose(handle, Loss::Vanished);
+            return handle;
+        }
+        if connection.output.is_some() {
+            self.mark_dirty(handle);
+        }
+        self.mark_readable(handle);
+        handle
+    }
+
+    fn seat(&mut self, line: LineId, handle: Handle) {
+        let slot = line.slot() as usize;
+        if self.seats.len() <= slot {
+            // A handle that finds nothing: generation 0 of a slot that is another's.
+            self.seats.resize(slot + 1, Handle::from_bits(u64::MAX));
+        }
+        self.seats[slot] = handle;
+    }
+
+    /// The connection of a line, if it still is that line's.
+    pub(super) fn connection_of(&self, line: LineId) -> Option<Handle> {
+        let handle = *self.seats.get(line.slot() as usize)?;
+        (self.connections.get(handle)?.role == Role::Line(line)).then_some(handle)
+    }
+
+    /// A connection from another shard.
+    pub(super) fn take_in(&mut self, crossing: Crossing) {
+        let Crossing { mut connection, luggage } = crossing;
+        connection.state.moving = false;
+        let waits = connection.parked.is_some();
+        let mut out = std::mem::take(&mut self.outbox);
+        let admitted = self.shard.admit(self.now, luggage, &mut out);
+        let mut seated = None;
+        if let Some(line) = admitted {
+            connection.role = Role::Line(line);
+            self.count_input(&mut connection, true);
+            self.totals.output += connection.output_len();
+            seated = Some(self.install(connection));
+        }
+        self.perform(&mut out);
+        self.outbox = out;
+        self.settle_accounts();
+        if let Some(handle) = seated {
+            self.send_off(handle);
+        }
+        // It waited for a trunk that may not be in its way from here; nobody would say so.
+        if let Some(handle) = admitted.filter(|_| waits).and_then(|line| self.connection_of(line)) {
+            self.queues.parked.push(handle);
+            self.unpark();
+        }
+    }
+}
