@@ -1,26 +1,24 @@
-//! The way out: effects are performed, notices translated and corked, sockets written, connections closed.
+//! The way out: effects are performed, notices translated and corked, sockets written.
 //!
 //! Effects are performed in the order in which the core gave them. Output is bounded: beyond the limit a
 //! connection is lost as a slow consumer, unless the core says that whoever fills it is being held back.
-
-use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, info, warn};
 
-use crate::dialect::systemx::{close_of, encode, encoded_len_hint};
+use crate::dialect::systemx::{encode, encoded_len_hint};
 use crate::exchange::LineId;
 use crate::exchange::address::LOG_SERVICE;
 use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
-use crate::websocket::{CloseCode, MessageKind, encoder};
+use crate::websocket::{MessageKind, encoder};
 
 use super::super::connection::Role;
 use super::super::output::Written;
-use super::{CLOSING_SECONDS, Freight, Switchboard};
+use super::{Freight, Switchboard};
 
 /// How much beyond the limit a connection's output may grow while its sender is being held: one message of the
 /// largest size, and what was under way when the sender was told.
@@ -31,7 +29,7 @@ const SEVERE_EXCESS_PART: usize = 4;
 /// Whether there is room for output. The less there is in all, the less for each, or thousands that stop reading at
 /// the high-water mark would exceed any total.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Scarcity {
+pub(super) enum Scarcity {
     None,
     Some,
     Severe,
@@ -227,7 +225,7 @@ impl Switchboard {
     }
 
     /// Whether all output together is within its bounds.
-    fn scarcity(&self) -> Scarcity {
+    pub(super) fn scarcity(&self) -> Scarcity {
         let most = self.bounds.output_bytes_total;
         match self.totals.output.saturating_sub(most) {
             0 => Scarcity::None,
@@ -356,142 +354,5 @@ impl Switchboard {
         if at_once {
             self.ship(handle);
         }
-    }
-
-    /// The core has dismissed a line.
-    fn close_line(&mut self, line: LineId, cause: crate::exchange::Cause) {
-        let Some(handle) = self.connection_of(line) else { return };
-        let (code, reason) = close_of(cause);
-        debug!(shard = self.id.index(), %line, reason, "line dismissed");
-        if let Some(connection) = self.connections.get_mut(handle) {
-            connection.role = Role::Closing;
-        }
-        self.send_close(handle, CloseCode::new(code).unwrap_or(CloseCode::APPLICATION), reason);
-    }
-
-    /// Ends a connection from our side; the core hears of it if it was a line.
-    pub(super) fn close(&mut self, handle: Handle, code: CloseCode, reason: &str) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        let role = std::mem::replace(&mut connection.role, Role::Closing);
-        if role == Role::Closing {
-            return;
-        }
-        debug!(shard = self.id.index(), code = code.get(), reason, "connection closed by us");
-        self.send_close(handle, code, reason);
-        if let Role::Line(line) = role {
-            self.feed(Event::Lost { line, loss: Loss::Closed });
-        }
-    }
-
-    fn send_close(&mut self, handle: Handle, code: CloseCode, reason: &str) {
-        self.write(handle, |out| encoder::close(out, code, reason));
-        self.begin_closing(handle);
-    }
-
-    /// From now on the connection is only written, drained and dropped.
-    pub(super) fn begin_closing(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        let state = &mut connection.state;
-        (state.paused, state.self_paused, state.overflowed, state.congested) = (false, false, false, false);
-        connection.parked = None;
-        // What it had begun to say is of no interest any more.
-        connection.decoder = crate::websocket::Decoder::new();
-        let total =
-            if connection.state.registered { &mut self.totals.input } else { &mut self.totals.unregistered };
-        *total = total.saturating_sub(std::mem::take(&mut connection.counted) as usize);
-        self.queues.congested.retain(|&other| other != handle);
-        self.queues.closing.push_back((self.second + CLOSING_SECONDS, handle));
-        self.enqueue(handle);
-    }
-
-    /// The close frame is out.
-    fn finish_closing(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        if !connection.state.shut {
-            connection.state.shut = true;
-            // What the client still sends is read and discarded, else it would see a reset instead of the code. That
-            // holds for its own close as well: it need not be the last it sends.
-            drop(connection.stream.shutdown(std::net::Shutdown::Write));
-        }
-    }
-
-    /// Connections that were told to go and did not.
-    pub(super) fn give_up_closing(&mut self) {
-        while let Some(&(by, handle)) = self.queues.closing.front() {
-            if by > self.second {
-                return;
-            }
-            self.queues.closing.pop_front();
-            self.drop_connection(handle);
-        }
-    }
-
-    /// Congested connections whose output has not moved for too long.
-    pub(super) fn give_up_stalled(&mut self) {
-        let most = self.bounds.stalled_seconds_max;
-        let stalled = self.queues.congested.iter().copied().filter(|&handle| {
-            let connection = self.connections.get(handle);
-            connection.is_some_and(|connection| self.second.saturating_sub(connection.progress_s) > most)
-        });
-        for handle in stalled.collect::<Vec<_>>() {
-            self.give_up_slow(handle);
-        }
-    }
-
-    /// A connection that does not take what it is sent: it is told so behind all that waits, and its calls end.
-    pub(super) fn give_up_slow(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        let role = connection.role;
-        connection.state.overflowed = false;
-        if connection.state.moving {
-            // Its new shard will judge it.
-            return;
-        }
-        let queued = connection.output_len();
-        if role == Role::Closing {
-            return if self.scarcity() == Scarcity::Severe {
-                self.drop_connection(handle)
-            };
-        }
-        connection.role = Role::Closing;
-        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
-            let line = if let Role::Line(line) = role { Some(line) } else { None };
-            let address = line.and_then(|line| self.shard.address_of(line)).map(tracing::field::display);
-            let line = line.map(tracing::field::display);
-            warn!(shard = self.id.index(), line, address, queued, suppressed, "slow consumer cut off");
-        }
-        if self.scarcity() == Scarcity::Severe {
-            // What waits is what there is no room for.
-            self.drop_connection(handle);
-        } else {
-            self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
-        }
-        if let Role::Line(line) = role {
-            self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
-        }
-    }
-
-    /// A connection is gone without a word.
-    pub(super) fn lose(&mut self, handle: Handle, loss: Loss) {
-        let Some(role) = self.connections.get(handle).map(|connection| connection.role) else { return };
-        self.drop_connection(handle);
-        if let Role::Line(line) = role {
-            self.feed(Event::Lost { line, loss });
-        }
-    }
-
-    /// Closes the socket and forgets the connection.
-    fn drop_connection(&mut self, handle: Handle) {
-        let Some(mut connection) = self.connections.remove(handle) else { return };
-        self.count_input(&mut connection, false);
-        if let Some(mut output) = connection.output.take() {
-            self.totals.output = self.totals.output.saturating_sub(output.len());
-            output.clear(&mut self.spares);
-            self.spares.give_queue(output);
-        }
-        if connection.state.congested {
-            self.queues.congested.retain(|&other| other != handle);
-        }
-        debug!(shard = self.id.index(), socket = connection.stream.as_raw_fd(), "connection gone");
     }
 }
