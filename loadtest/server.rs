@@ -12,7 +12,7 @@ use crate::fault::Fault;
 
 /// How long a server may take to listen.
 const START_MAX: Duration = Duration::from_secs(10);
-/// The unit of the times in /proc/<pid>/stat: sysconf(_SC_CLK_TCK) on every Linux there is.
+/// The unit of the times in /proc/PID/stat: sysconf(_SC_CLK_TCK) on every Linux there is.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time of a process.
