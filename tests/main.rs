@@ -32,6 +32,8 @@ mod protocol_docs;
 mod readme;
 /// Who holds which address, and does a connection lose anything on its way to the home of its address?
 mod registration;
+/// Do faults that somebody has met stay away?
+mod regression;
 /// Does the exchange go in order, in time, whatever its clients do?
 mod shutdown;
 /// Does every rule of the exchange hold in simulated runs?

@@ -143,6 +143,8 @@ pub struct Session {
     pub listeners: IndexMap<LineId, Listener, ahash::RandomState>,
     /// How many of them each shard has.
     pub per_shard: Vec<u32>,
+    /// What the broadcaster said to everybody.
+    pub messages: u64,
 }
 
 /// One who listens to a broadcast.
@@ -158,14 +160,22 @@ pub struct Listener {
     pub to: Address,
     /// When it began to listen, in ms since the epoch.
     pub started_ms: u64,
-    /// What it said.
+    /// What it said and heard.
     pub messages: u64,
+    /// What the broadcaster had said before it came.
+    pub missed: u64,
 }
 
 impl Session {
     /// A session without listeners, in an exchange of `shards` shards.
     pub fn new(id: CallId, broadcaster: LineId, shards: usize, hasher: ahash::RandomState) -> Self {
-        Self { id, broadcaster, listeners: IndexMap::with_hasher(hasher), per_shard: vec![0; shards] }
+        Self {
+            id,
+            broadcaster,
+            listeners: IndexMap::with_hasher(hasher),
+            per_shard: vec![0; shards],
+            messages: 0,
+        }
     }
 
     /// Adds a listener.
@@ -176,7 +186,8 @@ impl Session {
 
     /// Takes a listener out.
     pub fn remove(&mut self, line: LineId) -> Option<Listener> {
-        let listener = self.listeners.swap_remove(&line)?;
+        let mut listener = self.listeners.swap_remove(&line)?;
+        listener.messages += self.messages - listener.missed;
         self.per_shard[line.shard().index()] -= 1;
         Some(listener)
     }

@@ -79,9 +79,9 @@ impl Shard {
     fn add_listener(&mut self, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
         let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops, guest: _ } = dial;
         let Some(Record::Session(session)) = self.records.get_mut(record.0) else { return };
-        let (call, broadcaster) = (session.id, session.broadcaster);
-        session
-            .add(line, Listener { dial: dialled, leg, address: from.clone(), to, started_ms, messages: 0 });
+        let (call, broadcaster, missed) = (session.id, session.broadcaster, session.messages);
+        let address = from.clone();
+        session.add(line, Listener { dial: dialled, leg, address, to, started_ms, messages: 0, missed });
         self.records_by_call.insert(dialled, record);
         if hops > 0 {
             self.send(leg.shard(), Signal::Located { leg, call: dialled, line, record }, out);
@@ -103,7 +103,7 @@ impl Shard {
         let Some(listener) = session.remove(line) else { return };
         let (call, broadcaster, last) = (session.id, session.broadcaster, session.listeners.is_empty());
         self.records_by_call.remove(&listener.dial);
-        self.log_listener(now, &listener, reason.clone(), EndedBy::Caller, out);
+        self.log_listener(now, call, &listener, reason.clone(), EndedBy::Caller, out);
         out.notify(broadcaster, Notice::HungUp { call, reason, from: Some(listener.address) });
         if last {
             self.remove_session(id);
@@ -113,10 +113,11 @@ impl Shard {
 
     /// The broadcaster ends its session: every listener hears why, the broadcaster nothing.
     pub(super) fn end_session(&mut self, now: Moment, id: RecordId, reason: Reason, out: &mut Outbox<'_>) {
-        let Some(session) = self.remove_session(id) else { return };
-        for listener in session.listeners.values() {
+        let Some(mut session) = self.remove_session(id) else { return };
+        for listener in session.listeners.values_mut() {
             self.records_by_call.remove(&listener.dial);
-            self.log_listener(now, listener, reason.clone(), EndedBy::Callee, out);
+            listener.messages += session.messages - listener.missed;
+            self.log_listener(now, session.id, listener, reason.clone(), EndedBy::Callee, out);
         }
         let audience = AudienceId::Session(session.id);
         self.publish(
@@ -143,6 +144,8 @@ impl Shard {
         content_type: ContentType,
         out: &mut Outbox<'_>,
     ) {
+        let Some(Record::Session(session)) = self.records.get_mut(id.0) else { return };
+        session.messages += 1;
         let Some(session) = self.session(id) else { return };
         let Some(from) = self.address_of(session.broadcaster).cloned() else { return };
         let (audience, per_shard) = (AudienceId::Session(session.id), session.per_shard.clone());
@@ -242,13 +245,14 @@ impl Shard {
     fn log_listener(
         &self,
         now: Moment,
+        call: CallId,
         listener: &Listener,
         reason: Reason,
         ended_by: EndedBy,
         out: &mut Outbox<'_>,
     ) {
         out.push(Effect::Record(Box::new(CallRecord {
-            call: listener.dial,
+            call,
             from: listener.address.clone(),
             to: Box::from(listener.to.as_str()),
             mode: CallMode::Broadcast,

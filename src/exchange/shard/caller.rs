@@ -113,7 +113,10 @@ impl Shard {
         given: Option<Reason>,
         out: &mut Outbox<'_>,
     ) {
-        let otherwise = if stage == LegStage::Dialling { Cause::Cancelled } else { Cause::Normal };
+        // Only callers that name their dials can know of a call that rings; the word is theirs (issue 2, part 3).
+        let is_named = self.legs.get(id.0).is_some_and(|leg| leg.reference.is_some());
+        let otherwise =
+            if stage == LegStage::Dialling && is_named { Cause::Cancelled } else { Cause::Normal };
         let reason = given.unwrap_or(otherwise.into());
         let Some(leg) = self.end_leg(id, reason.clone(), out) else { return };
         if let LegStage::Listening { session, .. } = stage {

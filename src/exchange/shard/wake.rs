@@ -142,9 +142,12 @@ impl Shard {
         }
         let most = if is_pool { 1 } else { usize::MAX };
         let runs = self.directory.listing(address.as_str()).map(|listing| &listing.runs);
-        let settled: Vec<u64> = runs.into_iter().flatten().copied().take(most).collect();
-        for number in settled {
-            self.forget_run(number);
+        let settled: Vec<u64> = runs.into_iter().flatten().copied().collect();
+        for (at, number) in settled.into_iter().enumerate() {
+            // Which instance of a pool has come cannot be told: none is ended, but only one place is taken.
+            if at < most {
+                self.forget_run(number);
+            }
             out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
         }
     }

@@ -6,7 +6,7 @@
 
 use std::os::fd::AsRawFd;
 
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::dialect::systemx::close_of;
 use crate::exchange::event::{Event, Loss};
@@ -15,7 +15,7 @@ use crate::exchange::{Cause, LineId};
 use crate::websocket::{CloseCode, encoder};
 
 use super::super::connection::Role;
-use super::outbound::Scarcity;
+use super::outbound::{Said, Scarcity};
 use super::{CLOSING_SECONDS, Switchboard};
 
 impl Switchboard {
@@ -23,7 +23,7 @@ impl Switchboard {
     pub(super) fn close_line(&mut self, line: LineId, cause: Cause) {
         let Some(handle) = self.connection_of(line) else { return };
         let (code, reason) = close_of(cause);
-        debug!(shard = self.id.index(), %line, reason, "line dismissed");
+        self.note_dismissed(line, cause);
         if let Some(connection) = self.connections.get_mut(handle) {
             connection.role = Role::Closing;
         }
@@ -40,12 +40,13 @@ impl Switchboard {
         debug!(shard = self.id.index(), code = code.get(), reason, "connection closed by us");
         self.send_close(handle, code, reason);
         if let Role::Line(line) = role {
+            self.note_gone(line, reason);
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }
 
     fn send_close(&mut self, handle: Handle, code: CloseCode, reason: &str) {
-        self.write(handle, |out| encoder::close(out, code, reason));
+        self.write(handle, Said::Signalling, |out| encoder::close(out, code, reason));
         self.begin_closing(handle);
     }
 
@@ -115,12 +116,7 @@ impl Switchboard {
             };
         }
         connection.role = Role::Closing;
-        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
-            let line = if let Role::Line(line) = role { Some(line) } else { None };
-            let address = line.and_then(|line| self.shard.address_of(line)).map(tracing::field::display);
-            let line = line.map(tracing::field::display);
-            warn!(shard = self.id.index(), line, address, queued, suppressed, "slow consumer cut off");
-        }
+        self.warn_of_slowness(if let Role::Line(line) = role { Some(line) } else { None }, queued);
         if self.scarcity() == Scarcity::Severe {
             // What waits is what there is no room for.
             self.drop_connection(handle);
@@ -137,6 +133,7 @@ impl Switchboard {
         let Some(role) = self.connections.get(handle).map(|connection| connection.role) else { return };
         self.drop_connection(handle);
         if let Role::Line(line) = role {
+            self.note_gone(line, "connection lost");
             self.feed(Event::Lost { line, loss });
         }
     }

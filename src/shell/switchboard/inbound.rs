@@ -14,6 +14,7 @@ use crate::exchange::ids::Handle;
 use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encoder};
 
 use super::super::connection::{Connection, Role};
+use super::outbound::Said;
 use super::{
     BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard,
 };
@@ -114,6 +115,8 @@ impl Switchboard {
             let most = *owed.get_or_insert(connection.output_len()) + self.bounds.output_high_water;
             let is_greedy =
                 connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
+            // Until it has read some of them, in any case.
+            connection.state.self_paused |= connection.output_len() > most;
             if connection.is_held() || is_greedy || self.messages_left == 0 {
                 return at;
             }
@@ -124,7 +127,9 @@ impl Switchboard {
             match step.incoming {
                 Incoming::NeedMore => return input.len(),
                 Incoming::Message(message) => self.on_message(handle, message),
-                Incoming::Ping(payload) => self.write(handle, |out| encoder::pong(out, &payload)),
+                Incoming::Ping(payload) => {
+                    self.write(handle, Said::Signalling, |out| encoder::pong(out, &payload))
+                }
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, .. } => self.on_peer_close(handle, code),
                 Incoming::Violation(violation) => {
@@ -235,8 +240,12 @@ impl Switchboard {
 
     fn on_wire_error(&mut self, handle: Handle, error: &WireError) {
         match error {
-            WireError::Refuse(refusal) => self.write_text(handle, 256, |out| encode_refusal(refusal, out)),
-            WireError::InvalidAddress => self.write_text(handle, 64, encode_invalid_address),
+            WireError::Refuse(refusal) => {
+                self.write_text(handle, Said::Signalling, 256, |out| encode_refusal(refusal, out))
+            }
+            WireError::InvalidAddress => {
+                self.write_text(handle, Said::Signalling, 64, encode_invalid_address)
+            }
             WireError::Close(why) => {
                 let reason = match why {
                     CloseWhy::Empty => "Unsupported message type",
@@ -248,7 +257,7 @@ impl Switchboard {
     }
 
     fn echo(&mut self, handle: Handle, kind: MessageKind, payload: &[u8]) {
-        self.write(handle, |out| encoder::message(out, kind, payload));
+        self.write(handle, Said::Signalling, |out| encoder::message(out, kind, payload));
     }
 
     /// The client closes: it gets its answer and is gone.
@@ -257,11 +266,12 @@ impl Switchboard {
         let role = connection.role;
         connection.role = Role::Closing;
         match code {
-            Some(code) => self.write(handle, |out| encoder::close(out, code, "")),
-            None => self.write(handle, encoder::close_without_code),
+            Some(code) => self.write(handle, Said::Signalling, |out| encoder::close(out, code, "")),
+            None => self.write(handle, Said::Signalling, encoder::close_without_code),
         }
         self.begin_closing(handle);
         if let Role::Line(line) = role {
+            self.note_gone(line, "closed by the client");
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }

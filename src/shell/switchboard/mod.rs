@@ -8,6 +8,7 @@
 mod arrivals;
 mod closing;
 mod inbound;
+mod journal;
 mod outbound;
 mod parts;
 mod stop;
@@ -34,7 +35,7 @@ use crate::exchange::line::Luggage;
 use crate::exchange::rack::Rack;
 use crate::exchange::shard::Shard;
 use crate::exchange::time::Moment;
-use crate::logging::{RateLimited, unfed};
+use crate::logging::unfed;
 
 use super::clock::Clock;
 use super::connection::Connection;
@@ -43,6 +44,7 @@ use super::listener::{self, Lobby};
 use super::log_service::LogService;
 use super::output::Spares;
 use super::trunk::{RECEIVE_BUDGET, TrunkPort};
+use journal::Gags;
 use stop::Stopping;
 use wait::{Alarm, Bell};
 
@@ -67,8 +69,6 @@ const FAN_OUT_WRITES_PER_TURN: usize = 128;
 const CLOSING_SECONDS: u32 = 5;
 /// The token of the waker that peers and the operator use.
 pub const WAKER: Token = Token(usize::MAX);
-/// Log lines of one kind that clients can provoke, per second and shard.
-const LINES_PER_SECOND: u32 = 100;
 
 /// One shard's thread.
 pub struct Switchboard {
@@ -166,13 +166,6 @@ struct Totals {
     output: usize,
 }
 
-/// Keeps what clients can provoke from flooding the log.
-struct Gags {
-    calls: RateLimited,
-    lines: RateLimited,
-    warnings: RateLimited,
-}
-
 impl Switchboard {
     /// Runs a shard until it is told to stop. To be called on the shard's own thread.
     ///
@@ -222,11 +215,7 @@ impl Switchboard {
             stop_timeout: parts.stop_timeout,
             queues: Queues::default(),
             totals: Totals::default(),
-            gags: Gags {
-                calls: RateLimited::per_second(LINES_PER_SECOND),
-                lines: RateLimited::per_second(LINES_PER_SECOND),
-                warnings: RateLimited::per_second(LINES_PER_SECOND),
-            },
+            gags: Gags::default(),
             second: now.tick.seconds(),
             messages_left: 0,
             messages_per_turn: messages_per_turn(parts.trunk_capacity),

@@ -4,12 +4,9 @@
 //! connection is lost as a slow consumer, unless the core says that whoever fills it is being held back.
 
 use bytes::Bytes;
-use tracing::level_filters::LevelFilter;
-use tracing::{Level, debug, enabled, info, warn};
 
 use crate::dialect::systemx::{encode, encoded_len_hint};
 use crate::exchange::LineId;
-use crate::exchange::address::LOG_SERVICE;
 use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::{Handle, ShardId};
@@ -33,6 +30,15 @@ pub(super) enum Scarcity {
     None,
     Some,
     Severe,
+}
+
+/// What is written to a connection, as far as its bounds are concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// What clients say to each other.
+    Message,
+    /// What the exchange says: never dropped, and never a reason to cut a connection that still reads.
+    Signalling,
 }
 
 impl Switchboard {
@@ -63,7 +69,11 @@ impl Switchboard {
         if let Notice::Registered { .. } = notice {
             self.note_registered(handle);
         }
-        self.write_text(handle, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
+        let said = match notice {
+            Notice::Message { .. } | Notice::PartyMessage { .. } => Said::Message,
+            _ => Said::Signalling,
+        };
+        self.write_text(handle, said, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
         if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
             out.recycle(spent);
         }
@@ -83,44 +93,6 @@ impl Switchboard {
     fn notify_service(&mut self, line: LineId, notice: &Notice<'_>) {
         if let Some(service) = &mut self.log_service {
             service.hear(self.now, line, notice);
-        }
-    }
-
-    /// Logs what operators want to know of, and no more of it than they can read.
-    fn note(&self, line: LineId, notice: &Notice<'_>) {
-        // One load: asking the subscriber costs more than all the rest of a message's way through here.
-        if LevelFilter::current() < LevelFilter::INFO {
-            return;
-        }
-        let (shard, now_ms) = (self.id.index(), self.now.tick.millis());
-        match notice {
-            Notice::Registered { address, .. } => {
-                if let Some(suppressed) = self.gags.lines.admit(now_ms) {
-                    info!(shard, %line, %address, suppressed, "line registered");
-                }
-            }
-            Notice::Connected { call, to, .. } => {
-                if let Some(suppressed) = self.gags.calls.admit(now_ms) {
-                    info!(shard, %line, %call, %to, suppressed, "call connected");
-                }
-            }
-            Notice::HungUp { call, reason, .. } => {
-                if let Some(suppressed) = self.gags.calls.admit(now_ms) {
-                    info!(shard, %line, %call, reason = reason.as_str(), suppressed, "call ended");
-                }
-            }
-            Notice::Message { from, .. } => {
-                if enabled!(Level::DEBUG) && from.as_str() != LOG_SERVICE {
-                    debug!(shard, %line, "message out");
-                }
-            }
-            _ => debug!(shard, %line, "notice out"),
-        }
-    }
-
-    fn warn_of_stray(&self, line: LineId) {
-        if let Some(suppressed) = self.gags.warnings.admit(self.now.tick.millis()) {
-            warn!(shard = self.id.index(), %line, suppressed, "message dropped: no call of this line, or not up");
         }
     }
 
@@ -146,13 +118,19 @@ impl Switchboard {
                 connection.state.fanned = true;
                 self.queues.fanned.push_back(handle);
             }
-            self.check_bounds(handle, before);
+            self.check_bounds(handle, before, Said::Message);
         }
     }
 
     /// Appends one text message to a connection's output.
-    pub(super) fn write_text(&mut self, handle: Handle, len_hint: usize, append: impl FnOnce(&mut Vec<u8>)) {
-        self.write(handle, |out| {
+    pub(super) fn write_text(
+        &mut self,
+        handle: Handle,
+        said: Said,
+        len_hint: usize,
+        append: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.write(handle, said, |out| {
             let mark = encoder::begin_expecting(out, len_hint);
             append(out);
             mark.finish(out, MessageKind::Text);
@@ -160,7 +138,7 @@ impl Switchboard {
     }
 
     /// Appends frames to a connection's output.
-    pub(super) fn write(&mut self, handle: Handle, append: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, handle: Handle, said: Said, append: impl FnOnce(&mut Vec<u8>)) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
         let before = output.len();
@@ -172,7 +150,7 @@ impl Switchboard {
             connection.progress_s = self.second;
         }
         self.mark_dirty(handle);
-        self.check_bounds(handle, before);
+        self.check_bounds(handle, before, said);
     }
 
     /// Puts a connection on the list of those to write.
@@ -185,8 +163,10 @@ impl Switchboard {
     }
 
     /// Marks and limits of a connection's output (design.md, D7). `before` is what waited already: a message may
-    /// be larger than the limit, but none may come on top of a queue beyond it that does not move.
-    fn check_bounds(&mut self, handle: Handle, before: usize) {
+    /// be larger than the limit, but none may come on top of a queue beyond it that does not move. Signalling may, or
+    /// a ring behind a large message would cut off a client that is busy reading it; so that a client's own requests
+    /// do not grow the queue for ever, it is not read meanwhile.
+    fn check_bounds(&mut self, handle: Handle, before: usize, said: Said) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let above = connection.output_len() > self.bounds.output_high_water;
         let scarce = self.totals.output > self.bounds.output_bytes_total;
@@ -204,12 +184,14 @@ impl Switchboard {
         if newly {
             self.queues.afterwards.push_back(Event::Congested(line));
         }
-        let Some(connection) = self.connections.get(handle) else { return };
         let most = self.output_most();
+        let Some(connection) = self.connections.get_mut(handle) else { return };
         if before <= most || !connection.state.blocked {
             return;
         }
-        let bearable = !scarce && before <= most + TOLERATED_BYTES && self.shard.tolerates_backlog(line);
+        connection.state.self_paused |= above;
+        let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
+        let bearable = !scarce && before <= most + TOLERATED_BYTES && excused;
         if !bearable {
             self.overflow(handle);
         }

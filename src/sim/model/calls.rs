@@ -235,7 +235,8 @@ impl Model {
         let mut calls = self.calls.iter();
         if let Some(at) = calls.position(|call| call.id == id && call.is_party(client)) {
             let call = self.calls.remove(at);
-            let cancelled = call.caller == client && call.due_ms.is_some();
+            let rings = call.due_ms.is_some();
+            let cancelled = call.caller == client && rings && call.reference.is_some();
             let usual = if cancelled { Cause::Cancelled } else { Cause::Normal };
             self.hung_up(call.other(client), id, reason.unwrap_or(usual.name()));
             return self.after_call(client);

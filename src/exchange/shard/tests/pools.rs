@@ -101,7 +101,8 @@ fn a_pool_wakes_one_more_instance_for_each_call_it_cannot_take() {
         let m2 = rig.phone();
         rig.register(m2, POOL);
         rig.expect(m2, &["REGISTERED pool@x.test", "RING #2 from bob@x.test"]);
-        assert_eq!(rig.settled, [rig.wakes[0].0]);
+        // Which of the two instances this is cannot be told: neither may be ended (27.17).
+        assert_eq!(rig.settled, [rig.wakes[0].0, rig.wakes[1].0]);
         let m3 = rig.phone();
         rig.register(m3, POOL);
         rig.expect(m3, &["REGISTERED pool@x.test", "RING #3 from carol@x.test"]);

@@ -9,7 +9,7 @@ mod calm;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::exchange::cause::Cause;
-use crate::exchange::effect::CallRecord;
+use crate::exchange::effect::{CallMode, CallRecord};
 use crate::exchange::event::Concurrency;
 use crate::exchange::ids::CallId;
 use crate::sim::client::{CallRef, ClientNo, Heard, Stage, Want};
@@ -461,7 +461,9 @@ impl Calls {
     /// # Errors
     /// If there is one for that call already.
     pub fn note_record(&mut self, record: &CallRecord) -> Result<(), Breach> {
-        must(self.recorded.insert(record.call), "a call has one record", || format!("{record:?}"))
+        // Each listener has one of its own under the id that all share.
+        let listened = record.mode == CallMode::Broadcast && record.answered_ms.is_some();
+        must(listened || self.recorded.insert(record.call), "a call has one record", || format!("{record:?}"))
     }
 
     /// A client is gone: it ends its dials and calls.

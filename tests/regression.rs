@@ -1,0 +1,47 @@
+//! One test for each fault that somebody has met, named after what they saw.
+
+use serde_json::json;
+
+use crate::support::phone::id_of;
+use crate::support::{Rig, address_on};
+
+/// More than one connection's output limit, and more than the system's buffers take at once.
+const LARGE_BYTES: usize = 8 << 20;
+
+/// The large message alone was allowed to wait, but whatever came behind it cut the receiver off as a slow consumer.
+#[test]
+fn a_client_that_reads_a_large_message_is_not_cut_off_by_what_comes_behind_it() {
+    for (from, to) in [(0, 0), (0, 1)] {
+        let rig = Rig::new();
+        let (caller_name, callee_name) = (address_on(from, 2, "caller"), address_on(to, 2, "callee"));
+        let mut caller = rig.registered(&caller_name);
+        let mut callee = rig.registered_with(&callee_name, json!({"concurrency": "parallel"}));
+        let call = caller.call(&caller_name, &mut callee, &callee_name);
+        caller.say(&call, "x".repeat(LARGE_BYTES));
+        caller.hang_up(&call);
+        // Its first byte shows that the exchange has queued all of it.
+        callee.stream().peek(&mut [0]).expect("the message comes");
+        let mut second = rig.registered(&address_on(from, 2, "second"));
+        second.dial(&callee_name);
+        // The callee has not read a byte so far; a heartbeat's answer comes behind all of it.
+        callee.send(json!({"type": "HEARTBEAT"}));
+        assert_eq!(callee.next()["data"].as_str().map(str::len), Some(LARGE_BYTES));
+        let rest: Vec<_> = (0..3).map(|_| callee.next()["type"].clone()).collect();
+        for kind in ["HANGUP", "RING", "HEARTBEAT_ACK"] {
+            assert!(rest.contains(&json!(kind)), "{kind} in {rest:?}");
+        }
+        callee.expect_nothing();
+    }
+}
+
+/// The word for a call that is given up while it rings belongs to the extension; old clients never saw it.
+#[test]
+fn a_caller_without_a_reference_that_hangs_up_while_it_rings_says_normal() {
+    let rig = Rig::new();
+    let (a_name, b_name) = (address_on(0, 2, "a"), address_on(1, 2, "b"));
+    let (mut a, mut b) = (rig.registered(&a_name), rig.registered(&b_name));
+    a.dial(&b_name);
+    let call = id_of(&b.expect(json!({"type": "RING", "from": a_name})));
+    a.hang_up(&call);
+    b.expect_hangup(&call, "normal");
+}
