@@ -62,7 +62,7 @@ pub struct State {
     pub blocked: bool,
     /// The core does not want it read.
     pub paused: bool,
-    /// Its own output has to drain before it is read again (echo: nobody else fills it).
+    /// Its own output has to drain before it is read again (it asks faster than it takes the answers).
     pub self_paused: bool,
     /// More output than the high-water mark waits.
     pub congested: bool,

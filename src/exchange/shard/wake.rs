@@ -135,7 +135,8 @@ impl Shard {
         matches!(self.records.get(id.0), Some(Record::Call(call)) if call.stage == stage)
     }
 
-    /// The address is held: what the handler has started may live on. Each new member of a pool settles one run.
+    /// The address is held: what the handler has started may live on. In a pool, each
+    /// new member takes the place of one run; which one cannot be told, so nothing that any of them started is ended.
     pub(super) fn settle_runs(&mut self, address: &Address, is_pool: bool, out: &mut Outbox<'_>) {
         if self.runs.is_empty() || self.directory.listing(address.as_str()).is_none() {
             return;

@@ -298,7 +298,8 @@ impl Switchboard {
     /// A connection's output is empty, or nearly.
     fn on_drained(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        connection.state.self_paused = false;
+        // Apart from congestion, which a move to another shard forgets.
+        let was_paused = std::mem::take(&mut connection.state.self_paused);
         let eased = std::mem::take(&mut connection.state.congested);
         match connection.role {
             Role::Line(line) if eased => self.queues.afterwards.push_back(Event::Drained(line)),
@@ -307,6 +308,8 @@ impl Switchboard {
         }
         if eased {
             self.queues.congested.retain(|&other| other != handle);
+        }
+        if eased || was_paused {
             self.enqueue(handle);
         }
     }
