@@ -109,6 +109,10 @@ impl LogService {
         if self.newcomers.front().is_some_and(|(at, ..)| *at > now.tick) {
             return Vec::new();
         }
+        // What occurred before the first listener was greeted is its past, however late it is looked at.
+        if self.newcomers.len() == self.listeners {
+            self.feed.drain();
+        }
         let mut said = Vec::new();
         let mut say = |listener, text: &str| {
             let mut data = Vec::with_capacity(text.len() + 2);
