@@ -77,3 +77,33 @@ fn a_line_that_moves_while_its_answers_wait_is_read_again_once_it_has_taken_them
     assert_eq!(rest.iter().filter(|kind| **kind == json!("HEARTBEAT_ACK")).count(), 3, "{rest:?}");
     drop(crowd);
 }
+
+/// Sockets are read many at a time, and what came is handled afterwards. A line that goes home because of what its
+/// partner said has to take along what was read of it in the same batch.
+#[test]
+fn what_was_read_of_a_line_goes_with_it_when_its_partner_sends_it_home() {
+    const ROUNDS: usize = 40;
+    let rig = Rig::new();
+    let peer_name = address_on(0, 2, "peer");
+    let mut peer = rig.registered(&peer_name);
+    for round in 0..ROUNDS {
+        let (old, new) = (address_on(0, 2, &format!("old{round}")), address_on(1, 2, &format!("new{round}")));
+        let mut guest = rig.registered(&old);
+        let call = peer.call(&peer_name, &mut guest, &old);
+        guest.register(&new);
+        // Both are in one batch more often than not.
+        peer.hang_up(&call);
+        let beats: Vec<_> = (0..3).map(|_| json!({"type": "HEARTBEAT"})).collect();
+        guest.send_together(&beats);
+        let mut heard = Vec::new();
+        while heard.len() < 4 {
+            heard.push(guest.next()["type"].as_str().expect("frames have a type").to_owned());
+        }
+        assert_eq!(
+            heard.iter().filter(|kind| *kind == "HEARTBEAT_ACK").count(),
+            3,
+            "round {round}: {heard:?}"
+        );
+        peer.expect_nothing();
+    }
+}

@@ -54,6 +54,8 @@ pub struct State {
     pub hung_up: bool,
     /// In the list of connections to read.
     pub queued: bool,
+    /// Read, and what came is not handled yet.
+    pub unhandled: bool,
     /// In the list of connections to write, because something was said to it alone.
     pub dirty: bool,
     /// In the list of connections to write, because something was said to many.

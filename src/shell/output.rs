@@ -9,6 +9,7 @@ use std::io::{ErrorKind, IoSlice, Write};
 use std::net::TcpStream;
 
 use bytes::Bytes;
+use rustix::net::SendFlags;
 
 /// A corked buffer that has grown beyond this is closed and another begun, so that memory is given back while a
 /// long queue drains.
@@ -114,7 +115,8 @@ impl Output {
     fn write_once(&self, mut stream: &TcpStream) -> std::io::Result<usize> {
         let first = self.pieces.front().map_or(&[][..], |piece| &piece.bytes()[self.written..]);
         if self.pieces.len() == 1 {
-            return stream.write(first);
+            // Straight to the kernel: the standard library's way is a cancellation point of the C library.
+            return Ok(rustix::net::send(stream, first, SendFlags::NOSIGNAL)?);
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX];
         slices[0] = IoSlice::new(first);

@@ -1,9 +1,7 @@
-//! The way in: sockets are read, frames decoded, messages translated and handed to the core.
+//! The way in: frames are decoded, messages translated and handed to the core.
 //!
 //! Bytes of one connection are handled in the order in which they arrived. A connection that is held (by the
 //! core, by a full trunk, by a move) keeps its bytes, is not read, and TCP slows its client down.
-
-use std::io::{ErrorKind, Read};
 
 use tracing::{Level, debug, enabled};
 
@@ -15,9 +13,7 @@ use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encode
 
 use super::super::connection::{Connection, Role};
 use super::outbound::Said;
-use super::{
-    BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, READS_PER_TURN, SCRATCH_BYTES, Switchboard,
-};
+use super::{BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, Switchboard};
 
 /// Deliveries of fan-outs after which a connection waits for its next turn: about a millisecond's work.
 const DELIVERIES_PER_READ: usize = 16 << 10;
@@ -26,84 +22,9 @@ const DELIVERIES_PER_READ: usize = 16 << 10;
 const SPARED_BYTES: usize = 4 << 10;
 
 impl Switchboard {
-    /// Puts a connection on the list of those to read.
-    pub(super) fn mark_readable(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        connection.state.readable = true;
-        self.enqueue(handle);
-    }
-
-    /// Has a connection looked at, unless it is held or on the list already.
-    pub(super) fn enqueue(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        if !connection.state.queued && !connection.is_held() && connection.has_input() {
-            connection.state.queued = true;
-            self.queues.ready.push_back(handle);
-        }
-    }
-
-    /// Reads the connections that have something, each at most once, within the turn's budget.
-    pub(super) fn read_ready(&mut self) {
-        for _ in 0..self.queues.ready.len().min(READS_PER_TURN) {
-            if self.messages_left == 0 {
-                return;
-            }
-            let Some(handle) = self.queues.ready.pop_front() else { return };
-            let Some(connection) = self.connections.get_mut(handle) else { continue };
-            connection.state.queued = false;
-            if connection.is_held() {
-                continue;
-            }
-            self.reading = Some(handle);
-            if connection.decoder.carried_len() > 0 {
-                self.read_carried(handle);
-            } else {
-                self.read_socket(handle);
-            }
-            self.reading = None;
-            self.ship(handle);
-            self.enqueue(handle);
-        }
-    }
-
-    /// Handles bytes that were read before but had to wait.
-    fn read_carried(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        let Some(mut carried) = connection.decoder.take_carried() else { return };
-        let consumed = self.consume(handle, carried.unread());
-        carried.consume(consumed);
-        if let Some(connection) = self.connections.get_mut(handle) {
-            connection.decoder.put_back(carried);
-        }
-        self.after_consume(handle);
-    }
-
-    fn read_socket(&mut self, handle: Handle) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        match (&connection.stream).read(&mut scratch) {
-            Ok(0) => self.lose(handle, Loss::Vanished),
-            Ok(count) => {
-                // A full read may have left more; a short one has left the end of the stream at most.
-                connection.state.readable = count == SCRATCH_BYTES || connection.state.hung_up;
-                let consumed = self.consume(handle, &mut scratch[..count]);
-                if consumed < count
-                    && let Some(connection) = self.connections.get_mut(handle)
-                {
-                    connection.decoder.carry(&scratch[consumed..count]);
-                }
-                self.after_consume(handle);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.state.readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => self.lose(handle, Loss::Vanished),
-        }
-        self.scratch = scratch;
-    }
-
     /// Handles the frames in `input` until there is none left or the connection is held. Gives the number of
     /// bytes that are done with.
-    fn consume(&mut self, handle: Handle, input: &mut [u8]) -> usize {
+    pub(super) fn consume(&mut self, handle: Handle, input: &mut [u8]) -> usize {
         let mut at = 0;
         let (mut owed, delivered) = (None, self.delivered);
         loop {
@@ -117,7 +38,7 @@ impl Switchboard {
                 connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
             // Until it has read some of them, in any case.
             connection.state.self_paused |= connection.output_len() > most;
-            if connection.is_held() || is_greedy || self.messages_left == 0 {
+            if connection.is_held() || is_greedy || self.messages_left == 0 || at == input.len() {
                 return at;
             }
             let limits = frame_limits(connection, &self.bounds);
@@ -147,7 +68,7 @@ impl Switchboard {
     }
 
     /// What has to happen once a batch of frames is done with.
-    fn after_consume(&mut self, handle: Handle) {
+    pub(super) fn after_consume(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let buffered = connection.held_bytes();
         if buffered == connection.counted as usize || connection.state.moving {

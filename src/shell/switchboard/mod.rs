@@ -2,7 +2,7 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of `Switchboard::turn`; `inbound.rs` is the way in, `outbound.rs` the way out,
+//! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` the way out,
 //! `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
 
 mod arrivals;
@@ -11,6 +11,7 @@ mod inbound;
 mod journal;
 mod outbound;
 mod parts;
+mod reading;
 mod stop;
 mod wait;
 
@@ -45,6 +46,7 @@ use super::log_service::LogService;
 use super::output::Spares;
 use super::trunk::{RECEIVE_BUDGET, TrunkPort};
 use journal::Gags;
+use reading::Input;
 use stop::Stopping;
 use wait::{Alarm, Bell};
 
@@ -63,6 +65,11 @@ const BYTES_PER_FLUSH: usize = 128 << 10;
 const SIGNALS_PER_MESSAGE: usize = 2;
 /// Most messages handled in one turn, however many a trunk holds: about half a millisecond's work.
 const MESSAGES_PER_TURN_MAX: usize = 1024;
+/// Turns of a busy shard after which the runtime gets its own, for the listener, handshakes and the alarm: they wait
+/// a millisecond or so at most.
+const TURNS_PER_REST: u32 = 4;
+/// Messages in a turn that make a shard busy: the next is worth asking the poller for, before the runtime does.
+const BUSY_MESSAGES_MIN: usize = 4;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
 /// How long a connection that was sent a close frame may take to go, in seconds.
@@ -82,6 +89,8 @@ pub struct Switchboard {
     seats: Vec<Handle>,
     dialect: Dialect,
     scratch: Vec<u8>,
+    /// What has been read and not been handled yet; empty but for its memory outside of a batch.
+    batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
     spares: Spares,
     lobby: Lobby,
@@ -107,6 +116,8 @@ pub struct Switchboard {
     reading: Option<Handle>,
     /// Deliveries of fan-outs so far.
     delivered: usize,
+    /// Whether the poller's events have been taken in for the turn to come.
+    polled: bool,
     /// Whether the poller had as many events as fit; it does not ring again for those it kept.
     crowded: bool,
     /// Whether accounts are being settled: what that brings about is settled by the same loop.
@@ -200,6 +211,7 @@ impl Switchboard {
             seats: Vec::new(),
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
             scratch: vec![0; SCRATCH_BYTES],
+            batch: Vec::new(),
             outbox: Outbox::default(),
             spares: Spares::default(),
             lobby: Lobby::new(Rc::new(move || ring.ring())),
@@ -221,6 +233,7 @@ impl Switchboard {
             messages_per_turn: messages_per_turn(parts.trunk_capacity),
             reading: None,
             delivered: 0,
+            polled: false,
             crowded: false,
             settling: false,
             stopping: None,
@@ -232,6 +245,7 @@ impl Switchboard {
 
     async fn serve(&mut self, accepting: tokio::task::AbortHandle) {
         info!(shard = self.id.index(), "shard is up");
+        let mut unrested = 0;
         loop {
             self.turn();
             if self.stopping.is_some() {
@@ -240,6 +254,11 @@ impl Switchboard {
                     break;
                 }
             }
+            unrested += 1;
+            if unrested < TURNS_PER_REST && self.goes_on() {
+                continue;
+            }
+            unrested = 0;
             self.wait().await;
         }
         info!(shard = self.id.index(), "shard is down");
@@ -254,7 +273,9 @@ impl Switchboard {
             self.unpark();
         }
         self.receive_freight();
-        self.take_events();
+        if !std::mem::take(&mut self.polled) {
+            self.take_events();
+        }
         self.read_ready();
         self.take_arrivals();
         self.read_mailbox();

@@ -333,8 +333,8 @@ impl Switchboard {
         let Some(handle) = self.connection_of(line) else { return };
         let Some(connection) = self.connections.get_mut(handle) else { return };
         connection.state.moving = true;
-        // Bytes of it that are being handled go along: it then leaves right after that.
-        let at_once = self.reading != Some(handle);
+        // Bytes of it that have been read go along: it then leaves right after they were handled.
+        let at_once = self.reading != Some(handle) && !connection.state.unhandled;
         self.queues.moves.push((handle, to, luggage));
         if at_once {
             self.ship(handle);

@@ -14,8 +14,8 @@ use tokio::time::Sleep;
 use crate::exchange::Tick;
 
 use super::super::clock::Clock;
-use super::Switchboard;
 use super::stop::STOP_LOOK_MS;
+use super::{BUSY_MESSAGES_MIN, Switchboard};
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;
@@ -82,6 +82,12 @@ impl Alarm {
 }
 
 impl Switchboard {
+    /// Whether the next turn may follow at once. Going to the runtime first would cost a system call more.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let is_busy = self.messages_per_turn - self.messages_left >= BUSY_MESSAGES_MIN;
+        is_busy && self.stopping.is_none() && (self.has_more() || self.peek_events())
+    }
+
     /// Sleeps unless there is something to do.
     pub(super) async fn wait(&mut self) {
         if self.has_more() || self.spin() || !self.port.prepare_sleep() {
@@ -132,6 +138,7 @@ impl Switchboard {
     /// Whether the poller has something; what it has is taken in at once.
     fn peek_events(&mut self) -> bool {
         self.now = self.clock.now();
-        self.take_events() > 0
+        self.polled = self.take_events() > 0;
+        self.polled
     }
 }
