@@ -23,11 +23,15 @@ pub struct Outbox<'a> {
     /// What to do, in this order.
     pub effects: Vec<Effect<'a>>,
     spare: Vec<Vec<u8>>,
+    /// The capacity of all spare buffers.
+    spare_bytes: usize,
 }
 
-/// Most spent buffers kept for reuse, and the largest one kept, in bytes: 64 x 16 KiB = 1 MiB a shard.
-const SPARE_BUFFERS_MAX: usize = 64;
-const SPARE_BUFFER_BYTES_MAX: usize = 16 << 10;
+/// Most spent buffers kept for reuse: as many as a turn sends messages. The largest one kept, in bytes (the data of a
+/// 16 KiB message fits), and all together: 4 MiB a shard.
+const SPARE_BUFFERS_MAX: usize = 1024;
+const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl<'a> Outbox<'a> {
     /// Adds an effect.
@@ -42,17 +46,30 @@ impl<'a> Outbox<'a> {
 
     /// An owned copy of `bytes`, in a spent buffer if there is one.
     pub fn parcel(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut parcel = self.spare.pop().unwrap_or_default();
+        let mut parcel = self.take_spare().unwrap_or_default();
         parcel.extend_from_slice(bytes);
         parcel
     }
 
+    /// How many spent buffers there are.
+    pub fn spares(&self) -> usize {
+        self.spare.len()
+    }
+
+    /// Takes a spent buffer out, for a shard that has too few: whoever sends more parcels than it gets runs out.
+    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.spare.pop()?;
+        self.spare_bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
     /// Takes back a buffer whose bytes have been used.
     pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        let keep =
-            self.spare.len() < SPARE_BUFFERS_MAX && (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity());
-        if keep {
+        let capacity = buffer.capacity();
+        let has_room = self.spare.len() < SPARE_BUFFERS_MAX && self.spare_bytes + capacity <= SPARE_BYTES_MAX;
+        if has_room && (1..=SPARE_BUFFER_BYTES_MAX).contains(&capacity) {
             buffer.clear();
+            self.spare_bytes += capacity;
             self.spare.push(buffer);
         }
     }
@@ -63,7 +80,7 @@ impl<'a> Outbox<'a> {
         self.effects.clear();
         // Collecting an emptied list into one of another life reuses its memory: an idiom of the standard library.
         let effects = self.effects.into_iter().map(|_| unreachable!("the list was cleared")).collect();
-        Outbox { effects, spare: self.spare }
+        Outbox { effects, spare: self.spare, spare_bytes: self.spare_bytes }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod clock;
 pub mod connection;
+pub mod depot;
 pub mod desk;
 pub mod listener;
 pub mod log_service;

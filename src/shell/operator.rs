@@ -28,6 +28,7 @@ use crate::wake;
 
 use super::admission::Admission;
 use super::clock::{Clock, draw_seed};
+use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
@@ -322,6 +323,7 @@ struct Common {
     shards: usize,
     seeds: Vec<[u8; 32]>,
     trunk_capacity: usize,
+    depot: Depot,
     spin_us: u64,
     stop_timeout: Duration,
     stopped: Arc<AtomicUsize>,
@@ -359,6 +361,7 @@ impl Common {
             shards: config.shards,
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             trunk_capacity: config.trunk_capacity,
+            depot: Depot::new(config.shards),
             spin_us: config.spin_us,
             stop_timeout: Duration::from_millis(config.stop_timeout_ms),
             stopped: Arc::default(),
@@ -371,6 +374,7 @@ impl Common {
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
             port,
+            depot: self.depot.clone(),
             poll,
             listener,
             handshakes: self.handshakes,

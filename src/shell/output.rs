@@ -13,12 +13,13 @@ use rustix::net::SendFlags;
 
 /// A corked buffer that has grown beyond this is closed and another begun, so that memory is given back while a
 /// long queue drains.
-const CORK_BYTES_MAX: usize = 64 << 10;
+const CORK_BYTES_MAX: usize = 32 << 10;
 /// Most pieces of one gathered write; more than a socket's buffer takes at once.
 const PIECES_MAX: usize = 16;
-/// Spent buffers kept by a shard, the largest one kept (a 16 KiB message and its frame fit), and all together.
+/// Spent buffers kept by a shard, the largest one kept (a corked buffer with a 16 KiB message as its last, grown by
+/// doubling, fits), and all together.
 const SPARE_BUFFERS_MAX: usize = 1024;
-const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
+const SPARE_BUFFER_BYTES_MAX: usize = 96 << 10;
 const SPARE_BYTES_MAX: usize = 16 << 20;
 /// Shared payloads below this are copied: a copy costs less than a piece of its own.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;

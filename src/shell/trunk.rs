@@ -2,7 +2,8 @@
 //!
 //! One `ArrayQueue` per ordered pair of shards, and one [`TrunkPort`] per shard that owns all its ends. Nothing ever
 //! blocks: what does not fit waits in a local outbox per destination, in order. A shard is woken at most once per
-//! peer and turn, and only if it sleeps. Only this file knows crossbeam; it does not know what it carries.
+//! peer and turn, and only if it sleeps. Between shards there is nothing else but the depot
+//! of spent parcels; a trunk does not know what it carries.
 //! Invariants: messages between two shards arrive once, in order; no shard sleeps while it has a message to receive
 //! or an outbox that fits (`trunk/flags.rs` says how).
 //!

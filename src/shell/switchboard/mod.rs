@@ -40,6 +40,7 @@ use crate::logging::unfed;
 
 use super::clock::Clock;
 use super::connection::Connection;
+use super::depot::Depot;
 use super::desk::Desk;
 use super::listener::{self, Lobby};
 use super::log_service::LogService;
@@ -92,6 +93,7 @@ pub struct Switchboard {
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
+    depot: Depot,
     spares: Spares,
     lobby: Lobby,
     bell: Rc<Bell>,
@@ -213,6 +215,7 @@ impl Switchboard {
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
             outbox: Outbox::default(),
+            depot: parts.depot,
             spares: Spares::default(),
             lobby: Lobby::new(Rc::new(move || ring.ring())),
             bell,
@@ -282,6 +285,7 @@ impl Switchboard {
         self.serve_log_stream();
         self.meet_deadlines();
         self.flush(FAN_OUT_WRITES_PER_TURN);
+        self.depot.balance(&mut self.outbox);
         self.port.wake_peers();
     }
 

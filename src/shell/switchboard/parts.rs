@@ -18,6 +18,7 @@ use crate::exchange::signal::Signal;
 use super::super::admission::Admission;
 use super::super::clock::Clock;
 use super::super::connection::Connection;
+use super::super::depot::Depot;
 use super::super::desk::Desk;
 use super::super::listener::HandshakeLimits;
 use super::super::log_service::LogService;
@@ -81,6 +82,8 @@ pub struct Parts {
     pub setup: Setup,
     /// The trunks to the other shards.
     pub port: TrunkPort<Freight>,
+    /// Where spent parcels are left and fetched; shared by all.
+    pub depot: Depot,
     /// The poller; peers' wakers are registered with it.
     pub poll: Poll,
     /// This shard's listener.
