@@ -67,23 +67,30 @@ impl fmt::Debug for Address {
 /// Whether `text` has the form of an address: `^[^\s@]+@[^\s@]+\.[^\s@]+$` of at most 255 characters.
 pub fn is_address(text: &str) -> bool {
     // A character has at most four bytes: the cheap test first keeps a text of 16 MiB from being counted.
-    if text.len() > ADDRESS_CHARS_MAX * 4 || text.chars().count() > ADDRESS_CHARS_MAX {
+    if text.len() > ADDRESS_CHARS_MAX * 4 {
         return false;
     }
-    let Some((name, domain)) = text.split_once('@') else { return false };
-    if name.is_empty() || domain.contains('@') || has_space(text) {
+    let is_plain = text.is_ascii();
+    if !is_plain && (text.chars().count() > ADDRESS_CHARS_MAX || text.chars().any(is_space)) {
         return false;
     }
-    let mut inner = domain.char_indices().skip(1).filter(|&(_, c)| c == '.');
-    inner.any(|(at, _)| at + 1 < domain.len())
+    (!is_plain || text.len() <= ADDRESS_CHARS_MAX) && has_form(text.as_bytes())
 }
 
-fn has_space(text: &str) -> bool {
-    if !text.is_ascii() {
-        return text.chars().any(is_space);
+/// One `@`, something before it, behind it a dot with something on both of its sides, and no white space (of ASCII).
+/// None of these occurs inside of another character, so bytes will do; every dial comes through here.
+fn has_form(text: &[u8]) -> bool {
+    let (mut at, mut has_dot) = (None, false);
+    for (index, &byte) in text.iter().enumerate() {
+        match byte {
+            b'@' if index == 0 || at.is_some() => return false,
+            b'@' => at = Some(index),
+            b'.' => has_dot |= at.is_some_and(|at| index > at + 1 && index + 1 < text.len()),
+            b'\t'..=b'\r' | b' ' => return false,
+            _ => {}
+        }
     }
-    // Every dial comes through here: without a branch a byte, it takes a few vectors.
-    text.bytes().fold(false, |found, byte| found | matches!(byte, b'\t'..=b'\r' | b' '))
+    has_dot
 }
 
 /// White space as the original's pattern has it: Unicode's, and the byte-order mark.

@@ -276,43 +276,62 @@ pub struct WakeRun {
 
 /// Length of a UUID in its canonical text form.
 pub const UUID_TEXT_LEN: usize = 36;
+/// Where the digits stand, eight at a time: the hyphens cut two of the eights in halves.
+const EIGHTS: [[usize; 2]; 4] = [[0, 4], [9, 14], [19, 24], [28, 32]];
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-/// Where the two digits of each byte stand.
-const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-const HEX: &[u8; 16] = b"0123456789abcdef";
-/// The value of each digit. Every message names a call, so its id is read by table, without a branch a digit.
-const HEX_VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < HEX.len() {
-        values[HEX[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
-/// Has a bit that no digit's value has.
-const NO_DIGIT: u8 = 0x80;
+/// One in each byte of eight.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// What lies between `9` and `a` besides one, in ASCII.
+const LETTER_GAP: u64 = b'a' as u64 - b'0' as u64 - 10;
 
 fn uuid_text(bits: u128) -> [u8; UUID_TEXT_LEN] {
     let mut text = [b'-'; UUID_TEXT_LEN];
-    for (at, byte) in DIGITS.into_iter().zip(bits.to_be_bytes()) {
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
+    for (eight, [first, second]) in EIGHTS.into_iter().enumerate() {
+        let digits = digits_of(spread((bits >> (96 - 32 * eight)) as u32)).to_be_bytes();
+        text[first..first + 4].copy_from_slice(&digits[..4]);
+        text[second..second + 4].copy_from_slice(&digits[4..]);
     }
     text
 }
 
-/// Only lower-case canonical text is an id we gave out; anything else cannot name a call here.
+/// Only lower-case canonical text is an id we gave out; anything else cannot name a call here. Every message names a
+/// call, so eight digits are read at a time: whatever they are, they are taken for digits, and were some if the
+/// value written again gives the same text.
 fn parse_uuid(text: &[u8]) -> Option<u128> {
     let text: &[u8; UUID_TEXT_LEN] = text.try_into().ok()?;
-    let (mut bytes, mut seen) = ([0; 16], 0);
-    for (byte, at) in bytes.iter_mut().zip(DIGITS) {
-        let (high, low) = (HEX_VALUES[usize::from(text[at])], HEX_VALUES[usize::from(text[at + 1])]);
-        seen |= high | low;
-        *byte = high << 4 | low;
+    let (mut bits, mut is_canonical) = (0, HYPHENS.into_iter().all(|at| text[at] == b'-'));
+    for [first, second] in EIGHTS {
+        let mut eight = [0; 8];
+        eight[..4].copy_from_slice(&text[first..first + 4]);
+        eight[4..].copy_from_slice(&text[second..second + 4]);
+        let eight = u64::from_be_bytes(eight);
+        // Letters have bit 6, and their low half counts from 1 for `a`.
+        let values = (eight & (0x0f * ONES)) + 9 * ((eight >> 6) & ONES);
+        is_canonical &= values & (0xf0 * ONES) == 0 && digits_of(values) == eight;
+        bits = bits << 32 | u128::from(gather(values));
     }
-    let is_canonical = seen & NO_DIGIT == 0 && HYPHENS.into_iter().all(|at| text[at] == b'-');
-    is_canonical.then(|| u128::from_be_bytes(bytes))
+    is_canonical.then_some(bits)
+}
+
+/// Eight values from 0 to 15, one a byte, from 32 bits.
+fn spread(bits: u32) -> u64 {
+    let bits = u64::from(bits);
+    let halves = (bits << 16 | bits) & 0x0000_ffff_0000_ffff;
+    let quarters = (halves << 8 | halves) & 0x00ff_00ff_00ff_00ff;
+    (quarters << 4 | quarters) & (0x0f * ONES)
+}
+
+/// The reverse of [`spread`].
+fn gather(values: u64) -> u32 {
+    let quarters = (values >> 4 | values) & 0x00ff_00ff_00ff_00ff;
+    let halves = (quarters >> 8 | quarters) & 0x0000_ffff_0000_ffff;
+    (halves >> 16 | halves) as u32
+}
+
+/// The hexadecimal digits of eight values from 0 to 15. No byte overflows into the next.
+fn digits_of(values: u64) -> u64 {
+    let letters = ((values + 6 * ONES) >> 4) & ONES;
+    values + u64::from(b'0') * ONES + LETTER_GAP * letters
 }
 
 #[cfg(test)]
@@ -345,6 +364,24 @@ mod tests {
         assert_eq!(CallId::parse(text.replace('-', "").as_bytes()), CallId::NONE);
         assert_eq!(CallId::parse(b""), CallId::NONE);
         assert_eq!(CallId::parse(&[b'-'; 36]), CallId::NONE);
+    }
+
+    #[test]
+    fn a_single_wrong_byte_anywhere_names_no_call() {
+        let text = uuid_text(0x0123_4567_89ab_8def_8edc_ba98_7654_3210);
+        assert_eq!(&text, b"01234567-89ab-8def-8edc-ba9876543210");
+        assert_eq!(parse_uuid(&text), Some(0x0123_4567_89ab_8def_8edc_ba98_7654_3210));
+        for at in 0..UUID_TEXT_LEN {
+            for byte in 0..=u8::MAX {
+                let mut other = text;
+                other[at] = byte;
+                let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let is_right = if HYPHENS.contains(&at) { byte == b'-' } else { is_digit };
+                let parsed = parse_uuid(&other);
+                assert_eq!(parsed.is_some(), is_right, "{byte:#x} at {at}");
+                assert!(parsed.is_none_or(|bits| uuid_text(bits) == other));
+            }
+        }
     }
 
     #[test]

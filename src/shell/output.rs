@@ -21,13 +21,14 @@ const PIECES_MAX: usize = 16;
 const SPARE_BUFFERS_MAX: usize = 1024;
 const SPARE_BUFFER_BYTES_MAX: usize = 96 << 10;
 const SPARE_BYTES_MAX: usize = 16 << 20;
-/// Shared payloads below this are copied: a copy costs less than a piece of its own.
+/// Shared payloads below this are copied behind others: a copy costs less than a piece of its own.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;
 
-/// The queue of one connection.
+/// The queue of one connection. Nearly always it is one piece, which needs no list.
 #[derive(Default, Debug)]
 pub struct Output {
-    pieces: VecDeque<Piece>,
+    first: Piece,
+    later: VecDeque<Piece>,
     /// Bytes of the first piece that have been written.
     written: usize,
     len: usize,
@@ -45,6 +46,12 @@ impl Piece {
             Self::Corked(bytes) => bytes,
             Self::Shared(bytes) => bytes,
         }
+    }
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Self::Corked(Vec::new())
     }
 }
 
@@ -75,24 +82,37 @@ impl Output {
 
     /// Lets `append` add to the corked buffer.
     pub fn cork(&mut self, spares: &mut Spares, append: impl FnOnce(&mut Vec<u8>)) {
-        let needs_new =
-            !matches!(self.pieces.back(), Some(Piece::Corked(bytes)) if bytes.len() < CORK_BYTES_MAX);
-        if needs_new {
-            self.pieces.push_back(Piece::Corked(spares.take()));
+        if self.len == 0 {
+            self.first = Piece::Corked(spares.take());
+        } else if !self.last().is_some_and(|buffer| buffer.len() < CORK_BYTES_MAX) {
+            self.later.push_back(Piece::Corked(spares.take()));
         }
-        let Some(Piece::Corked(buffer)) = self.pieces.back_mut() else { return };
+        let Some(buffer) = self.last() else { return };
         let before = buffer.len();
         append(buffer);
-        self.len += buffer.len() - before;
+        let added = buffer.len() - before;
+        self.len += added;
     }
 
-    /// Adds bytes that others hold too.
+    /// Adds bytes that others hold too. Small ones are copied if something waits already: a piece of its own, and
+    /// what is shared kept alive for it, would cost more.
     pub fn share(&mut self, spares: &mut Spares, bytes: &Bytes) {
-        if bytes.len() < SHARE_BYTES_MIN {
+        if self.len == 0 {
+            self.first = Piece::Shared(bytes.clone());
+        } else if bytes.len() < SHARE_BYTES_MIN {
             return self.cork(spares, |buffer| buffer.extend_from_slice(bytes));
+        } else {
+            self.later.push_back(Piece::Shared(bytes.clone()));
         }
         self.len += bytes.len();
-        self.pieces.push_back(Piece::Shared(bytes.clone()));
+    }
+
+    /// The buffer at the end, if what is there is one.
+    fn last(&mut self) -> Option<&mut Vec<u8>> {
+        match self.later.back_mut().unwrap_or(&mut self.first) {
+            Piece::Corked(buffer) => Some(buffer),
+            Piece::Shared(_) => None,
+        }
     }
 
     /// Writes as much as the socket takes.
@@ -114,42 +134,48 @@ impl Output {
     }
 
     fn write_once(&self, mut stream: &TcpStream) -> std::io::Result<usize> {
-        let first = self.pieces.front().map_or(&[][..], |piece| &piece.bytes()[self.written..]);
-        if self.pieces.len() == 1 {
+        let first = &self.first.bytes()[self.written..];
+        if self.later.is_empty() {
             // Straight to the kernel: the standard library's way is a cancellation point of the C library.
             return Ok(rustix::net::send(stream, first, SendFlags::NOSIGNAL)?);
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX];
         slices[0] = IoSlice::new(first);
-        let rest = self.pieces.iter().skip(1).map(|piece| IoSlice::new(piece.bytes()));
+        let rest = self.later.iter().map(|piece| IoSlice::new(piece.bytes()));
         let count = 1 + slices[1..].iter_mut().zip(rest).map(|(slice, piece)| *slice = piece).count();
         stream.write_vectored(&slices[..count])
     }
 
     fn advance(&mut self, mut count: usize, spares: &mut Spares) {
         self.len -= count;
-        while let Some(piece) = self.pieces.front() {
-            let left = piece.bytes().len() - self.written;
+        loop {
+            let left = self.first.bytes().len() - self.written;
             if count < left {
                 self.written += count;
                 return;
             }
             count -= left;
-            self.written = 0;
-            if let Some(Piece::Corked(buffer)) = self.pieces.pop_front() {
-                spares.give(buffer);
+            self.next_piece(spares);
+            if self.len == 0 {
+                return;
             }
+        }
+    }
+
+    fn next_piece(&mut self, spares: &mut Spares) {
+        self.written = 0;
+        let next = self.later.pop_front().unwrap_or_default();
+        if let Piece::Corked(buffer) = std::mem::replace(&mut self.first, next) {
+            spares.give(buffer);
         }
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self, spares: &mut Spares) {
-        for piece in self.pieces.drain(..) {
-            if let Piece::Corked(buffer) = piece {
-                spares.give(buffer);
-            }
+        while self.len > 0 {
+            self.len -= self.first.bytes().len() - self.written;
+            self.next_piece(spares);
         }
-        (self.written, self.len) = (0, 0);
     }
 }
 

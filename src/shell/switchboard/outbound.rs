@@ -13,7 +13,7 @@ use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::websocket::{MessageKind, encoder};
 
-use super::super::connection::Role;
+use super::super::connection::{Role, State};
 use super::super::output::Written;
 use super::{Freight, Switchboard};
 
@@ -66,7 +66,7 @@ impl Switchboard {
     fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
         let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
         self.note(line, &notice);
-        if let Notice::Registered { .. } = notice {
+        if matches!(notice, Notice::Registered { .. }) {
             self.note_registered(handle);
         }
         let said = match notice {
@@ -111,6 +111,7 @@ impl Switchboard {
             let before = output.len();
             output.share(&mut self.spares, &frame);
             self.totals.output += frame.len();
+            let len = output.len();
             if before == 0 {
                 connection.progress_s = self.second;
             }
@@ -118,7 +119,9 @@ impl Switchboard {
                 connection.state.fanned = true;
                 self.queues.fanned.push_back(handle);
             }
-            self.check_bounds(handle, before, Said::Message);
+            if self.is_much(len) {
+                self.check_bounds(handle, before, Said::Message);
+            }
         }
     }
 
@@ -143,14 +146,18 @@ impl Switchboard {
         let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
         let before = output.len();
         output.cork(&mut self.spares, append);
-        let added = output.len() - before;
-        self.totals.output += added;
-        self.queues.bytes += added;
+        let len = output.len();
+        self.totals.output += len - before;
+        self.queues.bytes += len - before;
         if before == 0 {
             connection.progress_s = self.second;
         }
-        self.mark_dirty(handle);
-        self.check_bounds(handle, before, said);
+        if !std::mem::replace(&mut connection.state.dirty, true) {
+            self.queues.dirty.push(handle);
+        }
+        if self.is_much(len) {
+            self.check_bounds(handle, before, said);
+        }
     }
 
     /// Puts a connection on the list of those to write.
@@ -160,6 +167,11 @@ impl Switchboard {
             connection.state.dirty = true;
             self.queues.dirty.push(handle);
         }
+    }
+
+    /// Whether what waits for a connection, or all of it, has to be looked at.
+    fn is_much(&self, len: usize) -> bool {
+        len > self.bounds.output_high_water || self.totals.output > self.bounds.output_bytes_total
     }
 
     /// Marks and limits of a connection's output (design.md, D7). `before` is what waited already: a message may
@@ -231,16 +243,13 @@ impl Switchboard {
         let mut next = 0;
         // By number, because a lost connection makes others dirty.
         while let Some(&handle) = self.queues.dirty.get(next) {
-            self.flush_one(handle);
+            self.flush_one(handle, |state| &mut state.dirty);
             next += 1;
         }
         self.queues.dirty.clear();
         for _ in 0..fan_out_budget {
             let Some(handle) = self.queues.fanned.pop_front() else { break };
-            if let Some(connection) = self.connections.get_mut(handle) {
-                connection.state.fanned = false;
-            }
-            self.flush_one(handle);
+            self.flush_one(handle, |state| &mut state.fanned);
         }
         self.settle_accounts();
         if self.scarcity() == Scarcity::Severe {
@@ -259,9 +268,10 @@ impl Switchboard {
         }
     }
 
-    fn flush_one(&mut self, handle: Handle) {
+    /// Writes what waits for a connection, taken from the list that `listed` is the mark of.
+    fn flush_one(&mut self, handle: Handle, listed: impl FnOnce(&mut State) -> &mut bool) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        connection.state.dirty = false;
+        *listed(&mut connection.state) = false;
         // What is on its way to another shard is written there: a socket found dead here would take the luggage along.
         if connection.state.blocked || connection.state.moving {
             return;
