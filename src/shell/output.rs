@@ -20,7 +20,7 @@ const PIECES_MAX: usize = 16;
 /// doubling, fits), and all together.
 const SPARE_BUFFERS_MAX: usize = 1024;
 const SPARE_BUFFER_BYTES_MAX: usize = 96 << 10;
-const SPARE_BYTES_MAX: usize = 16 << 20;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 /// Shared payloads below this are copied behind others: a copy costs less than a piece of its own.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;
 
@@ -84,7 +84,7 @@ impl Output {
     pub fn cork(&mut self, spares: &mut Spares, append: impl FnOnce(&mut Vec<u8>)) {
         if self.len == 0 {
             self.first = Piece::Corked(spares.take());
-        } else if !self.last().is_some_and(|buffer| buffer.len() < CORK_BYTES_MAX) {
+        } else if self.last().is_none_or(|buffer| buffer.len() >= CORK_BYTES_MAX) {
             self.later.push_back(Piece::Corked(spares.take()));
         }
         let Some(buffer) = self.last() else { return };
@@ -148,7 +148,7 @@ impl Output {
 
     fn advance(&mut self, mut count: usize, spares: &mut Spares) {
         self.len -= count;
-        loop {
+        while count > 0 {
             let left = self.first.bytes().len() - self.written;
             if count < left {
                 self.written += count;
@@ -156,9 +156,6 @@ impl Output {
             }
             count -= left;
             self.next_piece(spares);
-            if self.len == 0 {
-                return;
-            }
         }
     }
 
@@ -233,6 +230,26 @@ mod tests {
         let (far, _) = listener.accept().unwrap();
         near.set_nonblocking(true).unwrap();
         (near, far)
+    }
+
+    /// Several pieces that left in one gathered write were taken for one.
+    #[test]
+    fn nothing_is_left_of_pieces_that_left_together() {
+        let (near, mut far) = pair();
+        let (mut output, mut spares) = (Output::default(), Spares::default());
+        for round in 0..3_u8 {
+            for part in 0..3_u8 {
+                output.share(&mut spares, &Bytes::from(vec![round, part]));
+                let large = Bytes::from(vec![part; SHARE_BYTES_MIN]);
+                output.share(&mut spares, &large);
+            }
+            let len = output.len();
+            assert_eq!(output.write_to(&near, &mut spares), Written::All);
+            assert!(output.is_empty() && output.later.is_empty());
+            let mut received = vec![0; len];
+            far.read_exact(&mut received).unwrap();
+            assert_eq!(received[..3], [round, 0, 0]);
+        }
     }
 
     #[test]
