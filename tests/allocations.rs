@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[allow(dead_code, reason = "shared with the other tests, which use all of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the other tests, which use all of it")]
 mod support;
 
 use support::phone::text_frame;
