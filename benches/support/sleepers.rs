@@ -1,0 +1,88 @@
+//! How threads that own a trunk port wait for each other: in a poller with the real wake-up, or awake.
+//!
+//! The sleep is the switchboard's (`prepare_sleep`, the poller's wait, `awake`, a `mio::Waker` that writes an eventfd),
+//! without tokio around it. Invariant: a thread that sleeps is woken by nothing but its peers or [`Stop`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::{Events, Poll, Token, Waker};
+use systemx::shell::trunk::{TrunkPort, Wake, mesh};
+
+/// How a thread waits when it has nothing to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rest {
+    /// It goes on looking.
+    Awake,
+    /// It sleeps until it is woken.
+    Asleep,
+}
+
+impl Rest {
+    /// For the names of benches.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Awake => "awake",
+            Self::Asleep => "sleeping",
+        }
+    }
+}
+
+/// Where one thread sleeps.
+pub struct Bed {
+    poll: Poll,
+    events: Events,
+}
+
+impl Bed {
+    /// Waits for freight, unless there is some.
+    pub fn rest<T>(&mut self, port: &mut TrunkPort<T>, rest: Rest) {
+        match rest {
+            Rest::Awake => {
+                port.wake_peers();
+                std::hint::spin_loop();
+            }
+            Rest::Asleep => {
+                if port.prepare_sleep() {
+                    self.poll.poll(&mut self.events, None).expect("the poller waits");
+                    port.awake();
+                }
+            }
+        }
+    }
+}
+
+/// Ends the thread of one port.
+#[derive(Clone)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stop {
+    /// Says it and wakes the thread.
+    pub fn say(&self) {
+        self.flag.store(true, Ordering::Release);
+        self.waker.wake().expect("a thread can be woken");
+    }
+
+    /// Whether it was said.
+    pub fn is_said(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+}
+
+/// The trunks between so many threads, as the operator makes them: for each its port, its bed, its end.
+pub fn threads<T>(count: usize, capacity: usize) -> Vec<(TrunkPort<T>, Bed, Stop)> {
+    let (mut beds, mut stops, mut wakes) = (Vec::new(), Vec::new(), Vec::<Wake>::new());
+    for _ in 0..count {
+        let poll = Poll::new().expect("the system has a poller");
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).expect("a poller has a waker"));
+        let bell = waker.clone();
+        wakes.push(Box::new(move || bell.wake().expect("a peer can be woken")));
+        beds.push(Bed { poll, events: Events::with_capacity(8) });
+        stops.push(Stop { flag: Arc::default(), waker });
+    }
+    let ports = mesh(capacity, wakes);
+    ports.into_iter().zip(beds).zip(stops).map(|((port, bed), stop)| (port, bed, stop)).collect()
+}
