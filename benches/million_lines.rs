@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use support::exchange::{Exchange, connected_in, dial, registration, ring_in};
-use support::{Shuffle, scaled};
+use support::{Shuffle, processor_time, scaled};
 use systemx::exchange::effect::{Effect, Notice};
 use systemx::exchange::event::{Location, PresenceQuery, Profile, Registration, Request};
 use systemx::exchange::ids::{CallId, LineId};
@@ -27,8 +27,9 @@ const HEARTBEAT_SECONDS: usize = 30;
 /// Deadlines are looked at so often; a shard under load does so several times a millisecond, and it costs nothing then.
 const STEP_MS: usize = 100;
 const STEPS_PER_SECOND: usize = 1000 / STEP_MS;
-/// Calls begun in a second of simulated time; one in ten is not answered and ends by its timer.
-const CALLS_PER_SECOND: usize = 1000;
+/// One line in so many begins a call in a second of simulated time: 1,000 calls a second of a million lines. One call in
+/// ten is not answered and ends by its timer.
+const LINES_PER_CALL: usize = 1000;
 const UNANSWERED: usize = 10;
 /// The kernel's part of a connection at the server's end: socket, inode, file, epoll item (shared/research/performance.md).
 const KERNEL_BYTES: usize = 4096;
@@ -83,13 +84,18 @@ impl Plan {
         registration
     }
 
+    /// Calls that begin in one step.
+    fn calls_per_step(&self) -> usize {
+        self.lines.div_ceil(LINES_PER_CALL * STEPS_PER_SECOND)
+    }
+
     /// Lines that send their heartbeat in one step.
     fn heartbeats_per_step(&self) -> usize {
         self.lines.div_ceil(HEARTBEAT_SECONDS * STEPS_PER_SECOND)
     }
 }
 
-/// What was found.
+/// What was found. Bytes are what came in addition to what was there before.
 #[derive(Default)]
 struct Findings {
     opened_bytes: usize,
@@ -99,6 +105,7 @@ struct Findings {
     heartbeats: usize,
     heartbeats_time: Duration,
     deadlines_time: Duration,
+    longest_look: Duration,
     calls: usize,
     calls_time: Duration,
     serving_cpu: Duration,
@@ -117,6 +124,7 @@ fn main() {
     let findings = ask(&plan, &mut exchange, &lines, findings);
     let registered: usize = exchange.cores.iter().map(|core| core.shard.counts().registered).sum();
     assert_eq!(registered, plan.lines, "nobody was cut");
+    assert!(findings.calls > 0, "calls were connected");
     report(&plan, &findings);
 }
 
@@ -129,13 +137,13 @@ fn populate(plan: &Plan, exchange: &mut Exchange, lines: &mut [LineId], mut find
         }
         *line = exchange.open_at_home_of(&plan.address(number));
     }
-    findings.opened_bytes = anonymous_bytes() - empty;
+    findings.opened_bytes = anonymous_bytes().saturating_sub(empty);
     exchange.set_clock((HEARTBEAT_SECONDS * 1000) as u64);
     for (number, &line) in lines.iter().enumerate() {
         exchange.register(line, plan.registration(number));
     }
     findings.ramp = processor_time() - cpu;
-    findings.registered_bytes = anonymous_bytes() - empty;
+    findings.registered_bytes = anonymous_bytes().saturating_sub(empty + findings.opened_bytes);
     findings
 }
 
@@ -154,15 +162,16 @@ fn serve(plan: &Plan, exchange: &mut Exchange, lines: &[LineId], mut findings: F
         }
         findings.heartbeats += plan.heartbeats_per_step();
         let beaten = Instant::now();
-        exchange.tick(|_| {});
+        exchange.meet_deadlines();
         let ticked = Instant::now();
         findings.calls += call(plan, exchange, lines, &mut shuffle, &mut up);
         findings.heartbeats_time += beaten - start;
         findings.deadlines_time += ticked - beaten;
+        findings.longest_look = findings.longest_look.max(ticked - beaten);
         findings.calls_time += ticked.elapsed();
     }
     findings.serving_cpu = processor_time() - cpu;
-    findings.served_bytes = findings.registered_bytes + anonymous_bytes().saturating_sub(before);
+    findings.served_bytes = anonymous_bytes().saturating_sub(before);
     findings
 }
 
@@ -185,12 +194,13 @@ fn call(
     for (caller, call) in up.drain(..) {
         exchange.ask(caller, Request::HangUp { call, reason: None }, |_| {});
     }
-    for number in 0..CALLS_PER_SECOND / STEPS_PER_SECOND {
+    for _ in 0..plan.calls_per_step() {
         let (caller, callee) = (shuffle.below(lines.len()), shuffle.below(lines.len()));
         let mut rung = None;
         exchange.ask(lines[caller], dial(&plan.address(callee)), |effect| rung = rung.or(ring_in(effect)));
         // Busy ones do not ring, nor do some who ring answer.
-        let Some((callee, call)) = rung.filter(|_| number % UNANSWERED != 0) else { continue };
+        let is_answered = shuffle.below(UNANSWERED) > 0;
+        let Some((callee, call)) = rung.filter(|_| is_answered) else { continue };
         exchange.ask(callee, Request::Answer { call }, |effect| up.extend(connected_in(effect)));
     }
     up.len()
@@ -219,76 +229,60 @@ fn ask(plan: &Plan, exchange: &mut Exchange, lines: &[LineId], mut findings: Fin
 }
 
 fn report(plan: &Plan, findings: &Findings) {
-    let Findings { opened_bytes, registered_bytes, served_bytes, .. } = *findings;
-    let each = |bytes: usize| bytes as f64 / plan.lines as f64;
-    let seconds = plan.seconds as f64;
+    let Plan { lines, seconds, domain, profiles_percent } = *plan;
+    println!("{lines} lines, {SHARDS} shards, {domain} a domain, {profiles_percent} % with profiles");
+    let core_bytes = report_bytes(plan, findings);
     let micros = |time: Duration, of: usize| time.as_secs_f64() * 1e6 / of.max(1) as f64;
-    println!(
-        "{} lines, {SHARDS} shards, {} a domain, {} % with profiles",
-        plan.lines, plan.domain, plan.profiles_percent
-    );
-    println!("bytes a line, from RssAnon");
-    println!("  connection open (line, liveness)       {:8.1}", each(opened_bytes));
-    println!("    of which the line itself             {:8}", size_of::<Line>());
-    println!(
-        "  registered (address, listing, census)  {:8.1}",
-        each(registered_bytes - opened_bytes.min(registered_bytes))
-    );
-    println!(
-        "  after {seconds} s of service             {:8.1}",
-        each(served_bytes - registered_bytes.min(served_bytes))
-    );
-    println!("  together                               {:8.1}", each(served_bytes));
+    let millis = |time: Duration| time.as_secs_f64() * 1e3 / seconds as f64;
     println!("processor time");
-    println!("  open and register, us a line           {:8.2}", micros(findings.ramp, plan.lines));
-    println!(
-        "  heartbeat, ns each                     {:8.1}",
-        micros(findings.heartbeats_time, findings.heartbeats) * 1e3
-    );
-    println!(
-        "  heartbeats, ms a simulated second      {:8.2}",
-        findings.heartbeats_time.as_secs_f64() * 1e3 / seconds
-    );
-    println!(
-        "  deadlines, ms a simulated second       {:8.2}",
-        findings.deadlines_time.as_secs_f64() * 1e3 / seconds
-    );
-    println!(
-        "  calls, us each ({} connected)      {:8.2}",
-        findings.calls,
-        micros(findings.calls_time, CALLS_PER_SECOND * plan.seconds)
-    );
-    println!(
-        "  all, CPU ms a simulated second         {:8.2}",
-        findings.serving_cpu.as_secs_f64() * 1e3 / seconds
-    );
-    let percentile =
-        |share: usize| findings.presence[(findings.presence.len() - 1) * share / 100].as_secs_f64() * 1e6;
-    println!(
-        "presence by domain, all shards in turn ({:.1} found)",
-        findings.presence_found as f64 / findings.presence.len() as f64
-    );
-    println!("  us, p50 / p99                          {:8.2} / {:.2}", percentile(50), percentile(99));
-    report_machine(each(served_bytes));
+    row("open and register, us a line", micros(findings.ramp, lines));
+    row("heartbeat, us each", micros(findings.heartbeats_time, findings.heartbeats));
+    row("call, us each", micros(findings.calls_time, plan.calls_per_step() * STEPS_PER_SECOND * seconds));
+    row("heartbeats, ms a simulated second", millis(findings.heartbeats_time));
+    row("deadlines, ms a simulated second", millis(findings.deadlines_time));
+    row("longest look at deadlines, all shards, ms", findings.longest_look.as_secs_f64() * 1e3);
+    row("calls, ms a simulated second", millis(findings.calls_time));
+    row("all together, CPU ms a simulated second", millis(findings.serving_cpu));
+    let asked = &findings.presence;
+    let percentile = |share: usize| asked[(asked.len() - 1) * share / 100].as_secs_f64() * 1e6;
+    println!("PRESENCE by domain, the shards one after the other");
+    row("addresses found", findings.presence_found as f64 / asked.len() as f64);
+    row("us, median", percentile(50));
+    row("us, 99th percentile", percentile(99));
+    report_machine(core_bytes);
+}
+
+/// Bytes of the core a line, by what they are for. Gives their sum.
+fn report_bytes(plan: &Plan, findings: &Findings) -> f64 {
+    let each = |bytes: usize| bytes as f64 / plan.lines as f64;
+    println!("bytes a line, from RssAnon");
+    row("connection open (line, liveness)", each(findings.opened_bytes));
+    row("    of which the line itself", size_of::<Line>() as f64);
+    row("registered (address, listing, census)", each(findings.registered_bytes));
+    row("more after the service (calls, timers)", each(findings.served_bytes));
+    let sum = each(findings.opened_bytes + findings.registered_bytes + findings.served_bytes);
+    row("together", sum);
+    sum
 }
 
 /// What a machine holds: the kernel's part, and the larger of what was measured over sockets and what this run says.
 fn report_machine(core_bytes: f64) {
     let shell_bytes = size_of::<Option<Connection>>() as f64;
-    let process_bytes = (core_bytes + shell_bytes).max(SERVER_BYTES as f64);
-    let line_bytes = process_bytes + KERNEL_BYTES as f64;
+    let server_bytes = (core_bytes + shell_bytes).max(SERVER_BYTES as f64);
+    let line_bytes = server_bytes + KERNEL_BYTES as f64;
     let usable = (MACHINE_GIB << 30) as f64 * (100 - RESERVE_PERCENT) as f64 / 100.0;
-    println!("a machine of {MACHINE_GIB} GiB");
-    println!("  kernel, bytes a connection             {KERNEL_BYTES:8}");
-    println!(
-        "  server, bytes a line                   {process_bytes:8.1}  (core {core_bytes:.0} + connection {shell_bytes:.0}; over sockets {SERVER_BYTES})"
-    );
-    println!("  a million lines, GiB                   {:8.2}", line_bytes * 1e6 / (1u64 << 30) as f64);
-    println!(
-        "  lines in {} % of it, millions           {:8.1}",
-        100 - RESERVE_PERCENT,
-        usable / line_bytes / 1e6
-    );
+    println!("a machine of {MACHINE_GIB} GiB, of which {RESERVE_PERCENT} % are left free");
+    row("kernel, bytes a connection", KERNEL_BYTES as f64);
+    row("core (this run), bytes a line", core_bytes);
+    row("shell's Connection, bytes", shell_bytes);
+    row("server over sockets (BENCHMARKS.md), bytes", SERVER_BYTES as f64);
+    row("kernel and the larger of the two, bytes", line_bytes);
+    row("a million lines, GiB", line_bytes * 1e6 / (1_u64 << 30) as f64);
+    row("lines it holds, millions", usable / line_bytes / 1e6);
+}
+
+fn row(what: &str, value: f64) {
+    println!("  {what:<44}{value:>10.2}");
 }
 
 /// The process's anonymous memory.
@@ -297,11 +291,4 @@ fn anonymous_bytes() -> usize {
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("it has this line");
     let kib: usize = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("it is a number");
     kib * 1024
-}
-
-/// How long this process has run; exact to a tick of the kernel.
-fn processor_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux says how long a process ran");
-    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
-    Duration::from_nanos(nanos.expect("schedstat begins with the time run, in ns"))
 }

@@ -42,6 +42,17 @@ pub fn coarse(group: &mut BenchmarkGroup<'_, WallTime>) {
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1)).sample_size(10);
 }
 
+/// How long all threads of this process have run. Exact to a tick of the kernel, a few ms, for those that run now.
+pub fn processor_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists the threads");
+    let nanos = tasks.filter_map(|task| {
+        // A thread may have ended since it was listed.
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
 /// Numbers below `bound` in an order that no cache can guess, the same in every run (splitmix64).
 pub struct Shuffle(u64);
 

@@ -32,7 +32,12 @@ impl Rest {
 pub struct Bed {
     poll: Poll,
     events: Events,
+    looks: u32,
 }
+
+/// A thread that stays awake gives way after so many looks: where threads share a processor, the one that is waited for
+/// must get it. The price is spread over too many looks to show.
+const LOOKS_MAX: u32 = 2000;
 
 impl Bed {
     /// Waits for freight, unless there is some.
@@ -40,6 +45,10 @@ impl Bed {
         match rest {
             Rest::Awake => {
                 port.wake_peers();
+                self.looks = self.looks.wrapping_add(1);
+                if self.looks.is_multiple_of(LOOKS_MAX) {
+                    std::thread::yield_now();
+                }
                 std::hint::spin_loop();
             }
             Rest::Asleep => {
@@ -80,7 +89,7 @@ pub fn threads<T>(count: usize, capacity: usize) -> Vec<(TrunkPort<T>, Bed, Stop
         let waker = Arc::new(Waker::new(poll.registry(), Token(0)).expect("a poller has a waker"));
         let bell = waker.clone();
         wakes.push(Box::new(move || bell.wake().expect("a peer can be woken")));
-        beds.push(Bed { poll, events: Events::with_capacity(8) });
+        beds.push(Bed { poll, events: Events::with_capacity(8), looks: 0 });
         stops.push(Stop { flag: Arc::default(), waker });
     }
     let ports = mesh(capacity, wakes);
