@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -20,10 +21,17 @@ use systemx::exchange::rack::Rack;
 /// Listings that are taken out and put in again in one go, so that the clock is read once for all.
 const BATCH: usize = 1000;
 
+/// So many rounds a batch stays out.
+const ROUNDS_OUT: usize = 48;
+/// Batches that are out at the same time have no listing in common.
+const CLASSES: usize = 64;
+
 struct Book {
     lines: Rack<Line>,
     directory: Directory,
     ids: Vec<LineId>,
+    out: VecDeque<Vec<(usize, String)>>,
+    class: usize,
 }
 
 impl Book {
@@ -38,31 +46,41 @@ impl Book {
             directory.seat(id, &agent(number), &lines);
             ids.push(id);
         }
-        Self { lines, directory, ids }
+        Self { lines, directory, ids, out: VecDeque::new(), class: 0 }
     }
 
-    /// Takes listings out and puts them in again; how long each took for all.
-    fn exchange(&mut self, numbers: &[(usize, String)]) -> (Duration, Duration) {
+    /// Takes the listings of the next class out and puts those in again that were taken out some rounds ago and are in
+    /// no cache any more; how long each took, and for how many.
+    fn exchange(&mut self, shuffle: &mut Shuffle) -> (Timing, Timing) {
+        self.class = (self.class + 1) % CLASSES;
+        let leaving = some(shuffle, self.ids.len(), self.class);
         let start = Instant::now();
-        for (number, address) in numbers {
+        for (number, address) in &leaving {
             self.directory.unseat(self.ids[*number], address, &self.lines);
         }
-        let removing = start.elapsed();
+        let removing = (start.elapsed(), leaving.len() as u64);
+        self.out.push_back(leaving);
+        let back = if self.out.len() > ROUNDS_OUT { self.out.pop_front() } else { None };
+        (removing, self.put_back(&back.unwrap_or_default()))
+    }
+
+    fn put_back(&mut self, listings: &[(usize, String)]) -> Timing {
         let start = Instant::now();
-        for (number, address) in numbers {
+        for (number, address) in listings {
             self.directory.seat(self.ids[*number], address, &self.lines);
         }
-        (removing, start.elapsed())
+        (start.elapsed(), listings.len() as u64)
     }
 }
 
-/// Different numbers of listings, with their addresses.
-fn some(shuffle: &mut Shuffle, listings: usize) -> Vec<(usize, String)> {
-    let mut numbers: Vec<usize> = (0..BATCH).map(|_| shuffle.below(listings)).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
+/// How long something took, and for how many.
+type Timing = (Duration, u64);
+
+/// Different listings of a class (their numbers modulo [`CLASSES`]), with their addresses, in no order.
+fn some(shuffle: &mut Shuffle, listings: usize, class: usize) -> Vec<(usize, String)> {
+    let numbers: BTreeSet<usize> =
+        (0..BATCH).map(|_| shuffle.below(listings / CLASSES) * CLASSES + class).collect();
     let mut picked: Vec<_> = numbers.into_iter().map(|number| (number, agent(number))).collect();
-    // Out of their order again.
     picked.sort_unstable_by_key(|(number, _)| number.wrapping_mul(0x9e37_79b9) as u32);
     picked
 }
@@ -73,7 +91,7 @@ fn listings(criterion: &mut Criterion) {
     let count = scaled(1_000_000, 10_000);
     let mut book = Book::new(count);
     let mut shuffle = Shuffle::new();
-    let (held, strangers) = (some(&mut shuffle, count), agent(count - 1).replace("agent", "other"));
+    let (held, strangers) = (some(&mut shuffle, count, 0), agent(count - 1).replace("agent", "other"));
     for (number, address) in &held {
         assert_eq!(book.directory.find(address, &book.lines), Holder::Here(book.ids[*number]));
     }
@@ -93,14 +111,17 @@ fn listings(criterion: &mut Criterion) {
             bencher.iter_custom(|times| {
                 let (mut spent, mut done) = (Duration::ZERO, 0);
                 while done < times {
-                    let picked = some(&mut shuffle, count);
-                    let (removing, inserting) = book.exchange(&picked);
-                    spent += if insertion { inserting } else { removing };
-                    done += picked.len() as u64;
+                    let (removing, inserting) = book.exchange(&mut shuffle);
+                    let (time, count) = if insertion { inserting } else { removing };
+                    spent += time;
+                    done += count;
                 }
                 spent.mul_f64(times as f64 / done as f64)
             });
         });
+    }
+    while let Some(batch) = book.out.pop_front() {
+        book.put_back(&batch);
     }
     assert_eq!(book.directory.sole_len(), count, "everything is in its place again");
     group.finish();

@@ -135,7 +135,9 @@ fn ring_deadlines(criterion: &mut Criterion) {
             now_ms += RING_MS / SECONDS as u64;
             let mut came = 0;
             while let Some((_, due)) = timers.pop(at(now_ms as usize)) {
-                timers.set(at((now_ms + RING_MS) as usize), due);
+                // Spread again, or all would come in one step.
+                let ahead = RING_MS as usize - shuffle.below(RING_MS as usize / SECONDS);
+                timers.set(at(now_ms as usize + ahead), due);
                 came += 1;
             }
             // The wheel's step is coarser than the spread.
