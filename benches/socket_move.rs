@@ -19,21 +19,31 @@ const SHARDS: usize = 2;
 /// A look at a thread's time is repeated until it has not changed for so many looks: the thread sleeps again.
 const STILL_LOOKS: usize = 3;
 
+/// How long it may take until the shards' threads bear their names.
+const NAMED_WITHIN: Duration = Duration::from_secs(10);
+
+fn thread_named(name: &str) -> Option<PathBuf> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists the threads");
+    let mut paths = tasks.filter_map(|task| Some(task.ok()?.path()));
+    paths.find(|path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name))
+}
+
 /// The clocks of the shards' threads.
 struct Clocks([PathBuf; SHARDS]);
 
 impl Clocks {
     fn find() -> Self {
-        let of = |shard: usize| {
-            let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists the threads");
-            let paths = tasks.map(|task| task.expect("a thread is listed").path());
-            let is_it = |path: &PathBuf| {
-                let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-                name.trim() == format!("shard-{shard}")
-            };
-            paths.into_iter().find(is_it).expect("each shard has a thread").join("schedstat")
-        };
-        Self([of(0), of(1)])
+        Self([0, 1].map(|shard| {
+            // A thread gives itself its name, a moment after it was started.
+            let until = Instant::now() + NAMED_WITHIN;
+            loop {
+                if let Some(path) = thread_named(&format!("shard-{shard}")) {
+                    return path.join("schedstat");
+                }
+                assert!(Instant::now() < until, "each shard has a thread");
+                std::thread::yield_now();
+            }
+        }))
     }
 
     /// How long each has run so far, once both sleep.
