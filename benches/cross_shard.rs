@@ -1,11 +1,11 @@
 //! What do calls and messages cost between two shards, compared with the same inside one?
 //!
-//! Two threads each own a shard and its ends of real trunks, and take turns as the switchboard does: outboxes, freight,
-//! wake-ups, sleep. Sockets and translation are left out. Callers are on one shard, callees on the other, or all on one
-//! shard for comparison; the phones at their ends answer at once. `ring_to_connected` runs from the callee's ANSWER to the
-//! caller's CONNECTED; `whole_call` and `message_there_and_back` are times per call or round trip with one pair
-//! (latency) and with 64 (throughput). `cpu` is what both threads ran for it, to be compared across ways of running;
-//! elapsed times of two threads are not. Every run ends only when each CONNECTED or echo has come out.
+//! Two threads, each on a processor of its own, own a shard each and its ends of real trunks, and take turns as the
+//! switchboard does: outboxes, freight, wake-ups, sleep. Sockets and translation are left out. Callers are on one shard,
+//! callees on the other, or all on one shard for comparison; the phones at their ends answer at once. `ring_to_connected`
+//! runs from the callee's ANSWER to the caller's CONNECTED; `whole_call` and `there_and_back` are times per call or round
+//! trip with one pair (latency) and with 64 (throughput). `cpu` is what both threads ran for it, to be compared across
+//! ways of running; elapsed times of two threads are not. Every run ends only when each CONNECTED or echo has come out.
 
 mod support;
 
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use support::clients::address_on;
 use support::exchange::{Core, dial, limits, registration};
-use support::sleepers::{Bed, Rest, Stop, threads};
+use support::sleepers::{Bed, Rest, Stop, pin, threads};
 use support::{processor_time, short};
 use systemx::exchange::effect::{Effect, Notice};
 use systemx::exchange::event::{ContentType, Event, Request};
@@ -204,6 +204,7 @@ struct Stage {
 
 impl Stage {
     fn new(shards: usize, pairs: usize, rest: Rest) -> Self {
+        pin(0);
         let (start, answered_ns) = (Instant::now(), Arc::<AtomicU64>::default());
         let mut stops = Vec::new();
         let mut switches: Vec<Switch> = threads(shards, CAPACITY_DEFAULT)
@@ -226,7 +227,11 @@ impl Stage {
         let peer = (shards > 1).then(|| {
             let (mut there, stop) = (switches.remove(1), stops.remove(1));
             let end = stop.clone();
-            (stop, std::thread::spawn(move || there.run_until(|_| end.is_said())))
+            let body = move || {
+                pin(1);
+                there.run_until(|_| end.is_said());
+            };
+            (stop, std::thread::spawn(body))
         });
         Self { here: switches.remove(0), peer }
     }

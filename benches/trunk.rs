@@ -1,9 +1,9 @@
 //! What does a message over a trunk cost: within one thread, to a peer that is awake, to one that sleeps?
 //!
-//! Real trunks with messages of 64 bytes, the size of the exchange's freight. `same_thread` is the queue alone. In
-//! `there_and_back` one message goes to a second thread and returns; asleep, both ways pay a real wake-up (eventfd,
-//! poller). `stream` is one way, as many as the peer takes, 64 a turn. Checked in each run: every message arrives, in
-//! order.
+//! Real trunks with messages of 64 bytes, the size of the exchange's freight. `same_thread` is the queue alone, 64
+//! messages at a time. In `there_and_back` one message goes to a second thread, on another processor, and returns;
+//! asleep, both ways pay a real wake-up (eventfd, poller). `stream` is one way, as many as the peer takes, 64 a turn.
+//! Checked in each run: every message arrives, in order.
 
 mod support;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use support::short;
-use support::sleepers::{Bed, Rest, Stop, threads};
+use support::sleepers::{Bed, Rest, Stop, pin, threads};
 use systemx::shell::trunk::{CAPACITY_DEFAULT, RECEIVE_BUDGET, TrunkPort};
 
 /// As large as what the exchange sends.
@@ -62,11 +62,15 @@ struct Peer {
 
 impl Peer {
     fn start(rest: Rest) -> Self {
+        pin(0);
         let mut ends = threads::<Freight>(2, CAPACITY_DEFAULT);
         let (there, there_bed, stop) = ends.pop().expect("two ports");
         let (port, bed, _) = ends.pop().expect("two ports");
         let end = stop.clone();
-        let thread = std::thread::spawn(move || serve(there, there_bed, rest, &end));
+        let thread = std::thread::spawn(move || {
+            pin(1);
+            serve(there, there_bed, rest, &end)
+        });
         Self { port, bed, stop, thread: Some(thread), sent: 0 }
     }
 
