@@ -1,14 +1,20 @@
 //! How long does one message take to validate and split into fields? Ours beside simd-json and serde_json, for a
-//! control frame and MSG frames of 1 and 16 KiB whose data is an escaped string, a dense object, or base64.
-//! Inputs are built outside the timed part; the mutable copy that simd-json needs is part of its cost.
+//! control frame and MSG frames of 1 and 16 KiB whose data is an escaped string, a dense object, or base64. And how
+//! long from each type of frame to the core's request, through the dialect's decoder, beside the bare parser.
+//!
+//! Inputs are built outside the timed part; the mutable copy that simd-json needs is part of its cost. Every type of
+//! frame is checked once to become the request that it stands for.
+
+mod support;
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use systemx::dialect::json::{Keys, Parsed, Parser};
+use systemx::dialect::systemx::Decoder;
+use systemx::exchange::event::Verb;
 
 /// As many names as a dialect wants.
 const KEYS: Keys = Keys::new(&[
@@ -84,7 +90,7 @@ fn inputs() -> Vec<(String, String)> {
 
 fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
-    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    support::short(&mut group);
     for (name, text) in &inputs() {
         let source = text.as_bytes();
         group.throughput(Throughput::Bytes(source.len() as u64));
@@ -132,5 +138,49 @@ fn parse(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse);
+/// One frame of each type, as clients send them, and the verb each stands for.
+fn frames() -> Vec<(String, Verb, String)> {
+    let (to, metadata) = ("agent-000001@unit-00000.agents", r#"{"capabilities":["chat"],"version":3}"#);
+    let call = |kind: &str| format!(r#"{{"type":"{kind}","call_id":"{CALL_ID}"}}"#);
+    let register = format!(r#"{{"type":"REGISTER","address":"{to}"}}"#);
+    let profile = format!(r#"{{"type":"REGISTER","address":"{to}","metadata":{metadata}}}"#);
+    let status = r#"{"type":"STATUS","status":"away"}"#.to_owned();
+    let presence = r#"{"type":"PRESENCE","query":{"domain":"unit-00000.agents"}}"#.to_owned();
+    let mut frames = vec![
+        ("REGISTER".to_owned(), Verb::Register, register),
+        ("REGISTER_metadata".to_owned(), Verb::Register, profile),
+        ("DIAL".to_owned(), Verb::Dial, format!(r#"{{"type":"DIAL","to":"{to}"}}"#)),
+        ("ANSWER".to_owned(), Verb::Answer, call("ANSWER")),
+        ("HANGUP".to_owned(), Verb::HangUp, call("HANGUP")),
+        ("HEARTBEAT".to_owned(), Verb::Heartbeat, r#"{"type":"HEARTBEAT"}"#.to_owned()),
+        ("STATUS".to_owned(), Verb::Status, status),
+        ("PRESENCE".to_owned(), Verb::Presence, presence),
+    ];
+    for (name, bytes) in [("64", 64), ("1k", 1 << 10), ("16k", 16 << 10)] {
+        let text = message(&format!("\"{}\"", "a plain word, ".repeat(bytes / 14)));
+        frames.push((format!("MSG_{name}"), Verb::Message, text));
+    }
+    frames
+}
+
+fn decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode");
+    support::short(&mut group);
+    let mut decoder = Decoder::new(support::wire::BOUNDS);
+    let mut parser = Parser::new();
+    for (name, verb, text) in &frames() {
+        let request = decoder.decode_text(text, true).expect("a frame of the protocol");
+        assert_eq!(request.verb(), *verb, "{text}");
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::new("to_request", name), text, |bencher, text| {
+            bencher.iter(|| black_box(decoder.decode_text(black_box(text), true)).is_ok());
+        });
+        group.bench_with_input(BenchmarkId::new("bare_parser", name), text, |bencher, text| {
+            bencher.iter(|| parser.parse_str(&KEYS, black_box(text)).is_ok());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, parse, decode);
 criterion_main!(benches);
