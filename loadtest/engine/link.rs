@@ -63,7 +63,7 @@ pub struct Link {
     /// The beginning of a frame whose end has not come.
     pub kept: Vec<u8>,
     /// The beginning of a message that comes in several frames.
-    pub partial: Option<Box<Vec<u8>>>,
+    pub partial: Option<Vec<u8>>,
     /// What the socket has not taken.
     pub out: Vec<u8>,
     /// It is on the list of those who have something to write.

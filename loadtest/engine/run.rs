@@ -28,6 +28,8 @@ const LEAD: Nanos = 20 * MILLISECOND;
 const LOOK: Duration = Duration::from_millis(50);
 /// Files that the process needs beside its sockets.
 const OTHER_FILES: u64 = 64;
+/// If nobody gets in and there are errors, the set-up is given up after this.
+const HOPELESS_LIMIT: Duration = Duration::from_secs(3);
 /// What a look at a server that does not answer may take.
 const REACH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -196,7 +198,9 @@ impl Course {
             if connections > furthest {
                 (furthest, last) = (connections, Instant::now());
             }
-            if last.elapsed() > limit || self.ledger.faults_total > 0 && last.elapsed() > limit / 4 {
+            // Where nobody gets in at all, waiting longer helps nobody.
+            let hopeless = connections == 0 && !self.ledger.early_errors.is_empty();
+            if last.elapsed() > if hopeless { HOPELESS_LIMIT.min(limit) } else { limit } {
                 let errors: Vec<String> =
                     self.ledger.early_errors.iter().map(|(why, count)| format!("{why} {count}")).collect();
                 let faults = self.ledger.faults.iter().cloned();
