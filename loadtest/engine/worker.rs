@@ -203,6 +203,8 @@ impl<S: Scenario> Worker<S> {
         }
         if !told && self.scenario.is_ready() {
             self.part = Part::SetUp { told: true };
+            // With how many are connected.
+            self.next_interval();
             self.tell(Report::Ready);
         }
         let start = self.shared.start.load(Ordering::Acquire);

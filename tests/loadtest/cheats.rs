@@ -219,8 +219,7 @@ fn a_server_that_cheats_makes_the_run_fail_with_the_reason() {
     ] {
         let (found, passed) = run(scenario, cheat);
         assert!(!passed && found["faults_total"].as_u64() > Some(0), "{cheat:?}: {found:#}");
-        let first = found["faults"][0].as_str().expect("faults are told");
-        assert!(first.contains(reason), "{cheat:?}: {first}");
+        assert!(found["faults"].to_string().contains(reason), "{cheat:?}: {found:#}");
     }
 }
 
