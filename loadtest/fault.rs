@@ -61,6 +61,8 @@ pub enum Fault {
     },
     /// The metrics page could not be read; what is wrong with it.
     NoMetrics(String),
+    /// The user gave up before the load began.
+    Interrupted,
     /// A thread of the generator ended before its time.
     WorkerLost,
     /// Options that contradict each other, or a value that cannot be.
@@ -92,6 +94,7 @@ impl fmt::Display for Fault {
                 "the clients did not all get ready: {connections} connections are open, errors: {errors}"
             ),
             Self::NoMetrics(why) => write!(f, "--metrics: {why}"),
+            Self::Interrupted => write!(f, "interrupted before the load began"),
             Self::WorkerLost => write!(f, "a thread of the generator ended before its time"),
             Self::BadOption(why) => write!(f, "{why}"),
         }

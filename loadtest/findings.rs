@@ -13,6 +13,8 @@ use crate::results::{FORMAT, Results, ServerUse};
 const LATE_MAX_NS: u64 = MILLISECOND;
 /// So was one of whose workers one was busier than this.
 const BUSY_MAX: f64 = 0.95;
+/// A measured part below this part of what was wanted was cut short.
+const SHORT: f64 = 0.99;
 const MICROS_IN_SECOND: f64 = 1e6;
 
 /// What is known of a run beside its counts.
@@ -33,7 +35,7 @@ pub fn results(run: Run, outcome: &Outcome) -> Results {
     let measured_s = ledger.measured_s();
     let rate_per_s = if measured_s > 0.0 { ledger.operations as f64 / measured_s } else { 0.0 };
     let named = ledger.figures.latencies.iter().zip(&ledger.latencies);
-    let notes = notes(outcome, run.metrics);
+    let notes = notes(outcome, &run);
     Results {
         format: FORMAT,
         generator: format!("systemx-loadtest {}", env!("CARGO_PKG_VERSION")),
@@ -106,7 +108,11 @@ fn server_use(outcome: &Outcome) -> Option<ServerUse> {
     })
 }
 
-fn notes(outcome: &Outcome, metrics: bool) -> Vec<String> {
+fn run_parameter_s(run: &Run, name: &str) -> Option<f64> {
+    run.parameters.get(name)?.parse().ok()
+}
+
+fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     let ledger: &Ledger = &outcome.ledger;
     let mut notes = Vec::new();
     let late = ledger.lateness.value_at_quantile(0.99);
@@ -123,6 +129,9 @@ fn notes(outcome: &Outcome, metrics: bool) -> Vec<String> {
             ledger.busiest() * 100.0
         ));
     }
+    if let Some(queued) = ledger.errors.get("unfinished:queued") {
+        notes.push(format!("the rate was not reached: {queued} operations were due and never begun"));
+    }
     if ledger.errors.keys().chain(ledger.early_errors.keys()).any(|reason| reason.ends_with(":rate_limited"))
     {
         notes.push(
@@ -135,7 +144,11 @@ fn notes(outcome: &Outcome, metrics: bool) -> Vec<String> {
             ledger.early_errors.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         notes.push(format!("errors before the measured part: {}", list.join(", ")));
     }
-    if metrics {
+    let wanted = run_parameter_s(run, "duration");
+    if wanted.is_some_and(|wanted| ledger.measured_s() < wanted * SHORT) {
+        notes.push("the run was ended early".to_owned());
+    }
+    if run.metrics {
         notes.push(
             "the server's memory is what its metrics page calls resident, not only anonymous".to_owned(),
         );

@@ -10,6 +10,7 @@ use mio::Interest;
 use super::context::{Context, lost_by};
 use super::link::{Client, Closed, Enter, Entering, Link, Slot, Stage, State};
 use super::sources::{self, token};
+use super::timers::Nanos;
 use super::transport::Transport;
 use super::wire;
 use crate::target::{ACCEPT, Place};
@@ -30,7 +31,7 @@ pub enum Upgrade {
 impl Context {
     /// Lets clients that wait begin to connect, as many as may at once, and ends those that take too long.
     pub(super) fn begin_connects(&mut self) {
-        while self.under_way < self.plan.connects_max
+        while self.may_connect()
             && let Some(client) = self.waiting.pop_front()
         {
             // It may have been closed while it waited.
@@ -43,6 +44,11 @@ impl Context {
         }
         self.end_late_connects();
         self.end_late_closes();
+    }
+
+    /// Whether somebody waits to connect who need not wait.
+    pub(super) fn may_connect(&self) -> bool {
+        self.under_way < self.plan.connects_max && !self.waiting.is_empty()
     }
 
     fn begin(&mut self, client: Client, enter: Enter) {
@@ -75,6 +81,13 @@ impl Context {
         self.poll.registry().register(&mut stream, token(client), interest)?;
         let secure = self.plan.target.tls.as_ref().zip(place.server_name.clone());
         Transport::new(stream, secure)
+    }
+
+    /// When something is to be done without an event.
+    pub(super) fn next_deadline(&self) -> Nanos {
+        let entering = self.entering.front().map(|(_, begun)| begun + self.plan.connect_limit);
+        let closing = self.closing.front().map(|(_, until)| *until);
+        [self.timers.next(), entering, closing].into_iter().flatten().min().unwrap_or(Nanos::MAX)
     }
 
     fn end_late_connects(&mut self) {

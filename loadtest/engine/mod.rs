@@ -6,6 +6,7 @@
 
 pub mod context;
 mod entering;
+mod interrupt;
 pub mod link;
 mod read;
 pub mod run;
@@ -14,6 +15,9 @@ pub mod timers;
 mod transport;
 pub mod wire;
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 use mio::Token;
 

@@ -13,6 +13,7 @@ use mio::Waker;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use super::interrupt;
 use super::timers::{MILLISECOND, Nanos, SECOND};
 use super::worker::{Report, Shared, Worker};
 use super::{Context, Plan, Scenario, Share};
@@ -66,6 +67,7 @@ pub fn run<S: Scenario + 'static>(
     reach(plan)?;
     let before = watch.probe.as_ref().map(Probe::sample).transpose()?;
     let shared = Arc::new(Shared::default());
+    interrupt::watch(&shared)?;
     let (tell, reports) = channel();
     let (mut wakers, mut threads) = (Vec::new(), Vec::new());
     let mut figures = None;
@@ -191,6 +193,9 @@ impl Course {
         let limit = Duration::from_nanos(self.plan.op_limit.max(self.plan.connect_limit) + 2 * SECOND);
         let (mut ready, mut furthest, mut last) = (0, 0, Instant::now());
         while ready < self.plan.threads {
+            if self.is_interrupted() {
+                return Err(Fault::Interrupted);
+            }
             if self.gather(LOOK, false)? == Some(End::Ready) {
                 (ready, last) = (ready + 1, Instant::now());
             }
@@ -211,10 +216,19 @@ impl Course {
         Ok(())
     }
 
+    /// The user has had enough. The workers find out by themselves, within a second.
+    fn is_interrupted(&self) -> bool {
+        let interrupted = self.shared.end_now.load(Ordering::Relaxed);
+        if interrupted {
+            self.wake_all();
+        }
+        interrupted
+    }
+
     fn gather_until(&mut self, when: Nanos) -> Result<(), Fault> {
         loop {
             let left = when.saturating_sub(self.plan.clock.now());
-            if left == 0 {
+            if left == 0 || self.is_interrupted() {
                 return Ok(());
             }
             self.gather(LOOK.min(Duration::from_nanos(left)), true)?;

@@ -103,11 +103,12 @@ impl<S: Scenario> Worker<S> {
         while self.part != Part::Over {
             self.ctx.now = self.ctx.clock.now();
             self.ctx.free.append(&mut self.ctx.freed);
-            self.advance();
             self.fire();
             self.ctx.begin_connects();
             self.settle();
             self.read_those_again();
+            self.advance();
+            self.settle();
             self.wait(&mut events)?;
             for event in &events {
                 if matches!(event.token(), WAKER | ALARM) {
@@ -152,8 +153,9 @@ impl<S: Scenario> Worker<S> {
     /// Waits for events or the next deadline.
     fn wait(&mut self, events: &mut Events) -> Result<(), Fault> {
         let now = self.ctx.clock.now();
-        let due = self.ctx.timers.next().unwrap_or(Nanos::MAX).min(self.interval.1);
-        let at_once = due <= now + SPIN || !self.ctx.again.is_empty() || self.part == Part::Over;
+        let due = self.ctx.next_deadline().min(self.interval.1);
+        let more = !self.ctx.again.is_empty() || self.ctx.may_connect() || self.part == Part::Over;
+        let at_once = more || due <= now + SPIN;
         let limit = at_once.then_some(std::time::Duration::ZERO);
         if !at_once {
             self.ctx.alarm.set(now, due - SPIN)?;
@@ -261,7 +263,8 @@ impl<S: Scenario> Worker<S> {
         let tally = self.ctx.tally.next(self.ctx.figures, span, end);
         let busy = used as f64 / length.max(1) as f64;
         (self.interval, self.cpu, self.spun) = ((now, until), cpu, 0);
-        let interval = Interval { tally, connections: self.ctx.open, busy, length };
+        let interval =
+            Interval { tally, connections: self.ctx.open, busy, length, ended: now.saturating_sub(begin) };
         self.tell(Report::Interval(Box::new(interval)));
     }
 

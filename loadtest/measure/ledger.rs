@@ -126,7 +126,7 @@ impl Ledger {
         slot.errors += tally.errors_total;
         slot.connections += interval.connections;
         slot.length_s = slot.length_s.max(length);
-        slot.at_s = number as f64 + slot.length_s;
+        slot.at_s = slot.at_s.max(interval.ended as f64 / SECOND as f64);
         if let (Some(sum), Some(more)) = (&mut second.main, tally.latencies.first()) {
             sum.add(more).expect("both have the same bounds");
         }
@@ -198,7 +198,8 @@ mod tests {
             tally.done();
         }
         errors.iter().for_each(|reason| tally.error("busy", reason));
-        Interval { tally, connections: 2, busy: 0.5, length: SECOND }
+        let ended = if span == Span::Slot(1) { 2 * SECOND } else { SECOND };
+        Interval { tally, connections: 2, busy: 0.5, length: SECOND, ended }
     }
 
     #[test]

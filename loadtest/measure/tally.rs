@@ -97,6 +97,8 @@ pub struct Interval {
     pub busy: f64,
     /// Length of the interval in wall time.
     pub length: Nanos,
+    /// When it ended, from the beginning of the window.
+    pub ended: Nanos,
 }
 
 impl Tally {
