@@ -61,6 +61,8 @@ pub enum Fault {
     },
     /// The metrics page could not be read; what is wrong with it.
     NoMetrics(String),
+    /// A measurement in which something went wrong; what.
+    Spoilt(String),
     /// The user gave up before the load began.
     Interrupted,
     /// A thread of the generator ended before its time.
@@ -94,6 +96,7 @@ impl fmt::Display for Fault {
                 "the clients did not all get ready: {connections} connections are open, errors: {errors}"
             ),
             Self::NoMetrics(why) => write!(f, "--metrics: {why}"),
+            Self::Spoilt(what) => write!(f, "not all went well while measuring: {what}"),
             Self::Interrupted => write!(f, "interrupted before the load began"),
             Self::WorkerLost => write!(f, "a thread of the generator ended before its time"),
             Self::BadOption(why) => write!(f, "{why}"),

@@ -58,12 +58,19 @@ pub fn results(run: Run, outcome: &Outcome) -> Results {
     }
 }
 
+/// The two looks at processor times are not exactly at the ends of the window: how much of what was used between them
+/// belongs to it.
+fn part(outcome: &Outcome) -> f64 {
+    if outcome.looked_s > 0.0 { outcome.ledger.measured_s() / outcome.looked_s } else { 1.0 }
+}
+
 fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
     let ledger = &outcome.ledger;
     let named = ledger.figures.counters.iter().zip(&ledger.counters);
     let mut counts: BTreeMap<String, u64> = named.map(|(name, count)| ((*name).to_owned(), *count)).collect();
     let traffic = ledger.traffic;
     let cpu = outcome.own_cpu;
+    let micros = |time: std::time::Duration| (time.as_micros() as f64 * part(outcome)) as u64;
     let engine = [
         ("connections", outcome.connections),
         ("frames_sent", traffic.frames_sent),
@@ -72,9 +79,9 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
         ("bytes_received", traffic.bytes_received),
         ("queue_max", ledger.queue_max),
         ("generator_busy_percent", (ledger.busiest() * 100.0).round() as u64),
-        ("generator_cpu_us", cpu.total.as_micros() as u64),
-        ("generator_cpu_user_us", cpu.user.as_micros() as u64),
-        ("generator_cpu_system_us", cpu.system.as_micros() as u64),
+        ("generator_cpu_us", micros(cpu.total)),
+        ("generator_cpu_user_us", micros(cpu.user)),
+        ("generator_cpu_system_us", micros(cpu.system)),
     ];
     counts.extend(engine.map(|(name, count)| (name.to_owned(), count)));
     if let Some((first, last)) = &outcome.window {
@@ -91,13 +98,14 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
 fn server_use(outcome: &Outcome) -> Option<ServerUse> {
     let (first, last) = outcome.window.as_ref()?;
     let cpu = last.cpu - first.cpu;
-    let (seconds, operations) = (cpu.total.as_secs_f64(), outcome.ledger.operations as f64);
+    let part = part(outcome);
+    let (seconds, operations) = (cpu.total.as_secs_f64() * part, outcome.ledger.operations as f64);
     let before = outcome.before.as_ref().and_then(|sample: &Sample| sample.memory_bytes);
     let grown = before.zip(last.memory_bytes).map(|(before, after)| after.saturating_sub(before));
     Some(ServerUse {
         cpu_s: seconds,
-        cpu_user_s: cpu.user.as_secs_f64(),
-        cpu_system_s: cpu.system.as_secs_f64(),
+        cpu_user_s: cpu.user.as_secs_f64() * part,
+        cpu_system_s: cpu.system.as_secs_f64() * part,
         cpu_per_operation_us: if operations > 0.0 { seconds * MICROS_IN_SECOND / operations } else { 0.0 },
         operations_per_cpu_s: if seconds > 0.0 { operations / seconds } else { 0.0 },
         anonymous_before_bytes: before,

@@ -7,7 +7,6 @@
 
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]
 
-mod calls;
 mod connects;
 mod engine;
 mod fan_out;
@@ -18,7 +17,6 @@ mod floor;
 mod frames;
 mod heartbeats;
 mod measure;
-mod messages;
 mod options;
 mod output;
 mod results;

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::calls::Route;
 use crate::engine::Plan;
 use crate::engine::run::{Watch, pin};
 use crate::engine::timers::{Clock, Nanos};
@@ -18,6 +17,15 @@ use crate::target::Target;
 
 /// What a close frame's answer may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whether the two ends of a pair are at home on the same shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Route {
+    /// On the same.
+    Same,
+    /// On two.
+    Cross,
+}
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
@@ -134,6 +142,11 @@ impl Common {
         say("name-domain", self.name_domain.clone());
         if !self.pin.is_empty() {
             say("pin", self.pin.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
+        }
+        for (name, set) in [("i-own-this-target", self.i_own_this_target), ("floor", self.floor)] {
+            if set {
+                say(name, set.to_string());
+            }
         }
         if let Some(ca) = &self.ca {
             say("ca", ca.display().to_string());

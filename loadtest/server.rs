@@ -52,6 +52,11 @@ impl Server {
         Ok(server)
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Processor time used so far, by all threads that live.
     pub fn cpu(&self) -> Result<Cpu, Fault> {
         procfs::cpu(self.child.id())

@@ -50,7 +50,9 @@ pub struct Outcome {
     pub before: Option<Sample>,
     /// The server at both ends of the window.
     pub window: Option<(Sample, Sample)>,
-    /// The generator's own processor time in the window.
+    /// Between those two looks, in seconds: the main thread may be woken late.
+    pub looked_s: f64,
+    /// The generator's own processor time between them.
     pub own_cpu: Cpu,
     /// Clients that were registered at the end of the set-up.
     pub connections: u64,
@@ -92,8 +94,8 @@ pub fn run<S: Scenario + 'static>(
     let result = course.follow();
     course.watch.progress.end();
     course.end(threads);
-    let (window, own_cpu, connections) = result?;
-    Ok(Outcome { ledger: course.ledger, before, window, own_cpu, connections })
+    let Found { window, looked_s, own_cpu, connections } = result?;
+    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections })
 }
 
 fn spawn<S: Scenario + 'static>(
@@ -159,8 +161,13 @@ struct Course {
     connections: Vec<u64>,
 }
 
-/// What is true after the window: the server at its ends, our own time in it, and the clients at its beginning.
-type Found = (Option<(Sample, Sample)>, Cpu, u64);
+/// What is known after the window; see [`Outcome`].
+struct Found {
+    window: Option<(Sample, Sample)>,
+    looked_s: f64,
+    own_cpu: Cpu,
+    connections: u64,
+}
 
 impl Course {
     fn follow(&mut self) -> Result<Found, Fault> {
@@ -172,16 +179,17 @@ impl Course {
         let begin = start + self.plan.warm_up;
         let end = begin + self.plan.duration;
         self.gather_until(begin)?;
-        let (first, own) = (self.sample()?, procfs::cpu(std::process::id())?);
+        let (first, own, looked) = (self.sample()?, procfs::cpu(std::process::id())?, Instant::now());
         self.gather_until(end)?;
-        let (last, own) = (self.sample()?, procfs::cpu(std::process::id())? - own);
+        let (last, looked_s) = (self.sample()?, looked.elapsed().as_secs_f64());
+        let own_cpu = procfs::cpu(std::process::id())? - own;
         let mut left = self.plan.threads;
         while left > 0 {
             if self.gather(LOOK, true)? == Some(End::Done) {
                 left -= 1;
             }
         }
-        Ok((first.zip(last), own, connections))
+        Ok(Found { window: first.zip(last), looked_s, own_cpu, connections })
     }
 
     fn sample(&self) -> Result<Option<Sample>, Fault> {

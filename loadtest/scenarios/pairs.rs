@@ -5,11 +5,10 @@
 
 use systemx::exchange::address::home;
 
-use crate::calls::Route;
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::{Client, Context, Enter, Plan};
 use crate::frames::client_text;
-use crate::options::Common;
+use crate::options::{Common, Route};
 
 /// A client that was lost tries again after this.
 const RETRY: Nanos = 500 * MILLISECOND;
