@@ -4,11 +4,15 @@
 mod cheats;
 mod secure;
 
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::Process;
+use crate::support::process::wait_for;
+use crate::support::{Process, eventually};
 
 /// Runs the load generator to its end.
 pub fn loadtest(arguments: &[&str]) -> Output {
@@ -114,6 +118,46 @@ fn two_runs_at_the_same_time_do_not_meet() {
             scope.spawn(|| clean_run(&["ring", "--url", &url, "--pairs", "2"]));
         }
     });
+}
+
+#[test]
+fn a_run_that_is_interrupted_still_says_what_it_found() {
+    let exchange = Process::start(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
+        .args([
+            "ring",
+            "--url",
+            &exchange.url(),
+            "--pairs",
+            "2",
+            "--warmup",
+            "0",
+            "--duration",
+            "600",
+            "--json",
+            "--quiet",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program is built and can be run");
+    // Connecting takes less processor time than this.
+    const AT_WORK_NS: u64 = 200_000_000;
+    eventually("it is at work", || {
+        let times = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
+        let of = |path: PathBuf| {
+            std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let used: u64 = times.flatten().filter_map(|task| of(task.path().join("schedstat"))).sum();
+        (used > AT_WORK_NS).then_some(())
+    });
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let mut text = String::new();
+    child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");
+    assert!(wait_for(&mut child).success(), "{text}");
+    let found: Value = serde_json::from_str(&text).expect("the results are JSON");
+    assert!(found["operations"].as_u64() > Some(0) && found["measured_s"].as_f64() < Some(60.0), "{found:#}");
+    assert!(found["notes"].to_string().contains("ended early"), "{found:#}");
+    assert_eq!((&found["faults_total"], &found["errors"]), (&0.into(), &serde_json::json!({})), "{found:#}");
 }
 
 #[test]
