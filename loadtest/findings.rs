@@ -152,6 +152,11 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
             ledger.early_errors.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         notes.push(format!("errors before the measured part: {}", list.join(", ")));
     }
+    if outcome.before.is_some() && outcome.window.is_none() {
+        notes.push(
+            "the server's figures could not be read during the run: its process or page was gone".to_owned(),
+        );
+    }
     let wanted = run_parameter_s(run, "duration");
     if wanted.is_some_and(|wanted| ledger.measured_s() < wanted * SHORT) {
         notes.push("the run was ended early".to_owned());

@@ -6,7 +6,7 @@ mod secure;
 
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -120,44 +120,62 @@ fn two_runs_at_the_same_time_do_not_meet() {
     });
 }
 
-#[test]
-fn a_run_that_is_interrupted_still_says_what_it_found() {
-    let exchange = Process::start(&[]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
-        .args([
-            "ring",
-            "--url",
-            &exchange.url(),
-            "--pairs",
-            "2",
-            "--warmup",
-            "0",
-            "--duration",
-            "600",
-            "--json",
-            "--quiet",
-        ])
+/// A run that is at work, with more options.
+fn running(url: &str, more: &[&str]) -> Child {
+    // Connecting takes less processor time than this.
+    const AT_WORK_NS: u64 = 100_000_000;
+    let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
+        .args(["ring", "--url", url, "--pairs", "2", "--warmup", "0", "--json", "--quiet"])
+        .args(more)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program is built and can be run");
-    // Connecting takes less processor time than this.
-    const AT_WORK_NS: u64 = 200_000_000;
     eventually("it is at work", || {
         let times = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
-        let of = |path: PathBuf| {
+        let used = |path: PathBuf| {
             std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse::<u64>().ok()
         };
-        let used: u64 = times.flatten().filter_map(|task| of(task.path().join("schedstat"))).sum();
-        (used > AT_WORK_NS).then_some(())
+        let all: u64 = times.flatten().filter_map(|task| used(task.path().join("schedstat"))).sum();
+        (all > AT_WORK_NS).then_some(())
     });
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    child
+}
+
+/// What a run found, and whether it succeeded.
+fn end_of(mut child: Child) -> (Value, bool) {
     let mut text = String::new();
     child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");
-    assert!(wait_for(&mut child).success(), "{text}");
-    let found: Value = serde_json::from_str(&text).expect("the results are JSON");
-    assert!(found["operations"].as_u64() > Some(0) && found["measured_s"].as_f64() < Some(60.0), "{found:#}");
+    let found = serde_json::from_str(&text).expect("the results are JSON");
+    (found, wait_for(&mut child).success())
+}
+
+#[test]
+fn a_run_that_is_interrupted_still_says_what_it_found() {
+    let exchange = Process::start(&[]);
+    let child = running(&exchange.url(), &["--duration", "600"]);
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let (found, succeeded) = end_of(child);
+    assert!(succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
+    assert!(found["measured_s"].as_f64() < Some(60.0), "{found:#}");
     assert!(found["notes"].to_string().contains("ended early"), "{found:#}");
     assert_eq!((&found["faults_total"], &found["errors"]), (&0.into(), &serde_json::json!({})), "{found:#}");
+}
+
+#[test]
+fn a_server_that_dies_is_counted_and_what_was_found_is_kept() {
+    let exchange = Process::start(&[]);
+    let pid = exchange.id().to_string();
+    let child = running(&exchange.url(), &["--duration", "4", "--pid", &pid]);
+    drop(exchange);
+    let (found, succeeded) = end_of(child);
+    assert!(succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
+    assert_eq!(
+        (&found["errors"]["closed:1006"], &found["faults_total"]),
+        (&4.into(), &0.into()),
+        "{found:#}"
+    );
+    assert!(found["errors"]["connect:refused"].as_u64() > Some(0), "{found:#}");
+    assert!(found["server"].is_null() && found["notes"].to_string().contains("figures"), "{found:#}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Progress {
     connections: u64,
     seconds: f64,
     gathered: usize,
+    /// Due and not begun, at most, in that second.
+    waiting: u64,
     /// Of the whole run.
     errors: u64,
     faults: u64,
@@ -58,6 +60,7 @@ impl Progress {
             connections: 0,
             seconds: 0.0,
             gathered: 0,
+            waiting: 0,
             errors: 0,
             faults: 0,
         }
@@ -74,13 +77,15 @@ impl Progress {
         self.seconds += interval.length as f64 / 1e9;
         self.errors += tally.errors_total;
         self.faults += tally.faults_total;
+        self.waiting += tally.queue_max;
         self.gathered += 1;
         if self.gathered < self.workers {
             return;
         }
         self.show(phase(tally.span, started));
         self.main.reset();
-        (self.operations, self.connections, self.seconds, self.gathered) = (0, 0, 0.0, 0);
+        (self.operations, self.connections, self.seconds) = (0, 0, 0.0);
+        (self.gathered, self.waiting) = (0, 0);
     }
 
     fn show(&mut self, phase: &str) {
@@ -92,6 +97,9 @@ impl Progress {
         if !self.main.is_empty() {
             let at = |quantile| self.main.value_at_quantile(quantile) as f64 / NANOS_IN_MICRO;
             text += &format!(", p50 {:.1} us, p99 {:.1} us", at(0.5), at(0.99));
+        }
+        if self.waiting > 0 {
+            text += &format!(", {} waiting", self.waiting);
         }
         text += &format!(", {} errors", self.errors);
         if self.faults > 0 {

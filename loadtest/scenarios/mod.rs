@@ -1,12 +1,11 @@
-//! The kinds of load: one file each, all driven by the engine through its [`Scenario`](crate::engine::Scenario) trait.
+//! The kinds of load: one folder each, all driven by the engine through its [`Scenario`](crate::engine::Scenario) trait.
 //!
-//! `ring.rs` whole calls, `msg.rs` messages in standing calls; `pairs.rs` is what scenarios of two share,
-//! `talk.rs` what those share that check messages. To add one: write its file, add a variant here.
+//! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. To add one: write
+//! its folder, add a variant here.
 
 mod msg;
 mod pairs;
 mod ring;
-mod talk;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,18 +3,18 @@
 //! Closed loop: each pair calls again as soon as the last call has ended. Open loop: calls are due at a rate, and a
 //! call that finds no free pair waits. Every frame is checked for its turn, its parties and its call id.
 
-use std::collections::{BTreeMap, VecDeque};
+mod options;
+
+use std::collections::VecDeque;
 
 use super::pairs::{End, Naming, Pairs};
-use crate::engine::run::{self, Outcome};
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::wire::{self, CALL_ID_BYTES, CallFrame};
 use crate::engine::{Client, Closed, Context, Scenario};
-use crate::fault::Fault;
 use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing};
 use crate::measure::tally::Figures;
-use crate::options::{Common, not_negative, positive};
+pub use options::Options;
 
 const FIGURES: Figures = Figures {
     operation: "call",
@@ -36,47 +36,6 @@ const REFUSED_PAUSE: Nanos = 10 * MILLISECOND;
 const DUE: u64 = 0;
 /// With a pair and a call behind it: the call has been held long enough, or the pair may try again.
 const GO_ON: u64 = 1 << 62;
-
-/// Options of `ring`.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Options {
-    #[command(flatten)]
-    pub(super) common: Common,
-    /// Pairs that call.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    pairs: u32,
-    /// Calls a second that are due (open loop); without it each pair calls again at once (closed loop).
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// How calls are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pacing: Pacing,
-    /// Time between CONNECTED and HANGUP, in milliseconds.
-    #[arg(long, default_value_t = 0.0, value_name = "MS", value_parser = not_negative)]
-    hold: f64,
-}
-
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::from([
-            ("pairs".to_owned(), self.pairs.to_string()),
-            ("hold".to_owned(), self.hold.to_string()),
-        ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
-        found
-    }
-
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        let plan = self.common.plan()?;
-        let make = |_, plan: &_| Ring::new(self, Naming::new(&self.common, plan, self.pairs as usize));
-        run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)
-    }
-}
 
 /// What is due next in a pair's call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,19 +3,22 @@
 //! Three modes: to and fro (`pingpong`), one way with many in flight (`flood`), at a rate (`open`). Every message
 //! carries its number and the time it was sent or due; `talk.rs` checks that none is lost, doubled, late or changed.
 
-use std::collections::{BTreeMap, VecDeque};
+mod options;
+mod talk;
+
+use std::collections::VecDeque;
+
+use options::Mode;
+pub use options::Options;
+use talk::{MessageForm, Received, Way};
 
 use super::pairs::{End, Naming, Pairs};
-use super::talk::{MessageForm, Received, Way};
-use crate::engine::run::{self, Outcome};
 use crate::engine::timers::{Nanos, SECOND};
 use crate::engine::wire::{self, CALL_ID_BYTES, CallFrame};
 use crate::engine::{Client, Closed, Context, Scenario};
-use crate::fault::Fault;
 use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing};
 use crate::measure::tally::Figures;
-use crate::options::{Common, positive};
 
 const FIGURES: Figures = Figures {
     operation: "message",
@@ -33,78 +36,6 @@ const RETRY: Nanos = SECOND;
 const DUE: u64 = 0;
 /// With a pair behind it: its call is to be dialled again.
 const DIAL_AGAIN: u64 = 1 << 62;
-
-/// How messages follow each other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Mode {
-    /// Each message is answered by one.
-    Pingpong,
-    /// One way, with many in flight.
-    Flood,
-    /// One way, due at a rate.
-    Open,
-}
-
-/// Options of `msg`.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Options {
-    #[command(flatten)]
-    pub(super) common: Common,
-    /// Pairs that talk.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    pairs: u32,
-    /// How messages follow each other.
-    #[arg(long, value_enum, default_value = "pingpong")]
-    mode: Mode,
-    /// Bytes of data in a message.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(MessageForm::BYTES_MIN as i64..))]
-    bytes: u32,
-    /// Messages of a pair in flight: 1 to and fro, 32 in a flood and 1024 at a rate if it is not given.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    in_flight: Option<u32>,
-    /// Messages a second of all pairs together, for `--mode open`.
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// How messages are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pacing: Pacing,
-}
-
-impl Options {
-    fn in_flight(&self) -> u64 {
-        let default = match self.mode {
-            Mode::Pingpong => 1,
-            Mode::Flood => 32,
-            Mode::Open => 1024,
-        };
-        u64::from(self.in_flight.unwrap_or(default))
-    }
-
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::from([
-            ("pairs".to_owned(), self.pairs.to_string()),
-            ("mode".to_owned(), format!("{:?}", self.mode).to_lowercase()),
-            ("bytes".to_owned(), self.bytes.to_string()),
-            ("in-flight".to_owned(), self.in_flight().to_string()),
-        ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
-        found
-    }
-
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        if (self.mode == Mode::Open) != self.rate.is_some() {
-            return Err(Fault::BadOption("--mode open and --rate belong together".to_owned()));
-        }
-        let plan = self.common.plan()?;
-        let make = |_, plan: &_| Msg::new(self, Naming::new(&self.common, plan, self.pairs as usize));
-        run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)
-    }
-}
 
 /// How far a pair's call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
