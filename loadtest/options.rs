@@ -115,6 +115,14 @@ impl Common {
         }))
     }
 
+    /// Refuses threads that would have no part of the load.
+    pub fn check_share(&self, pairs: u32) -> Result<(), Fault> {
+        if u32::from(self.threads) <= pairs {
+            return Ok(());
+        }
+        Err(Fault::BadOption(format!("--threads {} is more than there are pairs ({pairs})", self.threads)))
+    }
+
     /// What is watched.
     pub fn watch(&self) -> Result<Watch, Fault> {
         let probe = match (&self.metrics, self.pid) {

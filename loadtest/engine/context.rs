@@ -344,7 +344,7 @@ pub(super) fn lost_by(link: &Link, error: &io::Error) -> Closed {
 }
 
 /// A word for each error that sockets give.
-fn word_for(kind: ErrorKind) -> &'static str {
+pub(super) fn word_for(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ConnectionRefused => "refused",
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => "reset",

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use mio::Interest;
 
-use super::context::{Context, lost_by};
+use super::context::{Context, lost_by, word_for};
 use super::link::{Client, Closed, Enter, Entering, Link, Slot, Stage, State};
 use super::sources::{self, token};
 use super::timers::Nanos;
@@ -64,7 +64,7 @@ impl Context {
                 self.entering.push_back((client, begun));
             }
             Err(error) => {
-                let why = Closed::Refused("connect", error.kind().to_string());
+                let why = Closed::Refused("connect", word_for(error.kind()).to_owned());
                 self.gone.push_back((client, why));
             }
         }
