@@ -1,7 +1,11 @@
-//! Why a run failed.
+//! Why a run failed, or could not be begun.
+//!
+//! Only what ends a run is here. What goes wrong for one operation is counted by its reason, and a breach of
+//! correctness is written down in the results; after both the run goes on.
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 /// Why a run failed.
 #[derive(Debug)]
@@ -23,6 +27,48 @@ pub enum Fault {
     Stalled,
     /// There are no figures of the server's process.
     NoFigures(&'static str),
+    /// A URL that leads nowhere.
+    BadUrl {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Load is for loopback unless the user says that the target is theirs.
+    NotLoopback {
+        /// As given.
+        url: String,
+        /// What it leads to.
+        address: SocketAddr,
+    },
+    /// Certificates that cannot be used; file or reason.
+    BadRoots(String),
+    /// An address of the target that nobody answers at.
+    Unreachable(SocketAddr, io::Error),
+    /// More connections than this process may have.
+    TooManyClients {
+        /// What the scenario opens.
+        wanted: u64,
+        /// What the system allows.
+        allowed: u64,
+    },
+    /// The clients did not all get in.
+    NotReady {
+        /// Connections that were open.
+        connections: u64,
+        /// What went wrong meanwhile, by reason.
+        errors: String,
+    },
+    /// The metrics page could not be read; what is wrong with it.
+    NoMetrics(String),
+    /// A measurement in which something went wrong; what.
+    Spoilt(String),
+    /// The user gave up before the load began.
+    Interrupted,
+    /// A thread of the generator ended before its time.
+    WorkerLost,
+    /// Options that contradict each other, or a value that cannot be.
+    BadOption(String),
 }
 
 impl fmt::Display for Fault {
@@ -34,6 +80,26 @@ impl fmt::Display for Fault {
             Self::Unexpected { due, came } => write!(f, "{due} was due, but this came: {came}"),
             Self::Stalled => write!(f, "the server has said nothing for too long"),
             Self::NoFigures(what) => write!(f, "/proc does not say the server's {what}"),
+            Self::BadUrl { url, why } => write!(f, "{url}: {why}"),
+            Self::NotLoopback { url, address } => write!(
+                f,
+                "{url} leads to {address}, which is not a loopback address; \
+                 add --i-own-this-target if you may load it"
+            ),
+            Self::BadRoots(why) => write!(f, "--ca: {why}"),
+            Self::Unreachable(address, error) => write!(f, "cannot connect to {address}: {error}"),
+            Self::TooManyClients { wanted, allowed } => {
+                write!(f, "{wanted} connections are wanted, but this process may open {allowed} (ulimit -n)")
+            }
+            Self::NotReady { connections, errors } => write!(
+                f,
+                "the clients did not all get ready: {connections} connections are open, errors: {errors}"
+            ),
+            Self::NoMetrics(why) => write!(f, "--metrics: {why}"),
+            Self::Spoilt(what) => write!(f, "not all went well while measuring: {what}"),
+            Self::Interrupted => write!(f, "interrupted before the load began"),
+            Self::WorkerLost => write!(f, "a thread of the generator ended before its time"),
+            Self::BadOption(why) => write!(f, "{why}"),
         }
     }
 }

@@ -1,43 +1,17 @@
 //! A server under test as a child process, and what the kernel says about it.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::ops::Sub;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
+use crate::measure::procfs;
+pub use crate::measure::procfs::Cpu;
 
 /// How long a server may take to listen.
 const START_MAX: Duration = Duration::from_secs(10);
-/// The unit of the times in /proc/PID/stat: sysconf(_SC_CLK_TCK) on every Linux there is.
-const TICK: Duration = Duration::from_millis(10);
-
-/// Processor time of a process.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Cpu {
-    /// All of it, exact.
-    pub total: Duration,
-    /// In user code, sampled.
-    pub user: Duration,
-    /// In the kernel, sampled.
-    pub system: Duration,
-}
-
-impl Sub for Cpu {
-    type Output = Self;
-
-    fn sub(self, before: Self) -> Self {
-        Self {
-            total: self.total - before.total,
-            user: self.user - before.user,
-            system: self.system - before.system,
-        }
-    }
-}
-
 /// A running server; ended when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -78,32 +52,19 @@ impl Server {
         Ok(server)
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Processor time used so far, by all threads that live.
     pub fn cpu(&self) -> Result<Cpu, Fault> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may have ended since.
-            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            nanos += text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
-        }
-        let stat = self.read("stat")?;
-        // The name in brackets may hold anything; times are the 12th and 13th word after it.
-        let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
-        let mut ticks = || words.next()?.parse().ok().map(|ticks: u32| TICK * ticks);
-        let (Some(user), Some(system)) = (ticks(), ticks()) else { return Err(Fault::NoFigures("times")) };
-        Ok(Cpu { total: Duration::from_nanos(nanos), user, system })
+        procfs::cpu(self.child.id())
     }
 
     /// Anonymous memory that is resident, in bytes.
     pub fn anonymous_bytes(&self) -> Result<u64, Fault> {
-        let status = self.read("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kib.map(|kib| kib << 10).ok_or(Fault::NoFigures("memory"))
-    }
-
-    fn read(&self, file: &str) -> Result<String, Fault> {
-        Ok(fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?)
+        procfs::anonymous_bytes(self.child.id())
     }
 }
 

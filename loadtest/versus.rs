@@ -4,25 +4,30 @@
 //! operations for each second of the server's processor time; the closed loop saturates neither side.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::calls::{Calls, Layout, Route};
 use crate::connects;
 use crate::fan_out::FanOut;
 use crate::fault::Fault;
 use crate::fleet::Fleet;
 use crate::heartbeats::{Heartbeats, idle_bytes};
-use crate::messages::Messages;
+use crate::options::Route;
+use crate::results::Results;
 use crate::scenario::{Cost, Kind, Target, measure};
-use crate::server::Server;
+use crate::scenarios::Scenarios;
+use crate::server::{Cpu, Server};
 
 /// The processor of the generator; servers get the others.
 const GENERATOR_CORE: usize = 1;
 const PAIRS: usize = 64;
-const FLOOD_PAIRS: usize = 16;
-const FLOOD_IN_FLIGHT: u64 = 32;
+/// The same as an option's value.
+const PAIRS_TEXT: &str = "64";
+/// Runs before it is measured: buffers grow, caches fill.
+const WARM_UP_S: &str = "0.2";
 const LISTENERS: usize = 1000;
 
 /// What is measured.
@@ -164,22 +169,15 @@ fn start(options: &Options, kind: Kind) -> Result<Server, Fault> {
 
 fn measure_figure(options: &Options, figure: Figure, kind: Kind, server: &Server) -> Result<Cost, Fault> {
     let target = Target { address: server.address, kind };
-    let layout = Layout { shards: options.shards, route: options.route };
     let mut fleet = Fleet::new()?;
     let fleet = &mut fleet;
-    let run = |fleet: &mut Fleet, shape| {
-        let mut messages = Messages::join(fleet, target, shape, layout)?;
-        measure(fleet, &mut messages, server, options.seconds)
-    };
+    let drive = |words: &[&str]| drive(options, kind, server, words);
     match figure {
-        Figure::Call => {
-            let mut calls = Calls::join(fleet, target, PAIRS, layout)?;
-            measure(fleet, &mut calls, server, options.seconds)
-        }
-        Figure::Msg64 => run(fleet, (PAIRS, 64, 0)),
-        Figure::Msg1k => run(fleet, (PAIRS, 1 << 10, 0)),
-        Figure::Msg16k => run(fleet, (PAIRS, 16 << 10, 0)),
-        Figure::Flood => run(fleet, (FLOOD_PAIRS, 64, FLOOD_IN_FLIGHT)),
+        Figure::Call => drive(&["ring", "--pairs", PAIRS_TEXT]),
+        Figure::Msg64 => drive(&["msg", "--pairs", PAIRS_TEXT, "--bytes", "64"]),
+        Figure::Msg1k => drive(&["msg", "--pairs", PAIRS_TEXT, "--bytes", "1024"]),
+        Figure::Msg16k => drive(&["msg", "--pairs", PAIRS_TEXT, "--bytes", "16384"]),
+        Figure::Flood => drive(&["msg", "--mode", "flood", "--pairs", "16", "--in-flight", "32"]),
         Figure::Fanout => {
             let mut fan_out = FanOut::join(fleet, target, LISTENERS)?;
             measure(fleet, &mut fan_out, server, options.seconds)
@@ -190,6 +188,40 @@ fn measure_figure(options: &Options, figure: Figure, kind: Kind, server: &Server
             measure(fleet, &mut heartbeats, server, options.seconds)
         }
     }
+}
+
+/// A scenario of the engine, given as on the command line.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(subcommand)]
+    scenario: Scenarios,
+}
+
+/// Runs one and says what an operation cost. Anything that went wrong makes the figure worthless.
+fn drive(options: &Options, kind: Kind, server: &Server, words: &[&str]) -> Result<Cost, Fault> {
+    let (url, pid) = (format!("ws://{}", server.address), server.pid().to_string());
+    let (seconds, shards) = (options.seconds.to_string(), options.shards.to_string());
+    let common = ["--url", &url, "--pid", &pid, "--duration", &seconds, "--warmup", WARM_UP_S, "--quiet"];
+    let of_kind = match (kind, options.route) {
+        (Kind::Floor, _) => vec!["--floor"],
+        (Kind::Hub, Route::Same) => vec!["--shards", &shards],
+        (Kind::Hub, Route::Cross) => vec!["--shards", &shards, "--route", "cross"],
+    };
+    let line = [&["vs-floor"], words, &common, &of_kind].concat();
+    let line = Line::try_parse_from(line).map_err(|error| Fault::BadOption(error.to_string()))?;
+    let results = line.scenario.run()?;
+    if results.faults_total > 0 || !results.errors.is_empty() || results.operations == 0 {
+        return Err(Fault::Spoilt(format!("{:?} {:?}", results.faults, results.errors)));
+    }
+    cost(&results).ok_or(Fault::NoFigures("times"))
+}
+
+fn cost(results: &Results) -> Option<Cost> {
+    let server = results.server.as_ref()?;
+    let [total, user, system] =
+        [server.cpu_s, server.cpu_user_s, server.cpu_system_s].map(Duration::from_secs_f64);
+    let wall = Duration::from_secs_f64(results.measured_s);
+    Some(Cost { operations: results.operations, wall, cpu: Cpu { total, user, system } })
 }
 
 /// Pins the generator and allows it as many sockets as the system grants.

@@ -14,6 +14,8 @@ mod calls;
 mod golden;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
+/// Does the load generator find what is there, and notice a server that cheats?
+mod loadtest;
 /// Is the log told to those who dial it, and no more than that?
 mod log_stream;
 /// Do the container files name only what exists?

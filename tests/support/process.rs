@@ -161,6 +161,11 @@ impl Process {
         self.address
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The URL for clients.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)

@@ -1,0 +1,71 @@
+//! What the kernel says about a process: its processor time and its memory.
+
+use std::fs;
+use std::ops::Sub;
+use std::time::Duration;
+
+use crate::fault::Fault;
+
+/// The unit of the times in /proc/PID/stat: sysconf(_SC_CLK_TCK) on every Linux there is.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processor time of a process.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Cpu {
+    /// All of it, exact.
+    pub total: Duration,
+    /// In user code, sampled.
+    pub user: Duration,
+    /// In the kernel, sampled.
+    pub system: Duration,
+}
+
+impl Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        // A thread that has ended takes its exact time with it.
+        Self {
+            total: self.total.saturating_sub(before.total),
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
+}
+
+/// Processor time used so far, by all threads that live.
+pub fn cpu(pid: u32) -> Result<Cpu, Fault> {
+    let mut nanos = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may have ended since.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        nanos += text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in brackets may hold anything; times are the 12th and 13th word after it.
+    let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+    let mut ticks = || words.next()?.parse().ok().map(|ticks: u32| TICK * ticks);
+    let (Some(user), Some(system)) = (ticks(), ticks()) else { return Err(Fault::NoFigures("times")) };
+    Ok(Cpu { total: Duration::from_nanos(nanos), user, system })
+}
+
+/// Anonymous memory that is resident, in bytes.
+pub fn anonymous_bytes(pid: u32) -> Result<u64, Fault> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or(Fault::NoFigures("memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_figures() {
+        let before = cpu(std::process::id()).expect("it lives");
+        assert!(anonymous_bytes(std::process::id()).expect("it lives") > 0);
+        let used = cpu(std::process::id()).expect("it lives") - before;
+        assert!(before.total > Duration::ZERO && used.total < Duration::from_secs(3600));
+    }
+}

@@ -1,0 +1,47 @@
+//! The kinds of load: one folder each, all driven by the engine through its [`Scenario`](crate::engine::Scenario) trait.
+//!
+//! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. To add one: write
+//! its folder, add a variant here.
+
+mod msg;
+mod pairs;
+mod ring;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::fault::Fault;
+use crate::findings::{self, Run};
+use crate::options::Common;
+use crate::results::Results;
+
+/// A scenario with its options.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Scenarios {
+    /// Pairs that call: DIAL, RING, ANSWER, CONNECTED, HANGUP, and again.
+    Ring(ring::Options),
+    /// Messages in calls that stand: to and fro, in a flood, or at a rate.
+    Msg(msg::Options),
+}
+
+impl Scenarios {
+    /// The options that all have.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Ring(options) => &options.common,
+            Self::Msg(options) => &options.common,
+        }
+    }
+
+    /// Runs it and says what was found.
+    pub fn run(&self) -> Result<Results, Fault> {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (name, own, outcome) = match self {
+            Self::Ring(options) => ("ring", options.parameters(), options.run()?),
+            Self::Msg(options) => ("msg", options.parameters(), options.run()?),
+        };
+        let mut parameters = self.common().parameters();
+        parameters.extend(own);
+        let metrics = self.common().metrics.is_some();
+        Ok(findings::results(Run { name, parameters, started_unix_s: started.as_secs(), metrics }, &outcome))
+    }
+}
