@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]
 
 mod calls;
+mod compare;
 mod connects;
 mod fan_out;
 mod fault;
@@ -14,14 +15,18 @@ mod fleet;
 mod floor;
 mod frames;
 mod heartbeats;
+mod invocation;
 mod messages;
+mod profile;
+mod report;
+mod results;
 mod scenario;
 mod server;
 mod versus;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "systemx-loadtest", about = "Measures a SystemX server", version)]
@@ -40,18 +45,27 @@ enum Command {
     },
     /// Measure a hub and the floor in turn, pinned, and print the ratios.
     VsFloor(versus::Options),
+    /// Show kept findings again, on the terminal or as a page.
+    Report(report::Options),
+    /// Say how a second run differs from a first, and what of that is noise.
+    Compare(compare::Options),
+    /// Run the steps of a profile, one after the other, and check its thresholds.
+    Profile(profile::Options),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Floor { port } => floor::serve(port),
-        Command::VsFloor(options) => versus::run(&options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("error: {fault}");
-            ExitCode::FAILURE
-        }
+    match Arguments::parse().command {
+        Command::Floor { port } => ended(floor::serve(port).map(|()| ExitCode::SUCCESS)),
+        Command::VsFloor(options) => ended(versus::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::Compare(options) => ended(compare::run(&options)),
+        Command::Profile(options) => ended(profile::run(&options, &Arguments::command())),
     }
+}
+
+fn ended<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }

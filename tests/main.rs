@@ -14,6 +14,8 @@ mod calls;
 mod golden;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
+/// Do the load generator's commands say of kept findings what is true, and with the right exit code?
+mod loadtest_reports;
 /// Is the log told to those who dial it, and no more than that?
 mod log_stream;
 /// Do the container files name only what exists?
