@@ -12,6 +12,11 @@ use crate::results::{Latency, Results, Slot};
 /// Seconds shorter than this are the cut-off end of a run.
 const SLOT_S_MIN: f64 = 0.5;
 
+/// A value of a second, if it has one.
+type OfSlot = fn(&Slot) -> Option<f64>;
+/// A value of a distribution.
+type OfLatency = fn(&Latency) -> f64;
+
 /// What a row says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,7 +97,7 @@ impl Row {
 pub fn judged(a: &Results, b: &Results) -> Vec<Row> {
     let rate = |slot: &Slot| Some(slot.operations as f64 / slot.length_s);
     let mut rows = vec![by_median("rate", Unit::PerSecond, a, b, rate)];
-    let latencies: [(&str, fn(&Slot) -> Option<f64>); 3] =
+    let latencies: [(&str, OfSlot); 3] =
         [("p50", |slot| slot.p50_us), ("p99", |slot| slot.p99_us), ("max", |slot| slot.max_us)];
     let name =
         headline::main_latency(b).map_or_else(|| "latency".to_owned(), |(name, _)| headline::words(name));
@@ -181,7 +186,7 @@ pub fn unjudged(a: &Results, b: &Results) -> Vec<Row> {
 }
 
 fn percentiles(name: &str, a: &Latency, b: &Latency) -> Vec<Row> {
-    let of: [(&str, fn(&Latency) -> f64); 5] = [
+    let of: [(&str, OfLatency); 5] = [
         ("p50", |latency| latency.p50_us),
         ("p90", |latency| latency.p90_us),
         ("p99", |latency| latency.p99_us),

@@ -283,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_documents_is_understood() {
+        let more = ["duration", "bytes"].map(|name| Arg::new(name).long(name));
+        let ring = |command: Command| command.args(more.clone());
+        let msg = |command: Command| {
+            command.args([Arg::new("duration").long("duration"), Arg::new("pairs").long("pairs")])
+        };
+        let program = program().mut_subcommand("ring", ring).mut_subcommand("msg", msg);
+        let example = include_str!("../../docs/deploy/loadtest.toml");
+        let profile = parse(example, &program).expect("it is right");
+        let thresholds: Vec<usize> = profile.steps.iter().map(|step| step.thresholds.len()).collect();
+        assert_eq!((profile.report_dir.as_deref(), thresholds), (Some("loadtest-report"), vec![3, 2]));
+    }
+
+    #[test]
     fn mistakes_of_form_are_told_with_their_line() {
         assert!(refusal("a = 1\nb = ").starts_with("line 2:"), "{}", refusal("a = 1\nb = "));
         assert_eq!(refusal("seed = 1"), "line 1: there is no [[run]]");

@@ -22,6 +22,9 @@ const PERCENTILES: [&str; 6] = ["_p50_us", "_p90_us", "_p99_us", "_p999_us", "_m
 /// The bound that holds even if a profile says nothing.
 const FAULTS_MAX: &str = "faults_max";
 
+/// A value of a distribution.
+type OfLatency = fn(&Latency) -> f64;
+
 /// A bound for one measure.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Threshold {
@@ -81,10 +84,10 @@ pub fn allowed() -> Vec<String> {
 }
 
 /// The latency's name and how the value is taken from it.
-fn latency_of(name: &str) -> Option<(&str, fn(&Latency) -> f64)> {
+fn latency_of(name: &str) -> Option<(&str, OfLatency)> {
     let end = PERCENTILES.into_iter().find(|end| name.ends_with(end))?;
     let latency = name.strip_suffix(end).filter(|latency| !latency.is_empty())?;
-    let of: fn(&Latency) -> f64 = match end {
+    let of: OfLatency = match end {
         "_p50_us" => |it| it.p50_us,
         "_p90_us" => |it| it.p90_us,
         "_p99_us" => |it| it.p99_us,
