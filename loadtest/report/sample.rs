@@ -104,7 +104,7 @@ fn latency(count: u64, p50: f64, max: f64) -> Latency {
         count,
         min_us: at(0.0),
         mean_us: at(0.36),
-        p50_us: at(0.30103),
+        p50_us: at(std::f64::consts::LOG10_2),
         p90_us: at(1.0),
         p99_us: at(2.0),
         p999_us: at(3.0),
