@@ -7,11 +7,15 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::report::json::FileError;
+
 /// Why a run failed.
 #[derive(Debug)]
 pub enum Fault {
     /// The system refused something.
     Io(io::Error),
+    /// A file of findings cannot be written.
+    File(FileError),
     /// The server did not come up.
     NotUp(String),
     /// The upgrade was refused; what the server said.
@@ -75,6 +79,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
+            Self::File(error) => write!(f, "{error}"),
             Self::NotUp(what) => write!(f, "{what} did not come up"),
             Self::NotUpgraded(answer) => write!(f, "not upgraded: {answer}"),
             Self::Unexpected { due, came } => write!(f, "{due} was due, but this came: {came}"),
@@ -101,6 +106,12 @@ impl fmt::Display for Fault {
             Self::WorkerLost => write!(f, "a thread of the generator ended before its time"),
             Self::BadOption(why) => write!(f, "{why}"),
         }
+    }
+}
+
+impl From<FileError> for Fault {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }
 

@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]
 
+mod compare;
 mod connects;
 mod engine;
 mod fan_out;
@@ -16,9 +17,12 @@ mod fleet;
 mod floor;
 mod frames;
 mod heartbeats;
+mod invocation;
 mod measure;
 mod options;
 mod output;
+mod profile;
+mod report;
 mod results;
 mod scenario;
 mod scenarios;
@@ -28,7 +32,7 @@ mod versus;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "systemx-loadtest", about = "Measures a SystemX server", version)]
@@ -47,20 +51,25 @@ enum Command {
     },
     /// Measure a hub and the floor in turn, pinned, and print the ratios.
     VsFloor(versus::Options),
+    /// Show kept findings again, on the terminal or as a page.
+    Report(report::Options),
+    /// Say how a second run differs from a first, and what of that is noise.
+    Compare(compare::Options),
+    /// Run the steps of a profile, one after the other, and check its thresholds.
+    Profile(profile::Options),
     #[command(flatten)]
     Scenario(Box<scenarios::Scenarios>),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Floor { port } => floor::serve(port).map(|()| ExitCode::SUCCESS),
-        Command::VsFloor(options) => versus::run(&options).map(|()| ExitCode::SUCCESS),
-        Command::Scenario(scenario) => load(&scenario),
-    };
-    result.unwrap_or_else(|fault| {
-        eprintln!("error: {fault}");
-        ExitCode::FAILURE
-    })
+    match Arguments::parse().command {
+        Command::Floor { port } => ended(floor::serve(port).map(|()| ExitCode::SUCCESS)),
+        Command::VsFloor(options) => ended(versus::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::Compare(options) => ended(compare::run(&options)),
+        Command::Profile(options) => ended(profile::run(&options, &Arguments::command())),
+        Command::Scenario(scenario) => ended(load(&scenario)),
+    }
 }
 
 /// Runs a scenario, says what was found, and succeeds if that was what has to be.
@@ -69,4 +78,11 @@ fn load(scenario: &scenarios::Scenarios) -> Result<ExitCode, fault::Fault> {
     output::publish(&results, scenario.common())?;
     let right = results.faults_total == 0 && results.operations > 0;
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn ended<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }

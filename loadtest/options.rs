@@ -81,6 +81,9 @@ pub struct Common {
     /// Print the results as JSON, or write them to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub json: Option<String>,
+    /// Write a page for the browser, complete in itself.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Say nothing while it runs.
     #[arg(long)]
     pub quiet: bool,

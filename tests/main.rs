@@ -16,6 +16,8 @@ mod golden;
 mod licences;
 /// Does the load generator find what is there, and notice a server that cheats?
 mod loadtest;
+/// Do the load generator's commands say of kept findings what is true, and with the right exit code?
+mod loadtest_reports;
 /// Is the log told to those who dial it, and no more than that?
 mod log_stream;
 /// Do the container files name only what exists?
