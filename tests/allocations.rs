@@ -94,7 +94,7 @@ impl Pair {
         assert_eq!(heard.last(), Some(&b'}'), "one whole frame");
     }
 
-    fn to_and_fro(&mut self) {
+    fn say_and_answer(&mut self) {
         self.caller_says();
         self.callee_hears();
         self.callee.stream().write_all(&self.frame).expect("the exchange takes it");
@@ -120,8 +120,8 @@ fn check(shards: [usize; 2], bytes: usize) {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let rig = Rig::new();
     let mut pair = Pair::new(&rig, shards, bytes);
-    (0..WARM_UP / 2).for_each(|_| pair.to_and_fro());
-    let answered = allocations_of(MESSAGES / 2, || pair.to_and_fro());
+    (0..WARM_UP / 2).for_each(|_| pair.say_and_answer());
+    let answered = allocations_of(MESSAGES / 2, || pair.say_and_answer());
     assert!(answered <= STRAY_MAX, "{answered} allocations for {MESSAGES} messages of {bytes} B to and fro");
     if pair.frame.len() * IN_FLIGHT > READ_BYTES {
         return;

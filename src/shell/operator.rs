@@ -37,6 +37,8 @@ use super::trunk;
 
 /// Words from the operator that may wait for one shard; wake results are as many as runs, which are bounded.
 const MAILBOX_LEN: usize = 4096;
+/// How long a shard may take to set itself up: a fault of it must not leave the start hanging.
+const SHARD_START_MAX: Duration = Duration::from_secs(10);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -163,6 +165,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let common = Common::new(config, wakes, &call_log)?;
+    let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
     let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
     for (number, ((((listener, poll), port), mailbox), wire)) in each.enumerate() {
@@ -170,16 +173,23 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         let serves_log = address::home(address::LOG_SERVICE, config.shards) == id;
         let log_service = feed.take_if(|_| serves_log).map(|feed| log_service(feed, wire.waker.clone()));
         let parts = common.parts(id, Wiring { listener, poll, port, mailbox, wire: &wire, log_service });
-        shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin)?), wire });
+        shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin, ready.clone())?), wire });
     }
-    info!(%address, shards = config.shards, "exchange is up");
-    Ok(Running {
+    let running = Running {
         address,
         shards,
         operator: Some(operator),
         call_log,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
-    })
+    };
+    let late = |_| Err(std::io::ErrorKind::TimedOut.into());
+    let words = (0..config.shards).map(|_| up.recv_timeout(SHARD_START_MAX).unwrap_or_else(late));
+    if let Err(source) = words.collect::<std::io::Result<()>>() {
+        running.stop();
+        return Err(StartError::System { what: "a shard's runtime", source });
+    }
+    info!(%address, shards = config.shards, "exchange is up");
+    Ok(running)
 }
 
 impl Running {
@@ -284,13 +294,22 @@ fn start_operator(
     std::thread::Builder::new().name("operator".into()).spawn(body).map_err(refused)
 }
 
-fn start_shard(id: ShardId, parts: Parts, pin: bool) -> Result<JoinHandle<()>, StartError> {
+/// Starts a shard's thread, which tells `ready` that it runs, or why it cannot.
+fn start_shard(
+    id: ShardId,
+    parts: Parts,
+    pin: bool,
+    ready: SyncSender<std::io::Result<()>>,
+) -> Result<JoinHandle<()>, StartError> {
     let body = move || {
         if pin {
             pin_to_core(id);
         }
-        if let Err(error) = Switchboard::run(parts) {
+        // There is room for one word of each shard. Nobody listens any more if another could not start.
+        let say = |word| drop(ready.try_send(word));
+        if let Err(error) = Switchboard::run(parts, || say(Ok(()))) {
             error!(shard = id.index(), %error, "shard could not run");
+            say(Err(error));
         }
     };
     let thread = std::thread::Builder::new().name(format!("shard-{id}"));

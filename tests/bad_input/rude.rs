@@ -105,8 +105,9 @@ fn heartbeats_and_presence_of_a_client_that_does_not_read_end_with_its_connectio
     let scene = Scene::begin(&["--slow-consumer-ms", "1000"]);
     let others: Vec<_> =
         (0..200).map(|n| Wire::register(scene.address(), &format!("other{n}@ask.test"))).collect();
-    for question in [r#"{"type":"HEARTBEAT"}"#, r#"{"type":"PRESENCE"}"#, r#"{"type":"NONSENSE"}"#] {
-        let mut rude = Wire::register(scene.address(), "rude@ask.test");
+    let questions = [r#"{"type":"HEARTBEAT"}"#, r#"{"type":"PRESENCE"}"#, r#"{"type":"NONSENSE"}"#];
+    for (n, question) in questions.into_iter().enumerate() {
+        let mut rude = Wire::register(scene.address(), &format!("rude{n}@ask.test"));
         rude.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         let many = frame(TEXT, question.as_bytes()).repeat(2000);
         let deadline = Instant::now() + PATIENCE;

@@ -188,11 +188,11 @@ struct Totals {
 }
 
 impl Switchboard {
-    /// Runs a shard until it is told to stop. To be called on the shard's own thread.
+    /// Runs a shard until it is told to stop; calls `ready` once it can serve. To be called on the shard's own thread.
     ///
     /// # Errors
     /// If the runtime or the poller cannot be set up.
-    pub fn run(parts: Parts) -> std::io::Result<()> {
+    pub fn run(parts: Parts, ready: impl FnOnce()) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
@@ -201,6 +201,8 @@ impl Switchboard {
             let lobby = switchboard.lobby.clone();
             let accepting =
                 tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            info!(shard = switchboard.id.index(), "shard is up");
+            ready();
             switchboard.serve(accepting.abort_handle()).await;
             Ok(())
         })
@@ -255,7 +257,6 @@ impl Switchboard {
     }
 
     async fn serve(&mut self, accepting: tokio::task::AbortHandle) {
-        info!(shard = self.id.index(), "shard is up");
         let mut unrested = 0;
         loop {
             self.turn();
