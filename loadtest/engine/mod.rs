@@ -58,6 +58,8 @@ pub struct Plan {
     pub close_limit: Nanos,
     /// Clients of one worker that connect at the same time.
     pub connects_max: usize,
+    /// Whether workers poll instead of sleeping, so that their own wake-ups are no part of what they measure.
+    pub spin: bool,
     /// Processors for the workers, in turn; empty: wherever the system likes.
     pub cores: Vec<usize>,
 }

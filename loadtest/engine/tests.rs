@@ -42,6 +42,7 @@ fn plan(threads: usize) -> Arc<Plan> {
         // The floor does not answer close frames.
         close_limit: 20 * MILLISECOND,
         connects_max: 2,
+        spin: false,
         cores: Vec::new(),
     })
 }

@@ -155,7 +155,7 @@ impl<S: Scenario> Worker<S> {
         let now = self.ctx.clock.now();
         let due = self.ctx.next_deadline().min(self.interval.1);
         let more = !self.ctx.again.is_empty() || self.ctx.may_connect() || self.part == Part::Over;
-        let at_once = more || due <= now + SPIN;
+        let at_once = more || self.ctx.plan().spin || due <= now + SPIN;
         let limit = at_once.then_some(std::time::Duration::ZERO);
         if !at_once {
             self.ctx.alarm.set(now, due - SPIN)?;
