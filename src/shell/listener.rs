@@ -5,7 +5,7 @@
 //! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
 //! gives way, so that slow ones cannot lock others out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -71,13 +71,33 @@ pub struct Upgraded {
 #[derive(Clone)]
 pub struct Lobby {
     upgraded: Rc<RefCell<VecDeque<Upgraded>>>,
+    under_way: Rc<Cell<usize>>,
     ring: Rc<dyn Fn()>,
+}
+
+/// Something that needs the runtime to come to its end; while it lives, [`Lobby::needs_runtime`].
+struct UnderWay(Rc<Cell<usize>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Lobby {
     /// An empty lobby; `ring` is called when somebody comes in.
     pub fn new(ring: Rc<dyn Fn()>) -> Self {
-        Self { upgraded: Rc::default(), ring }
+        Self { upgraded: Rc::default(), under_way: Rc::default(), ring }
+    }
+
+    /// Whether anything is under way that only goes on when the runtime does: handshakes, or a pause of the listener.
+    pub fn needs_runtime(&self) -> bool {
+        self.under_way.get() > 0
+    }
+
+    fn begin(&self) -> UnderWay {
+        self.under_way.set(self.under_way.get() + 1);
+        UnderWay(self.under_way.clone())
     }
 
     /// Whoever has waited longest.
@@ -117,13 +137,18 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
                 warn!(%error, "connections cannot be accepted: raise the limit on descriptors (ulimit -n), or set SYSTEMX_CONNECTIONS_MAX below it");
+                let _pause = lobby.begin();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         match admission.admit(peer.ip()) {
             Ok(permit) => {
-                pending.add(tokio::task::spawn_local(shake_hands(stream, limits, permit, lobby.clone())))
+                let (lobby, under_way) = (lobby.clone(), lobby.begin());
+                pending.add(tokio::task::spawn_local(async move {
+                    shake_hands(stream, limits, permit, lobby).await;
+                    drop(under_way);
+                }));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
         }

@@ -18,6 +18,7 @@ mod wait;
 pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
 
 use std::collections::VecDeque;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -49,7 +50,7 @@ use super::trunk::{RECEIVE_BUDGET, TrunkPort};
 use journal::Gags;
 use reading::Input;
 use stop::Stopping;
-use wait::{Alarm, Bell};
+use wait::{Alarm, Bell, RUNTIME_TURNS};
 
 /// One read: more than a socket usually holds, small enough to stay in the processor's cache.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -66,17 +67,14 @@ const BYTES_PER_FLUSH: usize = 128 << 10;
 const SIGNALS_PER_MESSAGE: usize = 2;
 /// Most messages handled in one turn, however many a trunk holds: about half a millisecond's work.
 const MESSAGES_PER_TURN_MAX: usize = 1024;
-/// Turns of a busy shard after which the runtime gets its own, for the listener, handshakes and the alarm: they wait
-/// a millisecond or so at most.
-const TURNS_PER_REST: u32 = 4;
-/// Messages in a turn that make a shard busy: the next is worth asking the poller for, before the runtime does.
-const BUSY_MESSAGES_MIN: usize = 4;
 /// Most connections written in one turn on behalf of fan-outs.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
 /// How long a connection that was sent a close frame may take to go, in seconds.
 const CLOSING_SECONDS: u32 = 5;
 /// The token of the waker that peers and the operator use.
 pub const WAKER: Token = Token(usize::MAX);
+/// The token of the listener. Accepting is the runtime's; the poller only says when it is worth a look.
+const LISTENER: Token = Token(usize::MAX - 1);
 
 /// One shard's thread.
 pub struct Switchboard {
@@ -120,6 +118,8 @@ pub struct Switchboard {
     delivered: usize,
     /// Whether the poller's events have been taken in for the turn to come.
     polled: bool,
+    /// Turns after which the runtime is to have its own, because somebody is at the door.
+    runtime_turns: u32,
     /// Whether the poller had as many events as fit; it does not ring again for those it kept.
     crowded: bool,
     /// Whether accounts are being settled: what that brings about is settled by the same loop.
@@ -196,6 +196,8 @@ impl Switchboard {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
+            let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
+            parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
             let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
@@ -247,6 +249,7 @@ impl Switchboard {
             reading: None,
             delivered: 0,
             polled: false,
+            runtime_turns: RUNTIME_TURNS,
             crowded: false,
             settling: false,
             stopping: None,
@@ -257,7 +260,6 @@ impl Switchboard {
     }
 
     async fn serve(&mut self, accepting: tokio::task::AbortHandle) {
-        let mut unrested = 0;
         loop {
             self.turn();
             if self.stopping.is_some() {
@@ -266,11 +268,6 @@ impl Switchboard {
                     break;
                 }
             }
-            unrested += 1;
-            if unrested < TURNS_PER_REST && self.goes_on() {
-                continue;
-            }
-            unrested = 0;
             self.wait().await;
         }
         info!(shard = self.id.index(), "shard is down");
@@ -286,7 +283,7 @@ impl Switchboard {
         }
         self.receive_freight();
         if !std::mem::take(&mut self.polled) {
-            self.take_events();
+            self.take_events(Duration::ZERO);
         }
         self.read_ready();
         self.take_arrivals();
@@ -311,18 +308,26 @@ impl Switchboard {
         }
     }
 
-    /// What the poller knows about sockets.
-    fn take_events(&mut self) -> usize {
+    /// What the poller knows about sockets; waits for it at most so long. How many there are.
+    fn take_events(&mut self, wait: Duration) -> usize {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        if let Err(error) = self.poller.get_mut().poll(&mut events, Some(Duration::ZERO))
+        if let Err(error) = self.poller.get_mut().poll(&mut events, Some(wait))
             && error.kind() != std::io::ErrorKind::Interrupted
         {
             warn!(shard = self.id.index(), %error, "the poller failed");
         }
-        for event in events.iter().filter(|event| event.token() != WAKER) {
-            self.take_event(event);
+        if !wait.is_zero() {
+            self.now = self.clock.now();
         }
-        let count = events.iter().count();
+        let mut count = 0;
+        for event in &events {
+            count += 1;
+            match event.token() {
+                WAKER => {}
+                LISTENER => self.runtime_turns = RUNTIME_TURNS,
+                _ => self.take_event(event),
+            }
+        }
         self.crowded = count == EVENTS_MAX;
         self.events = events;
         count

@@ -1,24 +1,29 @@
 //! How a switchboard sleeps: until a socket, a peer, a handshake or a deadline wants it.
 //!
-//! Peers and the operator wake it through a waker in its poller; handshakes run on the same thread and ring a
-//! bell. A deadline is only armed anew when it has come nearer: one that went farther away costs at most one idle
-//! turn, and rings are cancelled far more often than they run out.
+//! Peers and the operator wake it through a waker in its poller. As a rule it sleeps in the poller itself: one system
+//! call less in each turn than through the runtime, and the shorter way to the first byte. Only while handshakes are under
+//! way, which run on the same thread and ring a bell, does it sleep in the runtime, which has the poller nested. There a
+//! deadline is only armed anew when it has come nearer: one that went farther away costs at most one idle turn.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Sleep;
 
 use crate::exchange::Tick;
 
 use super::super::clock::Clock;
+use super::Switchboard;
 use super::stop::STOP_LOOK_MS;
-use super::{BUSY_MESSAGES_MIN, Switchboard};
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;
+/// Turns of the runtime in which somebody at the door is let in: it hears of it in the first, runs the listener's task in
+/// the second; the rest is for good measure.
+pub(super) const RUNTIME_TURNS: u32 = 4;
 
 /// A bell on the shard's own thread.
 #[derive(Default)]
@@ -82,24 +87,53 @@ impl Alarm {
 }
 
 impl Switchboard {
-    /// Whether the next turn may follow at once. Going to the runtime first would cost a system call more.
-    pub(super) fn goes_on(&mut self) -> bool {
-        let is_busy = self.messages_per_turn - self.messages_left >= BUSY_MESSAGES_MIN;
-        is_busy && self.stopping.is_none() && (self.has_more() || self.peek_events())
-    }
-
     /// Sleeps unless there is something to do.
     pub(super) async fn wait(&mut self) {
-        if self.has_more() || self.spin() || !self.port.prepare_sleep() {
-            // Handshakes and the listener run on this thread too.
-            return tokio::task::yield_now().await;
+        let needs_runtime = self.lobby.needs_runtime() || self.stopping.is_some();
+        let is_visited = self.runtime_turns > 0;
+        self.runtime_turns = self.runtime_turns.saturating_sub(1);
+        if needs_runtime {
+            return self.wait_in_runtime().await;
         }
+        self.wait_in_poller();
+        if is_visited {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn wait_in_poller(&mut self) {
+        let must_look = self.runtime_turns > 0 || self.has_more() || self.spin();
+        if must_look || !self.port.prepare_sleep() {
+            if !self.polled {
+                self.take_events(Duration::ZERO);
+            }
+            self.polled = true;
+            return;
+        }
+        let micros = self.sleep_until().micros().saturating_sub(self.now.tick.micros());
+        if self.take_events(Duration::from_micros(micros.max(1))) == 0 {
+            // Nobody came; a moment for whatever the runtime may have to do.
+            self.runtime_turns = RUNTIME_TURNS;
+        }
+        self.polled = true;
+        self.port.awake();
+    }
+
+    /// The next deadline of anything that has one.
+    fn sleep_until(&self) -> Tick {
         let latest = if self.stopping.is_some() { STOP_LOOK_MS } else { SLEEP_MAX_MS };
         let latest = self.now.tick.plus_millis(latest);
         let core = self.shard.next_deadline().map(|(tick, _)| tick);
         let greeting = self.log_service.as_ref().and_then(|service| service.next_deadline());
-        let deadline = [core, greeting].into_iter().flatten().fold(latest, Tick::min);
-        self.alarm.arm(self.now.tick, deadline);
+        [core, greeting].into_iter().flatten().fold(latest, Tick::min)
+    }
+
+    async fn wait_in_runtime(&mut self) {
+        if self.has_more() || self.spin() || !self.port.prepare_sleep() {
+            // Handshakes and the listener run on this thread too.
+            return tokio::task::yield_now().await;
+        }
+        self.alarm.arm(self.now.tick, self.sleep_until());
         std::future::poll_fn(|context| self.poll_wake(context)).await;
         self.port.awake();
     }
@@ -138,7 +172,7 @@ impl Switchboard {
     /// Whether the poller has something; what it has is taken in at once.
     fn peek_events(&mut self) -> bool {
         self.now = self.clock.now();
-        self.polled = self.take_events() > 0;
+        self.polled = self.take_events(Duration::ZERO) > 0;
         self.polled
     }
 }
