@@ -26,9 +26,11 @@ fn commands(path: &Path) -> Vec<String> {
     let mut commands = Vec::new();
     for line in text.lines().map(str::trim) {
         match line {
-            "```sh" => inside = true,
+            "```sh" | "```console" => inside = true,
             line if line.starts_with("```") => inside = false,
-            line if inside && !line.is_empty() && !line.starts_with('#') => commands.push(line.to_owned()),
+            line if inside && !line.is_empty() && !line.starts_with('#') => {
+                commands.push(line.trim_end_matches('&').trim().to_owned());
+            }
             _ => {}
         }
     }
@@ -56,6 +58,11 @@ fn every_command_in_the_documents_works() {
 }
 
 fn check(command: &str, exchange: &Process) {
+    let generator = "cargo run --release --bin systemx-loadtest --";
+    let load = command.strip_prefix(generator).or_else(|| command.strip_prefix("systemx-loadtest"));
+    if let Some(load) = load {
+        return check_loadtest(command, &load.split_whitespace().collect::<Vec<_>>(), exchange);
+    }
     match arguments_of(command) {
         Some(arguments) => check_systemx(command, &arguments, exchange),
         None => check_tool(command),
@@ -88,6 +95,61 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
             assert!(ran.status.success(), "{command}: {ran:?}");
         }
     }
+}
+
+/// What a test leaves of the load that a document shows.
+const SMALL: [(&str, u64); 14] = [
+    ("--duration", 1),
+    ("--warmup", 0),
+    ("--pairs", 4),
+    ("--rate", 50),
+    ("--connections", 20),
+    ("--connects-per-second", 100),
+    ("--clients", 4),
+    ("--listeners", 8),
+    ("--askers", 2),
+    ("--idle", 10),
+    ("--phones", 20),
+    ("--calls-per-second", 20),
+    ("--churn", 2),
+    ("--threads", 1),
+];
+
+/// A run of the load generator as shown, but small, and against an exchange of the test. What reads files or starts
+/// servers has tests of its own; here it is only parsed.
+fn check_loadtest(command: &str, arguments: &[&str], exchange: &Process) {
+    let folder = Scratch::new();
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"));
+    run.current_dir(folder.path());
+    let first = arguments.first().copied().unwrap_or_default();
+    if ["report", "compare", "profile", "floor", "vs-floor"].contains(&first) {
+        run.args(arguments).arg("--help");
+    } else {
+        run.args(scaled(arguments, exchange));
+    }
+    let ran = run.output().expect("it runs");
+    assert!(ran.status.success(), "{command}: {ran:?}");
+}
+
+fn scaled(arguments: &[&str], exchange: &Process) -> Vec<String> {
+    let mut words = arguments.iter().copied();
+    let mut scaled: Vec<String> = words.next().map(String::from).into_iter().collect();
+    while let Some(word) = words.next() {
+        let most = SMALL.iter().find(|(name, _)| *name == word).map(|(_, most)| *most);
+        let value = match word {
+            "--url" => words.next().map(|_| exchange.url()),
+            "--pid" => words.next().map(|_| exchange.id().to_string()),
+            "--ca" | "--metrics" => {
+                words.next();
+                continue;
+            }
+            _ => most
+                .map(|most| words.next().and_then(|n| n.parse().ok()).unwrap_or(most).min(most).to_string()),
+        };
+        scaled.push(word.to_owned());
+        scaled.extend(value);
+    }
+    scaled
 }
 
 /// Commands of others: what they are given must exist.
