@@ -7,7 +7,7 @@ use super::time::Tick;
 /// The dials of one line within its current window. Packed to 12 bytes: every line has one, and eight bytes less of a line
 /// are worth more than an aligned read at each dial.
 #[derive(Clone, Copy, Default, Debug)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 pub struct DialWindow {
     start_ms: u64,
     attempts: u32,
