@@ -1,3 +1,6 @@
+//! The census against [`matches()`]: the indexes find exactly those whom a look at every line finds, unless the effort is
+//! spent. The first tests compare the two over many questions; the others are the bounds and the way out.
+
 use super::*;
 use crate::exchange::event::Location;
 use crate::exchange::ids::{SessionId, ShardId};

@@ -1,3 +1,6 @@
+//! Sets of slots against a `BTreeSet`, in every shape and on the way from one shape to another, and what several of them
+//! share against a look at every slot.
+
 use std::collections::BTreeSet;
 
 use super::*;
