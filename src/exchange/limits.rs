@@ -34,9 +34,14 @@ pub const WAITING_METADATA_BYTES_MAX: usize = 256 << 20;
 /// largest message that goes out then stays as small as the largest that may come in.
 pub const PRESENCE_BYTES_MAX: usize = 16 << 20;
 
-/// Most candidates that one shard looks at for one PRESENCE with several filters. At some 20 ns each this keeps
-/// the pause well under the millisecond that design.md allows.
-pub const PRESENCE_CANDIDATES_MAX: usize = 1 << 20;
+/// Most that one shard does to find whom a PRESENCE asks for, in steps of one or two nanoseconds (a comparison of slots or
+/// of 64 slots at once), so that no question stalls it for long; an answer that is not complete then is `truncated`. Two
+/// indexes over all of a million lines are compared in an eighth of it, whatever they hold.
+pub const PRESENCE_STEPS_MAX: usize = 1 << 18;
+
+/// What it costs to look at a line that turns out to be too far away, in those steps: its profile is in no cache, and the
+/// distance takes some 50 ns. A shard so looks at 4,096 of them for one question.
+pub const PRESENCE_LOOK_STEPS: usize = 64;
 
 /// Most hops of a dial between shards while its callee moves. Two happen; more is a bug that must not loop.
 pub const DIAL_HOPS_MAX: u8 = 8;

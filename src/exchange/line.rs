@@ -32,8 +32,6 @@ pub struct Line {
     pub dials: DialWindow,
     /// When it was last heard (HEARTBEAT, or its opening), in whole seconds of the exchange's clock.
     pub heard_s: u32,
-    /// Its places in the census, valid while it is registered.
-    pub census: CensusSeats,
     /// What the client last chose to be shown as.
     choice: Status,
     /// What others are shown.
@@ -44,15 +42,6 @@ pub struct Line {
     pub congested: bool,
     /// Whether it is a service inside the exchange, without a connection.
     pub internal: bool,
-}
-
-/// Where a line sits in the lists of the census.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct CensusSeats {
-    /// In the list of everyone.
-    pub everyone: u32,
-    /// In the list of its domain.
-    pub domain: u32,
 }
 
 /// How a line takes calls, where that is not the plain way.
@@ -173,7 +162,6 @@ impl Line {
             business: None,
             dials: DialWindow::default(),
             heard_s: now.seconds(),
-            census: CensusSeats::default(),
             choice: Status::Available,
             shown: Status::Available,
             pauses: Pauses::default(),
@@ -372,6 +360,6 @@ mod tests {
 
     #[test]
     fn an_idle_line_is_small() {
-        assert!(size_of::<Line>() <= 120, "{}", size_of::<Line>());
+        assert!(size_of::<Line>() <= 80, "{}", size_of::<Line>());
     }
 }

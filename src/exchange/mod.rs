@@ -17,6 +17,7 @@ pub mod census;
 pub mod directory;
 pub mod effect;
 pub mod event;
+pub mod globe;
 pub mod ids;
 pub mod limits;
 pub mod line;
@@ -26,6 +27,7 @@ pub mod rack;
 pub mod rate;
 pub mod shard;
 pub mod signal;
+pub mod slot_set;
 pub mod time;
 pub mod timers;
 

@@ -4,8 +4,10 @@
 
 use super::time::Tick;
 
-/// The dials of one line within its current window.
+/// The dials of one line within its current window. Packed to 12 bytes: every line has one, and eight bytes less of a line
+/// are worth more than an aligned read at each dial.
 #[derive(Clone, Copy, Default, Debug)]
+#[repr(Rust, packed(4))]
 pub struct DialWindow {
     start_ms: u64,
     attempts: u32,

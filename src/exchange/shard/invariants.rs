@@ -78,7 +78,7 @@ impl Shard {
             self.check_timer(setting.timer, Due::Sleep(id));
         }
         match &line.address {
-            Some(address) => self.check_held(id, line, address),
+            Some(address) => self.check_held(id, address),
             None => assert!(!self.guests.contains(&id), "{id} is a guest without an address"),
         }
     }
@@ -116,14 +116,14 @@ impl Shard {
     }
 
     /// The directory, the guest list and the census know a registered line.
-    fn check_held(&self, id: LineId, line: &Line, address: &Address) {
+    fn check_held(&self, id: LineId, address: &Address) {
         let is_guest = self.home(address.as_str()) != self.id;
         assert_eq!(self.guests.contains(&id), is_guest, "{id} {address}: is it a guest");
         let sole = self.directory.sole(address.as_str(), &self.lines) == Some(id);
         let pool = self.directory.listing(address.as_str()).and_then(|listing| listing.pool.as_ref());
         let member = pool.is_some_and(|pool| pool.members.contains(&id));
         assert!(is_guest || sole != member, "{id} holds {address} as one: {sole}, in a pool: {member}");
-        assert!(self.census.is_seated(id.slot(), line.census, address.domain()), "{id} in the census");
+        assert!(self.census.has(id.slot(), &self.lines), "{id} in the census");
     }
 
     fn check_leg(&self, id: LegId, leg: &Leg) {

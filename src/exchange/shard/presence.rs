@@ -10,7 +10,7 @@ use crate::exchange::census::matches;
 use crate::exchange::effect::{Notice, Outbox, PresenceEntry};
 use crate::exchange::event::{PresenceQuery, Verb};
 use crate::exchange::ids::{LineId, ShardId};
-use crate::exchange::limits::{PRESENCE_BYTES_MAX, PRESENCE_CANDIDATES_MAX};
+use crate::exchange::limits::PRESENCE_BYTES_MAX;
 use crate::exchange::line::{Asking, Pauses};
 use crate::exchange::signal::{Found, Signal};
 use crate::exchange::time::Moment;
@@ -38,6 +38,8 @@ impl Shard {
         }
         if self.shards > 1 {
             self.pause(line, Pauses::PRESENCE, out);
+            // The others need not find more than is still wanted; asked for nothing, they say whether there is more.
+            query.limit = Some((limit - found.entries.len()) as u32);
             let query = Arc::new(query);
             let here = self.id;
             for shard in (0..self.shards).map(ShardId::new).filter(|&shard| shard != here) {
@@ -63,13 +65,13 @@ impl Shard {
             return;
         };
         let Some(asking) = business.asking.as_mut() else { return };
-        asking.found.add(found);
+        asking.found.add(found, asking.limit);
         asking.missing -= 1;
         if asking.missing > 0 {
             return;
         }
-        let Some(Asking { limit, mut found, .. }) = business.asking.take() else { return };
-        found.cut(limit);
+        let Some(Asking { mut found, .. }) = business.asking.take() else { return };
+        found.cut();
         out.notify(line, Notice::Presence { entries: found.entries, truncated: found.truncated });
         if let Some(entry) = self.lines.get_mut(line.0) {
             entry.drop_empty_business();
@@ -82,15 +84,13 @@ impl Shard {
     fn search(&self, asker: LineId, query: &PresenceQuery) -> Found {
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
         let mut found = Found::default();
-        let mut seen = 0;
-        self.census.candidates(query, |slot| {
-            seen += 1;
+        let gave_up = self.census.search(query, &self.lines, |slot| {
             let Some((handle, line)) = self.lines.at(slot) else { return true };
             let Some(address) = &line.address else { return true };
             let profile = line.profile.as_deref();
-            if LineId(handle) == asker || !matches(query, address.domain(), profile) {
-                found.truncated = seen >= PRESENCE_CANDIDATES_MAX;
-                return !found.truncated;
+            debug_assert!(matches(query, address.domain(), profile), "{address} was not asked for");
+            if LineId(handle) == asker {
+                return true;
             }
             if found.entries.len() >= limit {
                 found.truncated = true;
@@ -100,20 +100,24 @@ impl Shard {
             found.entries.push(PresenceEntry { address: address.clone(), status: line.shown(), metadata });
             true
         });
+        found.truncated |= gave_up;
         found
     }
 }
 
 impl Found {
-    fn add(&mut self, other: Self) {
-        self.entries.extend(other.entries);
-        self.truncated |= other.truncated;
+    /// Takes over what another shard has found, as far as there is room. What does not fit goes at once, so that not
+    /// that of all shards has to be dropped in the end.
+    fn add(&mut self, other: Self, limit: usize) {
+        let room = limit - self.entries.len();
+        self.truncated |= other.truncated || other.entries.len() > room;
+        self.entries.extend(other.entries.into_iter().take(room));
     }
 
-    /// Cuts to `limit` addresses and to the limit on bytes.
-    fn cut(&mut self, limit: usize) {
+    /// Cuts to the limit on bytes.
+    fn cut(&mut self) {
         let mut bytes = 0_usize;
-        let fits = self.entries.iter().take(limit).take_while(|entry| {
+        let fits = self.entries.iter().take_while(|entry| {
             bytes +=
                 entry.address.as_str().len() + entry.metadata.as_ref().map_or(0, |metadata| metadata.len());
             bytes <= PRESENCE_BYTES_MAX

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::exchange::address::{Address, LOG_SERVICE};
 use crate::exchange::call::{LegStage, Record};
 use crate::exchange::cause::Cause;
-use crate::exchange::census::Departure;
 use crate::exchange::directory::Pool;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::event::{Concurrency, Profile, Registration, Verb, WakeHandler, WakeKind};
@@ -255,8 +254,8 @@ impl Shard {
     /// Gives an unnamed line its address, and a place in the census.
     pub(super) fn bear(&mut self, line: LineId, address: Address) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
-        entry.census = self.census.enter(line.slot(), address.domain(), entry.profile.as_deref());
         entry.address = Some(address);
+        self.census.enter(line.slot(), &self.lines);
     }
 
     /// Takes a line's address away, if it has one, here and at the address's home.
@@ -276,25 +275,9 @@ impl Shard {
 
     /// The line is not counted any more, and has no address.
     pub(super) fn leave_census(&mut self, line: LineId) -> Option<Address> {
-        let entry = self.lines.get_mut(line.0)?;
-        let address = entry.address.take()?;
-        let departure =
-            self.census.leave(line.slot(), entry.census, address.domain(), entry.profile.as_deref());
-        self.reseat(departure);
-        Some(address)
-    }
-
-    fn reseat(&mut self, departure: Departure) {
-        let Departure { everyone, domain } = departure;
-        let mut seats = |moved: Option<crate::exchange::census::Moved>, of_domain: bool| {
-            let Some(moved) = moved else { return };
-            let Some(handle) = self.lines.at(moved.slot).map(|(handle, _)| handle) else { return };
-            let Some(entry) = self.lines.get_mut(handle) else { return };
-            let seat = if of_domain { &mut entry.census.domain } else { &mut entry.census.everyone };
-            *seat = moved.seat;
-        };
-        seats(everyone, false);
-        seats(domain, true);
+        self.lines.get(line.0)?.address.as_ref()?;
+        self.census.leave(line.slot(), &self.lines);
+        self.lines.get_mut(line.0)?.address.take()
     }
 
     /// Replaces what others may see of a registered line.

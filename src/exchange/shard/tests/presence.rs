@@ -1,8 +1,15 @@
 //! PRESENCE (spec section 16).
 
+use std::sync::Arc;
+
 use super::rig::registration;
 use super::*;
-use crate::exchange::event::{Location, Near, PresenceQuery, Profile, Registration, Request};
+use crate::exchange::effect::{Effect, Notice, Outbox};
+use crate::exchange::event::{Event, Location, Near, PresenceQuery, Profile, Registration, Request};
+use crate::exchange::ids::ShardId;
+use crate::exchange::limits::{PRESENCE_LOOK_STEPS, PRESENCE_STEPS_MAX};
+use crate::exchange::shard::{Setup, Shard};
+use crate::exchange::time::Moment;
 
 fn ask(rig: &mut Rig, asker: Phone, query: PresenceQuery) -> String {
     rig.heard(asker);
@@ -73,6 +80,39 @@ fn a_limit_cuts_the_answer_and_the_answer_says_so() {
             assert_eq!((answer.matches('@').count(), answer.ends_with("truncated")), (entries, cut));
         }
     });
+}
+
+/// What costs a shard more than `PRESENCE_STEPS_MAX` is not searched to its end. Without the rig, which looks at every line
+/// after every step.
+#[test]
+fn an_answer_says_truncated_when_the_search_was_given_up() {
+    let setup = Setup { id: ShardId::new(0), shards: 1, seed: [7; 32], limits: Arc::default() };
+    let (mut shard, now, mut out) = (Shard::new(setup), Moment::default(), Outbox::default());
+    let location = Some(Location { lat: 50.1, lon: 8.1 });
+    let mut asker = None;
+    for n in 0..=PRESENCE_STEPS_MAX / PRESENCE_LOOK_STEPS {
+        let line = shard.open_line(now, false).expect("the shard has room");
+        let profile = Profile { location, ..Profile::default() };
+        let registration = Registration { profile, ..registration(&format!("{n}@x.test")) };
+        shard.handle(
+            now,
+            Event::Request { line, request: Request::Register(Box::new(registration)) },
+            &mut out,
+        );
+        asker = Some(line);
+    }
+    let line = asker.expect("somebody asks");
+    for (lat, gives_up) in [(50.9, true), (70.9, false)] {
+        let near = Some(Near { middle: Location { lat, lon: 8.9 }, radius_km: 5.0 });
+        let query = PresenceQuery { near, ..PresenceQuery::default() };
+        out.effects.clear();
+        shard.handle(now, Event::Request { line, request: Request::Presence(Box::new(query)) }, &mut out);
+        let [Effect::Notify { notice: Notice::Presence { entries, truncated }, .. }] = &out.effects[..]
+        else {
+            panic!("one answer, not {:?}", out.effects)
+        };
+        assert_eq!((entries.len(), *truncated), (0, gives_up));
+    }
 }
 
 /// While shards are asked the asker is not read; its loss meanwhile harms nobody.
