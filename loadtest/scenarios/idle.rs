@@ -152,8 +152,7 @@ impl Idle {
     /// When a line's turn is, after `now`: all take turns, the same way in each round.
     fn turn(&self, line: usize, now: Nanos) -> Nanos {
         let offset = (self.gap as u128 * self.lines.number(line) as u128 / self.connections as u128) as Nanos;
-        let rounds = (now.saturating_sub(self.started + offset)) / self.gap + 1;
-        self.started + offset + rounds * self.gap
+        next_turn(self.started + offset, self.gap, now)
     }
 
     /// A line beats. Whose last heartbeat has not been acknowledged leaves its turn out.
@@ -194,6 +193,11 @@ impl Idle {
         self.turns[line] = due + self.gap;
         ctx.at(due + self.gap, line as u64);
     }
+}
+
+/// The next of the moments `first`, `first + gap`, ... after `now`.
+fn next_turn(first: Nanos, gap: Nanos, now: Nanos) -> Nanos {
+    if now < first { first } else { first + ((now - first) / gap + 1) * gap }
 }
 
 impl Scenario for Idle {
@@ -305,5 +309,25 @@ impl Scenario for Idle {
             ctx.tally.fault(|| format!("lost: a heartbeat of line {number} was not acknowledged"));
         }
         ctx.tally.latencies[CONNECT].add(&self.connects).expect("both have the same bounds");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beat_in_turn_and_first_within_one_gap() {
+        let gap = 40;
+        // (started, offset, now) and when the turn is.
+        for (started, offset, now, due) in [
+            (100, 10, 100, 110),
+            (100, 10, 110, 150),
+            (100, 10, 149, 150),
+            (100, 10, 151, 190),
+            (0, 0, 0, 40),
+        ] {
+            assert_eq!(next_turn(started + offset, gap, now), due, "{started} {offset} {now}");
+        }
     }
 }
