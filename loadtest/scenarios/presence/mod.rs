@@ -248,5 +248,11 @@ impl Scenario for Presence {
         for asked in self.asked.iter().flatten() {
             ctx.tally.fault(|| format!("lost: no answer about domain {}", asked.group));
         }
+        // Its lines go now; another worker may still wait for an answer, which need not name them.
+        for member in 0..self.crowd.len() {
+            if let Some(lost) = self.lost.get(self.crowd.number(member)) {
+                lost.store(true, Ordering::Relaxed);
+            }
+        }
     }
 }
