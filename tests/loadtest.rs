@@ -2,6 +2,7 @@
 //! together; against servers that cheat it fails; and it loads nobody who did not agree.
 
 mod cheats;
+mod crowds;
 mod secure;
 
 use std::io::Read as _;

@@ -77,13 +77,14 @@ pub struct Context {
     pub(super) open: u64,
     /// The load is over: who is lost now is not to come back.
     pub(super) over: bool,
+    pub(super) waker: Arc<Waker>,
 }
 
 impl Context {
-    /// No clients yet. The waker ends the worker's sleep.
-    pub fn new(plan: &Arc<Plan>, figures: Figures, worker: usize) -> Result<(Self, Waker), Fault> {
+    /// No clients yet.
+    pub fn new(plan: &Arc<Plan>, figures: Figures, worker: usize) -> Result<Self, Fault> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let seed = plan.seed ^ (worker as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let context = Self {
@@ -111,8 +112,9 @@ impl Context {
             sources: Sources::new(worker, plan.target.is_loopback_v4()),
             open: 0,
             over: false,
+            waker,
         };
-        Ok((context, waker))
+        Ok(context)
     }
 
     /// Now, as of the last look at the clock: before the frames of this read, or this timer.
@@ -123,6 +125,11 @@ impl Context {
     /// Whether the load is over, so that nothing new should begin.
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Ends this worker's sleep from another one: `on_woken` follows here. For scenarios whose parts wait for each other.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
     }
 
     /// What the run was asked to do.
@@ -193,7 +200,6 @@ impl Context {
     }
 
     /// Leaves what the server sends to this client unread, so that it becomes slow.
-    #[allow(dead_code, reason = "for storm, churn and slow, which are not written yet")]
     pub fn pause_reading(&mut self, client: Client) {
         if let Some(Slot::Live(link)) = self.slots.get_mut(client.index()) {
             link.paused = true;
@@ -201,7 +207,6 @@ impl Context {
     }
 
     /// Reads again.
-    #[allow(dead_code, reason = "for storm, churn and slow, which are not written yet")]
     pub fn resume_reading(&mut self, client: Client) {
         if let Some(Slot::Live(link)) = self.slots.get_mut(client.index()) {
             link.paused = false;

@@ -84,6 +84,8 @@ pub trait Scenario: Send {
     fn on_frame(&mut self, ctx: &mut Context, client: Client, payload: &[u8]);
     /// A time that was asked for by [`Context::at`] has come.
     fn on_timer(&mut self, _ctx: &mut Context, _token: u64) {}
+    /// Another worker has used this one's [`Context::waker`], or the run is to go on. Comes also without a reason.
+    fn on_woken(&mut self, _ctx: &mut Context) {}
     /// A client is gone, or did not get in.
     fn on_closed(&mut self, ctx: &mut Context, client: Client, why: &Closed);
     /// Once a second: the place to look for what takes too long.

@@ -75,7 +75,8 @@ pub fn run<S: Scenario + 'static>(
     let mut figures = None;
     for worker in 0..plan.threads {
         let scenario = make(Share { worker, workers: plan.threads }, plan);
-        let (context, waker) = Context::new(plan, *figures.insert(scenario.figures()), worker)?;
+        let context = Context::new(plan, *figures.insert(scenario.figures()), worker)?;
+        let waker = context.waker();
         let worker = Worker::new(context, scenario, Arc::clone(&shared), tell.clone());
         wakers.push(waker);
         threads.push(spawn(plan, threads.len(), worker)?);
@@ -155,7 +156,7 @@ struct Course {
     watch: Watch,
     ledger: Ledger,
     shared: Arc<Shared>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Arc<Waker>>,
     reports: Receiver<(usize, Report)>,
     /// Of each worker, at its last report.
     connections: Vec<u64>,

@@ -116,6 +116,18 @@ impl<'p> Iterator for Members<'p> {
     }
 }
 
+/// The elements of a JSON array, as they stand in the source. Ends early at what is no array.
+pub fn elements(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = array.trim_ascii_start().strip_prefix(b"[").unwrap_or_default();
+    std::iter::from_fn(move || {
+        let here = rest.trim_ascii_start();
+        let element = here.get(..value_len(here)?).filter(|element| !element.is_empty())?;
+        let behind = here[element.len()..].trim_ascii_start();
+        rest = behind.strip_prefix(b",").unwrap_or_default();
+        Some(element)
+    })
+}
+
 /// The length of the string that `text` begins with, quotes included.
 fn string_len(text: &[u8]) -> Option<usize> {
     if text.first() != Some(&b'"') {
@@ -262,6 +274,15 @@ mod tests {
         assert_eq!(found[..2], [&br#"{"type":"no","x":["}",1]}"#[..], b"-1.5e3"]);
         for broken in [&b"[]"[..], b"", b"{", br#"{"a"#, br#"{"a":"#, br#"{"a":"b"#] {
             assert_eq!(members(broken).count(), 0);
+        }
+    }
+
+    #[test]
+    fn elements_are_found_in_any_spacing() {
+        let found: Vec<_> = elements(br#" [ {"a":["]",{}]} ,"x,y", 5 ,[1,2]] "#).collect();
+        assert_eq!(found, [&br#"{"a":["]",{}]}"#[..], br#""x,y""#, b"5 ", b"[1,2]"]);
+        for none in [&b"[]"[..], b"[ ]", b"", b"{}", b"[", b"[{"] {
+            assert_eq!(elements(none).count(), 0);
         }
     }
 

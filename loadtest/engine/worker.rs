@@ -111,7 +111,13 @@ impl<S: Scenario> Worker<S> {
             self.settle();
             self.wait(&mut events)?;
             for event in &events {
-                if matches!(event.token(), WAKER | ALARM) {
+                if event.token() == WAKER {
+                    self.ctx.now = self.ctx.clock.now();
+                    self.scenario.on_woken(&mut self.ctx);
+                    self.settle();
+                    continue;
+                }
+                if event.token() == ALARM {
                     continue;
                 }
                 let client = Client(event.token().0 as u32);

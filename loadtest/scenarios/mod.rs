@@ -1,11 +1,17 @@
 //! The kinds of load: one folder each, all driven by the engine through its [`Scenario`](crate::engine::Scenario) trait.
 //!
-//! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. To add one: write
-//! its folder, add a variant here.
+//! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. `fanout` and `slow`
+//! meet in `hall`, `presence` and `idle` have a `crowd`. To add one: write its folder, add a variant here.
 
+mod crowd;
+mod fanout;
+mod hall;
+mod idle;
 mod msg;
 mod pairs;
+mod presence;
 mod ring;
+mod slow;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +27,14 @@ pub enum Scenarios {
     Ring(ring::Options),
     /// Messages in calls that stand: to and fro, in a flood, or at a rate.
     Msg(msg::Options),
+    /// One speaks and many listen: a broadcast or a party line.
+    Fanout(fanout::Options),
+    /// Who is there: PRESENCE by domain, capability or place among many lines.
+    Presence(presence::Options),
+    /// Lines that are registered and do nothing but beat.
+    Idle(idle::Options),
+    /// One speaks and many listen, of whom some stop reading.
+    Slow(slow::Options),
 }
 
 impl Scenarios {
@@ -29,6 +43,10 @@ impl Scenarios {
         match self {
             Self::Ring(options) => &options.common,
             Self::Msg(options) => &options.common,
+            Self::Fanout(options) => &options.common,
+            Self::Presence(options) => &options.common,
+            Self::Idle(options) => &options.common,
+            Self::Slow(options) => &options.common,
         }
     }
 
@@ -38,6 +56,10 @@ impl Scenarios {
         let (name, own, outcome) = match self {
             Self::Ring(options) => ("ring", options.parameters(), options.run()?),
             Self::Msg(options) => ("msg", options.parameters(), options.run()?),
+            Self::Fanout(options) => ("fanout", options.parameters(), options.run()?),
+            Self::Presence(options) => ("presence", options.parameters(), options.run()?),
+            Self::Idle(options) => ("idle", options.parameters(), options.run()?),
+            Self::Slow(options) => ("slow", options.parameters(), options.run()?),
         };
         let mut parameters = self.common().parameters();
         parameters.extend(own);

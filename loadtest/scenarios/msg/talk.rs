@@ -179,14 +179,16 @@ impl Way {
     }
 }
 
-fn write_digits(place: &mut [u8], mut value: u64) {
+/// Fills a place with a number, zeros in front.
+pub(in crate::scenarios) fn write_digits(place: &mut [u8], mut value: u64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
     }
 }
 
-fn read_digits(text: &[u8]) -> Option<u64> {
+/// The number that is written there, if it is nothing but digits.
+pub(in crate::scenarios) fn read_digits(text: &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for &byte in text {
         let digit = byte.wrapping_sub(b'0');
