@@ -11,7 +11,7 @@ use mio::{Poll, Waker};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::link::{Client, Closed, Enter, Link, Slot, State};
+use super::link::{Client, Closed, Enter, Link, Slot, State, WayIn};
 use super::sources::Sources;
 use super::timers::{Alarm, Clock, Nanos, Timers};
 use super::wire::{self, CALL_ID_BYTES, CallFrame, Template};
@@ -66,6 +66,10 @@ pub struct Context {
     /// Who connects, in the order in which that began, and when.
     pub(super) entering: VecDeque<(Client, Nanos)>,
     pub(super) under_way: usize,
+    /// How many may be.
+    pub(super) connects_max: usize,
+    /// Of the client that got in last.
+    pub(super) way_in: WayIn,
     /// Who closes, and when that takes too long.
     pub(super) closing: VecDeque<(Client, Nanos)>,
     /// Clients that are gone, for the scenario.
@@ -104,6 +108,8 @@ impl Context {
             waiting: VecDeque::new(),
             entering: VecDeque::new(),
             under_way: 0,
+            connects_max: plan.connects_max,
+            way_in: WayIn::default(),
             closing: VecDeque::new(),
             gone: VecDeque::new(),
             again: Vec::new(),
@@ -139,6 +145,16 @@ impl Context {
         self.slots[client.index()] = Slot::Waiting(Box::new(enter));
         self.waiting.push_back(client);
         client
+    }
+
+    /// From now on so many clients of this worker may be on their way in at the same time.
+    pub fn allow_connects(&mut self, connects_max: usize) {
+        self.connects_max = connects_max.max(1);
+    }
+
+    /// The way in of the client that `on_registered` is called for.
+    pub fn way_in(&self) -> WayIn {
+        self.way_in
     }
 
     /// Says ready frames. Nothing happens if the client is not registered.
@@ -187,7 +203,6 @@ impl Context {
     }
 
     /// Ends a client's connection without a word, as a machine that loses its power. `on_closed` follows.
-    #[allow(dead_code, reason = "for storm, churn and slow, which are not written yet")]
     pub fn cut(&mut self, client: Client) {
         self.lose(client, Closed::Local);
     }

@@ -56,6 +56,8 @@ pub struct Outcome {
     pub own_cpu: Cpu,
     /// Clients that were registered at the end of the set-up.
     pub connections: u64,
+    /// What the scenario itself has to say about what it found.
+    pub notes: Vec<String>,
 }
 
 /// Runs a scenario; `make` gives each worker its instance. `clients` is how many will be connected at most.
@@ -95,7 +97,8 @@ pub fn run<S: Scenario + 'static>(
     course.watch.progress.end();
     course.end(threads);
     let Found { window, looked_s, own_cpu, connections } = result?;
-    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections })
+    let notes = Vec::new();
+    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections, notes })
 }
 
 fn spawn<S: Scenario + 'static>(

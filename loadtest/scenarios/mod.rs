@@ -3,9 +3,12 @@
 //! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. To add one: write
 //! its folder, add a variant here.
 
+mod churn;
 mod msg;
 mod pairs;
 mod ring;
+mod rota;
+mod storm;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +24,10 @@ pub enum Scenarios {
     Ring(ring::Options),
     /// Messages in calls that stand: to and fro, in a flood, or at a rate.
     Msg(msg::Options),
+    /// Clients that come and go: connect, upgrade, REGISTER, close, and again.
+    Churn(churn::Options),
+    /// All lines lose their connections at once and come again.
+    Storm(storm::Options),
 }
 
 impl Scenarios {
@@ -29,6 +36,8 @@ impl Scenarios {
         match self {
             Self::Ring(options) => &options.common,
             Self::Msg(options) => &options.common,
+            Self::Churn(options) => &options.common,
+            Self::Storm(options) => &options.common,
         }
     }
 
@@ -38,6 +47,8 @@ impl Scenarios {
         let (name, own, outcome) = match self {
             Self::Ring(options) => ("ring", options.parameters(), options.run()?),
             Self::Msg(options) => ("msg", options.parameters(), options.run()?),
+            Self::Churn(options) => ("churn", options.parameters(), options.run()?),
+            Self::Storm(options) => ("storm", options.parameters(), options.run()?),
         };
         let mut parameters = self.common().parameters();
         parameters.extend(own);
