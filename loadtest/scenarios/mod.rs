@@ -4,6 +4,7 @@
 //! its folder, add a variant here.
 
 mod churn;
+mod mixed;
 mod msg;
 mod pairs;
 mod ring;
@@ -28,6 +29,8 @@ pub enum Scenarios {
     Churn(churn::Options),
     /// All lines lose their connections at once and come again.
     Storm(storm::Options),
+    /// A described day: idle lines, calls at a rate, messages, and dials that come to nothing.
+    Mixed(mixed::Options),
 }
 
 impl Scenarios {
@@ -38,6 +41,7 @@ impl Scenarios {
             Self::Msg(options) => &options.common,
             Self::Churn(options) => &options.common,
             Self::Storm(options) => &options.common,
+            Self::Mixed(options) => &options.common,
         }
     }
 
@@ -49,6 +53,7 @@ impl Scenarios {
             Self::Msg(options) => ("msg", options.parameters(), options.run()?),
             Self::Churn(options) => ("churn", options.parameters(), options.run()?),
             Self::Storm(options) => ("storm", options.parameters(), options.run()?),
+            Self::Mixed(options) => ("mixed", options.parameters(), options.run()?),
         };
         let mut parameters = self.common().parameters();
         parameters.extend(own);

@@ -4,7 +4,7 @@
 //! carries its number and the time it was sent or due; `talk.rs` checks that none is lost, doubled, late or changed.
 
 mod options;
-mod talk;
+pub(super) mod talk;
 
 use std::collections::VecDeque;
 
