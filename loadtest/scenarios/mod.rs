@@ -9,6 +9,7 @@ mod msg;
 mod pairs;
 mod ring;
 mod rota;
+mod soak;
 mod storm;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,6 +32,8 @@ pub enum Scenarios {
     Storm(storm::Options),
     /// A described day: idle lines, calls at a rate, messages, and dials that come to nothing.
     Mixed(mixed::Options),
+    /// The same day for hours, with a check that the server keeps no more and more.
+    Soak(soak::Options),
 }
 
 impl Scenarios {
@@ -42,6 +45,7 @@ impl Scenarios {
             Self::Churn(options) => &options.common,
             Self::Storm(options) => &options.common,
             Self::Mixed(options) => &options.common,
+            Self::Soak(options) => &options.common,
         }
     }
 
@@ -54,6 +58,7 @@ impl Scenarios {
             Self::Churn(options) => ("churn", options.parameters(), options.run()?),
             Self::Storm(options) => ("storm", options.parameters(), options.run()?),
             Self::Mixed(options) => ("mixed", options.parameters(), options.run()?),
+            Self::Soak(options) => ("soak", options.parameters(), options.run()?),
         };
         let mut parameters = self.common().parameters();
         parameters.extend(own);

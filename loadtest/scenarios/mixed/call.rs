@@ -159,9 +159,11 @@ mod tests {
 
     #[test]
     fn only_the_reason_that_was_meant_is_right() {
-        for (kind, reason) in
-            [(Kind::Unanswered, &b"timeout"[..]), (Kind::Busy, b"already_in_call"), (Kind::Unknown, b"no_such_address")]
-        {
+        for (kind, reason) in [
+            (Kind::Unanswered, &b"timeout"[..]),
+            (Kind::Busy, b"already_in_call"),
+            (Kind::Unknown, b"no_such_address"),
+        ] {
             assert!(kind.expects_busy(reason) && !kind.expects_busy(b"dnd"));
             assert!(!Kind::Talk.expects_busy(reason) && !Kind::Cancelled.expects_busy(reason));
         }

@@ -6,8 +6,8 @@
 use super::call::{Kind, Stage};
 use super::lines::Role;
 use super::{
-    BUSY, CANCELLED, CONNECTED, DIAL_TO_RING, HEARTBEAT, MESSAGE, MESSAGES, Mixed, RACED, RING_MAX, RING_TO_CONNECTED,
-    UNANSWERED, UNKNOWN, below, remove,
+    BUSY, CANCELLED, CONNECTED, DIAL_TO_RING, HEARTBEAT, MESSAGE, MESSAGES, Mixed, RACED, RING_MAX,
+    RING_TO_CONNECTED, UNANSWERED, UNKNOWN, below, remove,
 };
 use crate::engine::Context;
 use crate::engine::timers::MILLISECOND;
@@ -27,7 +27,9 @@ impl Mixed {
         match (kind, self.lines.all[line].role) {
             // What is left of a call that was given up.
             (_, Role::Down) => {}
-            (b"RING", Role::Callee(caller)) if self.is_due(caller, Stage::Dialled) && self.is_from(caller, payload) => {
+            (b"RING", Role::Callee(caller))
+                if self.is_due(caller, Stage::Dialled) && self.is_from(caller, payload) =>
+            {
                 self.on_ring(ctx, line, caller, payload);
             }
             (b"RING", _) => self.on_stray_ring(ctx, line, payload),
@@ -119,7 +121,9 @@ impl Mixed {
         let (Some(id), true) = (wire::call_id(payload), call.kind.has_ref() && call.told.is_none()) else {
             return self.fault(ctx, caller, "out of turn: DIALING that nobody asked for", payload);
         };
-        if wire::text(payload, "ref") != Some(serial.as_bytes()) || call.stage == Stage::Ringing && call.id != id {
+        if wire::text(payload, "ref") != Some(serial.as_bytes())
+            || call.stage == Stage::Ringing && call.id != id
+        {
             return self.fault(ctx, caller, "misdelivered: DIALING of another dial", payload);
         }
         call.told = Some(id);
@@ -140,7 +144,8 @@ impl Mixed {
         }
         let (messages, talk) = (self.day.messages_per_call, self.day.talk_ms);
         let count = messages.least + below(ctx, (messages.most - messages.least + 1) as usize) as u64;
-        let talk = talk.least * MILLISECOND + below(ctx, ((talk.most - talk.least) * MILLISECOND + 1) as usize) as u64;
+        let talk = talk.least * MILLISECOND
+            + below(ctx, ((talk.most - talk.least) * MILLISECOND + 1) as usize) as u64;
         let (now, over) = (ctx.now(), ctx.is_over());
         let Some(call) = &mut self.calls[caller] else { return };
         ctx.tally.record(RING_TO_CONNECTED, call.since, now);
@@ -219,7 +224,9 @@ impl Mixed {
                 }
                 ctx.tally.count(UNANSWERED, 1);
             }
-            (_, Stage::Ending, _) => return self.fault(ctx, callee, "changed: HANGUP with another reason", payload),
+            (_, Stage::Ending, _) => {
+                return self.fault(ctx, callee, "changed: HANGUP with another reason", payload);
+            }
             _ => return self.ended_by_server(ctx, caller, payload),
         }
         ctx.tally.done();

@@ -25,7 +25,17 @@ use crate::measure::tally::Figures;
 const FIGURES: Figures = Figures {
     operation: "dial",
     latencies: &["ring_to_connected", "dial_to_ring", "message", "heartbeat"],
-    counters: &["dials", "connected", "cancelled", "unanswered", "busy", "unknown", "raced", "messages", "guests"],
+    counters: &[
+        "dials",
+        "connected",
+        "cancelled",
+        "unanswered",
+        "busy",
+        "unknown",
+        "raced",
+        "messages",
+        "guests",
+    ],
 };
 const RING_TO_CONNECTED: usize = 0;
 const DIAL_TO_RING: usize = 1;
@@ -134,8 +144,13 @@ impl Mixed {
         ctx.tally.count(DIALS, 1);
         let to = callee.map(|callee| self.lines.all[callee].name.clone());
         let to = to.unwrap_or_else(|| format!("nobody-{}", self.lines.all[caller].name));
-        let own = if kind.has_ref() { format!(r#","ref":"{}""#, self.serials[caller]) } else { String::new() };
-        self.lines.send(ctx, caller, &client_text(format!(r#"{{"type":"DIAL","to":"{to}"{own}}}"#).as_bytes()));
+        let own =
+            if kind.has_ref() { format!(r#","ref":"{}""#, self.serials[caller]) } else { String::new() };
+        self.lines.send(
+            ctx,
+            caller,
+            &client_text(format!(r#"{{"type":"DIAL","to":"{to}"{own}}}"#).as_bytes()),
+        );
     }
 
     fn take_free(&mut self, ctx: &mut Context) -> usize {

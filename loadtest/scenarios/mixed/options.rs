@@ -24,7 +24,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
-        let number = |part: &str| part.parse::<u32>().map(u64::from).map_err(|error| format!("{part}: {error}"));
+        let number =
+            |part: &str| part.parse::<u32>().map(u64::from).map_err(|error| format!("{part}: {error}"));
         let found = Self { least: number(least)?, most: number(most)? };
         if found.least <= found.most { Ok(found) } else { Err("it has to be LEAST..MOST".to_owned()) }
     }
@@ -122,7 +123,6 @@ impl Day {
         }
         Ok(())
     }
-
 
     /// Runs it with this plan.
     pub fn run(&self, common: &Common, plan: &Arc<Plan>) -> Result<Outcome, Fault> {

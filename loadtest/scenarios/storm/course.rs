@@ -71,8 +71,12 @@ impl Course {
     /// One of so many lines is back for the first time.
     pub fn back(&self, now: Nanos, total: usize) {
         let count = self.again.fetch_add(1, Ordering::AcqRel) + 1;
-        let marks =
-            [(1, &self.first), (total.div_ceil(2), &self.half), (most_of(total), &self.most), (total, &self.all)];
+        let marks = [
+            (1, &self.first),
+            (total.div_ceil(2), &self.half),
+            (most_of(total), &self.most),
+            (total, &self.all),
+        ];
         for (due, mark) in marks {
             if count == due {
                 mark.store(now, Ordering::Release);

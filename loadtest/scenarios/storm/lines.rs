@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::course::Course;
-use super::{LOST, OPERATIONS_LATENCY, REFUSED, RECONNECT_ALONE};
+use super::{LOST, OPERATIONS_LATENCY, RECONNECT_ALONE, REFUSED};
 use crate::engine::timers::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{Client, Closed, Context, Enter, Share};
 use crate::frames::client_text;
@@ -79,7 +79,8 @@ impl Lines {
     fn enter(&mut self, ctx: &mut Context, line: usize) {
         let number = self.lines[line].number;
         let register = client_text(
-            format!(r#"{{"type":"REGISTER","address":"line-{number}-{}@{}"}}"#, self.tag, self.domain).as_bytes(),
+            format!(r#"{{"type":"REGISTER","address":"line-{number}-{}@{}"}}"#, self.tag, self.domain)
+                .as_bytes(),
         );
         let client = ctx.connect(Enter { register, place: number });
         self.lines[line].client = Some(client);
@@ -116,7 +117,14 @@ impl Lines {
     pub(super) fn start(&mut self, ctx: &mut Context) {
         for number in self.share.of(self.total) {
             let line = self.lines.len();
-            self.lines.push(Line { number, client: None, is_in: false, lost: false, back: false, refused: 0 });
+            self.lines.push(Line {
+                number,
+                client: None,
+                is_in: false,
+                lost: false,
+                back: false,
+                refused: 0,
+            });
             self.enter(ctx, line);
         }
     }
