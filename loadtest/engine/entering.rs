@@ -18,6 +18,9 @@ use crate::target::{ACCEPT, Place};
 /// An answer to an upgrade that is longer is none.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
+/// Connects that are begun before the worker looks for answers again, so that those who are in are not kept waiting.
+const BEGUN_MAX: usize = 64;
+
 /// What became of bytes that came before the upgrade.
 pub enum Upgrade {
     /// The answer is not all there.
@@ -31,9 +34,11 @@ pub enum Upgrade {
 impl Context {
     /// Lets clients that wait begin to connect, as many as may at once, and ends those that take too long.
     pub(super) fn begin_connects(&mut self) {
-        while self.may_connect()
-            && let Some(client) = self.waiting.pop_front()
-        {
+        for _ in 0..BEGUN_MAX {
+            if !self.may_connect() {
+                break;
+            }
+            let Some(client) = self.waiting.pop_front() else { break };
             // It may have been closed while it waited.
             let slot = &mut self.slots[client.index()];
             if matches!(slot, Slot::Waiting(_))

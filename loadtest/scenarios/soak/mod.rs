@@ -88,36 +88,49 @@ impl Options {
         let seen: Vec<&(Nanos, Sample)> =
             seen.iter().filter(|(at, _)| (settled..=ended).contains(at)).collect();
         let memory = Bound { per_hour: self.leak_bytes_per_hour as f64, least: BYTES_LEAST };
-        let kinds: [(&str, f64, &str, Bound, fn(&Sample) -> Option<u64>); 3] = [
-            ("memory", MIB, " MiB", memory, |sample| sample.memory_bytes),
-            ("open descriptors", 1.0, "", COUNT_BOUND, |sample| sample.descriptors),
-            ("threads", 1.0, "", COUNT_BOUND, |sample| sample.threads),
-        ];
-        for (what, unit, word, bound, level) in kinds {
-            let point = |(at, sample): &&(Nanos, Sample)| {
-                Some(Point { hours: *at as f64 / HOUR, level: level(sample)? as f64 })
-            };
-            let points: Vec<Point> = seen.iter().filter_map(point).collect();
-            let Some((first, last)) = points.first().zip(points.last()) else { continue };
-            let (from, to) = (first.level / unit, last.level / unit);
-            let Some(trend) = trend(&points) else {
-                outcome.notes.push(format!(
-                    "too few samples ({}) to see whether the server's {what} grow",
-                    points.len()
-                ));
-                continue;
-            };
-            let [per_hour, low, high] = [trend.per_hour, trend.low, trend.high].map(|value| value / unit);
-            let said = format!(
-                "the server's {what}: {from:.1}{word} after settling, {to:.1}{word} at the end; trend \
-                 {per_hour:+.2}{word} an hour, with 99 % confidence between {low:+.2} and {high:+.2} ({} samples)",
-                points.len()
-            );
-            if leaks(&points, bound) {
-                outcome.ledger.faults_total += 1;
-                outcome.ledger.faults.push(format!("leak: {said}"));
-            }
-            outcome.notes.push(said);
+        let level = |what, unit, word, bound, of| Level { what, unit, word, bound, of };
+        for level in [
+            level("memory", MIB, " MiB", memory, |sample| sample.memory_bytes),
+            level("open descriptors", 1.0, "", COUNT_BOUND, |sample| sample.descriptors),
+            level("threads", 1.0, "", COUNT_BOUND, |sample| sample.threads),
+        ] {
+            level.judge(&seen, outcome);
         }
+    }
+}
+
+/// Something that the server has so and so much of.
+struct Level {
+    what: &'static str,
+    /// What it is told in, and that unit's name.
+    unit: f64,
+    word: &'static str,
+    bound: Bound,
+    of: fn(&Sample) -> Option<u64>,
+}
+
+impl Level {
+    fn judge(&self, seen: &[&(Nanos, Sample)], outcome: &mut Outcome) {
+        let Self { what, unit, word, bound, of } = self;
+        let point = |(at, sample): &&(Nanos, Sample)| {
+            Some(Point { hours: *at as f64 / HOUR, level: of(sample)? as f64 })
+        };
+        let points: Vec<Point> = seen.iter().filter_map(point).collect();
+        let Some((first, last)) = points.first().zip(points.last()) else { return };
+        let (from, to, count) = (first.level / unit, last.level / unit, points.len());
+        let Some(trend) = trend(&points) else {
+            outcome.notes.push(format!("too few samples ({count}) to see whether the server's {what} grow"));
+            return;
+        };
+        let [per_hour, low, high] = [trend.per_hour, trend.low, trend.high].map(|value| value / unit);
+        let said = format!(
+            "the server's {what}: {from:.1}{word} after settling, {to:.1}{word} at the end; trend \
+             {per_hour:+.2}{word} an hour, with 99 % confidence between {low:+.2} and {high:+.2} ({count} samples)"
+        );
+        if leaks(&points, *bound) {
+            outcome.ledger.faults_total += 1;
+            outcome.ledger.faults.push(format!("leak: {said}"));
+        }
+        outcome.notes.push(said);
     }
 }
