@@ -24,6 +24,9 @@ const SPARE_MAX: usize = 64;
 /// Larger ones are given back.
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
+/// Connects that begin before the worker looks for answers, so that those who are in are not kept waiting.
+const PORTION: usize = 64;
+
 /// Which part of the load a worker has.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
@@ -68,6 +71,8 @@ pub struct Context {
     pub(super) under_way: usize,
     /// How many may be.
     pub(super) connects_max: usize,
+    /// How many begin before the worker looks for answers again.
+    pub(super) portion: usize,
     /// Of the client that got in last.
     pub(super) way_in: WayIn,
     /// Who closes, and when that takes too long.
@@ -109,6 +114,7 @@ impl Context {
             entering: VecDeque::new(),
             under_way: 0,
             connects_max: plan.connects_max,
+            portion: PORTION,
             way_in: WayIn::default(),
             closing: VecDeque::new(),
             gone: VecDeque::new(),
@@ -147,9 +153,11 @@ impl Context {
         client
     }
 
-    /// From now on so many clients of this worker may be on their way in at the same time.
+    /// From now on so many clients of this worker may be on their way in at the same time, and all of them begin before
+    /// the worker looks for answers: a crowd does not wait for its first.
     pub fn allow_connects(&mut self, connects_max: usize) {
         self.connects_max = connects_max.max(1);
+        self.portion = self.connects_max;
     }
 
     /// The way in of the client that `on_registered` is called for.

@@ -18,9 +18,6 @@ use crate::target::{ACCEPT, Place};
 /// An answer to an upgrade that is longer is none.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
-/// Connects that are begun before the worker looks for answers again, so that those who are in are not kept waiting.
-const BEGUN_MAX: usize = 64;
-
 /// What became of bytes that came before the upgrade.
 pub enum Upgrade {
     /// The answer is not all there.
@@ -34,7 +31,7 @@ pub enum Upgrade {
 impl Context {
     /// Lets clients that wait begin to connect, as many as may at once, and ends those that take too long.
     pub(super) fn begin_connects(&mut self) {
-        for _ in 0..BEGUN_MAX {
+        for _ in 0..self.portion {
             if !self.may_connect() {
                 break;
             }

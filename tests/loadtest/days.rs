@@ -153,7 +153,8 @@ fn a_server_that_cheats_makes_a_day_fail_with_the_reason() {
     ] {
         let url = format!("ws://{}", serve(cheat));
         let more = match scenario {
-            "churn" => &["--hold", "5"][..],
+            // Its second frame may wait 40 ms for the acknowledgement of its first.
+            "churn" => &["--hold", "200"][..],
             "storm" => &["--connections", "40", "--after", "0.2"],
             _ => &DAY[..DAY.len() - 2],
         };
