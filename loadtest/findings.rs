@@ -122,7 +122,7 @@ fn run_parameter_s(run: &Run, name: &str) -> Option<f64> {
 
 fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     let ledger: &Ledger = &outcome.ledger;
-    let mut notes = Vec::new();
+    let mut notes = outcome.notes.clone();
     let late = ledger.lateness.value_at_quantile(0.99);
     if late > LATE_MAX_NS {
         let late = late as f64 / MILLISECOND as f64;

@@ -8,7 +8,6 @@
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]
 
 mod compare;
-mod connects;
 mod engine;
 mod fan_out;
 mod fault;

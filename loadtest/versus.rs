@@ -10,7 +10,6 @@ use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::connects;
 use crate::fan_out::FanOut;
 use crate::fault::Fault;
 use crate::fleet::Fleet;
@@ -182,7 +181,7 @@ fn measure_figure(options: &Options, figure: Figure, kind: Kind, server: &Server
             let mut fan_out = FanOut::join(fleet, target, LISTENERS)?;
             measure(fleet, &mut fan_out, server, options.seconds)
         }
-        Figure::Connect => connects::measure(target, server, options.seconds),
+        Figure::Connect => drive(&["churn", "--clients", "16", "--abrupt", "1"]),
         Figure::Heartbeat | Figure::Idle => {
             let mut heartbeats = Heartbeats::join(fleet, target, PAIRS)?;
             measure(fleet, &mut heartbeats, server, options.seconds)

@@ -3,6 +3,7 @@
 
 mod cheats;
 mod crowds;
+mod days;
 mod secure;
 
 use std::io::Read as _;
@@ -123,11 +124,16 @@ fn two_runs_at_the_same_time_do_not_meet() {
 
 /// A run that is at work, with more options.
 fn running(url: &str, more: &[&str]) -> Child {
+    at_work(&[&["ring", "--url", url, "--pairs", "2"], more].concat())
+}
+
+/// A run that is over its beginning and measures.
+fn at_work(arguments: &[&str]) -> Child {
     // Connecting takes less processor time than this.
     const AT_WORK_NS: u64 = 100_000_000;
     let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
-        .args(["ring", "--url", url, "--pairs", "2", "--warmup", "0", "--json", "--quiet"])
-        .args(more)
+        .args(arguments)
+        .args(["--warmup", "0", "--json", "--quiet"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program is built and can be run");

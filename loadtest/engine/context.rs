@@ -11,7 +11,7 @@ use mio::{Poll, Waker};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::link::{Client, Closed, Enter, Link, Slot, State};
+use super::link::{Client, Closed, Enter, Link, Slot, State, WayIn};
 use super::sources::Sources;
 use super::timers::{Alarm, Clock, Nanos, Timers};
 use super::wire::{self, CALL_ID_BYTES, CallFrame, Template};
@@ -23,6 +23,9 @@ use crate::measure::tally::{Figures, Tally};
 const SPARE_MAX: usize = 64;
 /// Larger ones are given back.
 const SPARE_BYTES_MAX: usize = 64 << 10;
+
+/// Connects that begin before the worker looks for answers, so that those who are in are not kept waiting.
+const PORTION: usize = 64;
 
 /// Which part of the load a worker has.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,12 @@ pub struct Context {
     /// Who connects, in the order in which that began, and when.
     pub(super) entering: VecDeque<(Client, Nanos)>,
     pub(super) under_way: usize,
+    /// How many may be.
+    pub(super) connects_max: usize,
+    /// How many begin before the worker looks for answers again.
+    pub(super) portion: usize,
+    /// Of the client that got in last.
+    pub(super) way_in: WayIn,
     /// Who closes, and when that takes too long.
     pub(super) closing: VecDeque<(Client, Nanos)>,
     /// Clients that are gone, for the scenario.
@@ -105,6 +114,9 @@ impl Context {
             waiting: VecDeque::new(),
             entering: VecDeque::new(),
             under_way: 0,
+            connects_max: plan.connects_max,
+            portion: PORTION,
+            way_in: WayIn::default(),
             closing: VecDeque::new(),
             gone: VecDeque::new(),
             again: Vec::new(),
@@ -146,6 +158,18 @@ impl Context {
         self.slots[client.index()] = Slot::Waiting(Box::new(enter));
         self.waiting.push_back(client);
         client
+    }
+
+    /// From now on so many clients of this worker may be on their way in at the same time, and all of them begin before
+    /// the worker looks for answers: a crowd does not wait for its first.
+    pub fn allow_connects(&mut self, connects_max: usize) {
+        self.connects_max = connects_max.max(1);
+        self.portion = self.connects_max;
+    }
+
+    /// The way in of the client that `on_registered` is called for.
+    pub fn way_in(&self) -> WayIn {
+        self.way_in
     }
 
     /// Says ready frames. Nothing happens if the client is not registered.
@@ -194,7 +218,6 @@ impl Context {
     }
 
     /// Ends a client's connection without a word, as a machine that loses its power. `on_closed` follows.
-    #[allow(dead_code, reason = "for storm, churn and slow, which are not written yet")]
     pub fn cut(&mut self, client: Client) {
         self.lose(client, Closed::Local);
     }

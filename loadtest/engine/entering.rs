@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use mio::Interest;
 
 use super::context::{Context, lost_by, word_for};
-use super::link::{Client, Closed, Enter, Entering, Link, Slot, Stage, State};
+use super::link::{Client, Closed, Enter, Entering, Link, Slot, Stage, State, WayIn};
 use super::sources::{self, token};
 use super::timers::Nanos;
 use super::transport::Transport;
@@ -31,9 +31,11 @@ pub enum Upgrade {
 impl Context {
     /// Lets clients that wait begin to connect, as many as may at once, and ends those that take too long.
     pub(super) fn begin_connects(&mut self) {
-        while self.may_connect()
-            && let Some(client) = self.waiting.pop_front()
-        {
+        for _ in 0..self.portion {
+            if !self.may_connect() {
+                break;
+            }
+            let Some(client) = self.waiting.pop_front() else { break };
             // It may have been closed while it waited.
             let slot = &mut self.slots[client.index()];
             if matches!(slot, Slot::Waiting(_))
@@ -48,7 +50,7 @@ impl Context {
 
     /// Whether somebody waits to connect who need not wait.
     pub(super) fn may_connect(&self) -> bool {
-        self.under_way < self.plan.connects_max && !self.waiting.is_empty()
+        self.under_way < self.connects_max && !self.waiting.is_empty()
     }
 
     fn begin(&mut self, client: Client, enter: Enter) {
@@ -58,7 +60,8 @@ impl Context {
         match self.open_socket(client, &place, source) {
             Ok(transport) => {
                 let (stage, begun) = (Stage::Connecting, self.now);
-                let entering = Entering { stage, register: enter.register, begun };
+                let way = WayIn { begun, ..WayIn::default() };
+                let entering = Entering { stage, register: enter.register, way };
                 self.slots[client.index()] = Slot::Live(Link::new(transport, entering, place.upgrade));
                 self.under_way += 1;
                 self.entering.push_back((client, begun));
@@ -94,7 +97,7 @@ impl Context {
         while let Some(&(client, begun)) = self.entering.front() {
             let slot = &self.slots[client.index()];
             let stage = match slot {
-                Slot::Live(Link { state: State::Entering(entering), .. }) if entering.begun == begun => {
+                Slot::Live(Link { state: State::Entering(entering), .. }) if entering.way.begun == begun => {
                     Some(entering.stage)
                 }
                 _ => None,
@@ -144,6 +147,7 @@ impl Context {
             }
             if let State::Entering(entering) = &mut link.state {
                 entering.stage = Stage::Upgrading;
+                entering.way.connected = self.clock.now();
             }
         }
         // A TLS session may have kept something of its own.
@@ -165,6 +169,7 @@ impl Context {
                 let Slot::Live(link) = &mut self.slots[client.index()] else { return None };
                 let State::Entering(entering) = &mut link.state else { return None };
                 entering.stage = Stage::Registering;
+                entering.way.upgraded = self.now;
                 let register = std::mem::take(&mut entering.register);
                 self.push_out(client, &register);
                 Some(len)
@@ -188,7 +193,9 @@ impl Context {
     /// The client is in.
     pub(super) fn enter(&mut self, client: Client) -> bool {
         let Slot::Live(link) = &mut self.slots[client.index()] else { return false };
-        link.state = State::Open;
+        if let State::Entering(entering) = std::mem::replace(&mut link.state, State::Open) {
+            self.way_in = entering.way;
+        }
         self.under_way -= 1;
         self.open += 1;
         true

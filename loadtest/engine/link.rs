@@ -92,8 +92,19 @@ pub struct Entering {
     pub stage: Stage,
     /// See [`Enter`].
     pub register: Vec<u8>,
-    /// When its socket was made.
+    /// When each step was done.
+    pub way: WayIn,
+}
+
+/// When a client took each step on its way in.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct WayIn {
+    /// Its socket was made.
     pub begun: Nanos,
+    /// TCP had connected.
+    pub connected: Nanos,
+    /// The answer to the upgrade was there; with wss:// the TLS handshake is a part of this step.
+    pub upgraded: Nanos,
 }
 
 /// The steps on the way in.

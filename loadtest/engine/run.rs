@@ -56,6 +56,10 @@ pub struct Outcome {
     pub own_cpu: Cpu,
     /// Clients that were registered at the end of the set-up.
     pub connections: u64,
+    /// When the measured part began.
+    pub began: Nanos,
+    /// What the scenario itself has to say about what it found.
+    pub notes: Vec<String>,
 }
 
 /// Runs a scenario; `make` gives each worker its instance. `clients` is how many will be connected at most.
@@ -95,8 +99,9 @@ pub fn run<S: Scenario + 'static>(
     let result = course.follow();
     course.watch.progress.end();
     course.end(threads);
-    let Found { window, looked_s, own_cpu, connections } = result?;
-    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections })
+    let Found { window, looked_s, own_cpu, connections, began } = result?;
+    let notes = Vec::new();
+    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections, began, notes })
 }
 
 fn spawn<S: Scenario + 'static>(
@@ -168,6 +173,7 @@ struct Found {
     looked_s: f64,
     own_cpu: Cpu,
     connections: u64,
+    began: Nanos,
 }
 
 impl Course {
@@ -190,7 +196,7 @@ impl Course {
                 left -= 1;
             }
         }
-        Ok(Found { window: first.zip(last), looked_s, own_cpu, connections })
+        Ok(Found { window: first.zip(last), looked_s, own_cpu, connections, began: begin })
     }
 
     /// A server that is gone by now has no figures; what the clients saw is worth keeping all the same.

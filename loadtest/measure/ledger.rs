@@ -2,7 +2,7 @@
 //!
 //! Lives on the main thread. A second of the time line is complete when every worker has handed it over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use hdrhistogram::Histogram;
 
@@ -13,6 +13,9 @@ use crate::results::{Latency, Slot};
 /// Steps of a latency's curve for each halving of what is left.
 const CURVE_STEPS: u32 = 8;
 const NANOS_IN_MICRO: f64 = 1e3;
+/// Seconds of the time line that are kept one by one: 12 hours. Older ones are brought together to minutes.
+const SECONDS_MAX: usize = 12 * 3600;
+const SECONDS_IN_MINUTE: usize = 60;
 
 /// Sums of all workers.
 #[derive(Debug)]
@@ -42,7 +45,11 @@ pub struct Ledger {
     pub traffic: Traffic,
     /// Processor time of each worker in the window, and the window's length.
     busy: Vec<(f64, f64)>,
-    slots: Vec<Second>,
+    /// The time line before the first of the seconds, in minutes.
+    minutes: Vec<Slot>,
+    /// The number of the first second that is kept.
+    first: usize,
+    slots: VecDeque<Second>,
 }
 
 /// A second of the window.
@@ -71,7 +78,9 @@ impl Ledger {
             queue_max: 0,
             traffic: Traffic::default(),
             busy: vec![(0.0, 0.0); workers],
-            slots: Vec::new(),
+            minutes: Vec::new(),
+            first: 0,
+            slots: VecDeque::new(),
         }
     }
 
@@ -94,6 +103,9 @@ impl Ledger {
         }
         let Span::Slot(number) = tally.span else { return None };
         self.add_counts(tally);
+        if self.slots.len() >= SECONDS_MAX + SECONDS_IN_MINUTE {
+            self.merge_oldest();
+        }
         let length = interval.length as f64 / SECOND as f64;
         let (busy, whole) = &mut self.busy[worker];
         (*busy, *whole) = (*busy + interval.busy * length, *whole + length);
@@ -115,8 +127,10 @@ impl Ledger {
     }
 
     fn add_second(&mut self, number: usize, interval: &Interval, length: f64) -> Option<&mut Slot> {
+        // A worker that is hours behind the others has nothing to say any more.
+        let number = number.checked_sub(self.first)?;
         while self.slots.len() <= number {
-            self.slots.push(Second { main: Some(histogram()), slot: Slot::default(), workers: 0 });
+            self.slots.push_back(Second { main: Some(histogram()), slot: Slot::default(), workers: 0 });
         }
         let tally = &interval.tally;
         let second = &mut self.slots[number];
@@ -141,19 +155,48 @@ impl Ledger {
         Some(slot)
     }
 
+    /// Brings the oldest minute of the time line together.
+    fn merge_oldest(&mut self) {
+        let seconds: Vec<Slot> = self.slots.drain(..SECONDS_IN_MINUTE).map(|second| second.slot).collect();
+        self.first += SECONDS_IN_MINUTE;
+        self.minutes.push(merged(&seconds));
+    }
+
     /// The time line.
     pub fn timeline(&self) -> Vec<Slot> {
-        self.slots.iter().map(|second| second.slot.clone()).collect()
+        let seconds = self.slots.iter().map(|second| second.slot.clone());
+        self.minutes.iter().cloned().chain(seconds).collect()
     }
 
     /// The length of what was measured, seconds.
     pub fn measured_s(&self) -> f64 {
-        self.slots.iter().map(|second| second.slot.length_s).sum()
+        let minutes: f64 = self.minutes.iter().map(|slot| slot.length_s).sum();
+        minutes + self.slots.iter().map(|second| second.slot.length_s).sum::<f64>()
     }
 
     /// The part of the window in which the busiest worker had something to do.
     pub fn busiest(&self) -> f64 {
         self.busy.iter().map(|(busy, whole)| busy / whole.max(f64::MIN_POSITIVE)).fold(0.0, f64::max)
+    }
+}
+
+/// One slot for several: sums and levels are exact, p50 is the median of theirs, p99 and the maximum the greatest.
+fn merged(slots: &[Slot]) -> Slot {
+    let last = slots.last().cloned().unwrap_or_default();
+    let sorted = |of: fn(&Slot) -> Option<f64>| {
+        let mut values: Vec<f64> = slots.iter().filter_map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let p50 = sorted(|slot| slot.p50_us);
+    Slot {
+        length_s: slots.iter().map(|slot| slot.length_s).sum(),
+        operations: slots.iter().map(|slot| slot.operations).sum(),
+        errors: slots.iter().map(|slot| slot.errors).sum(),
+        p50_us: p50.get(p50.len() / 2).copied(),
+        p99_us: sorted(|slot| slot.p99_us).last().copied(),
+        max_us: sorted(|slot| slot.max_us).last().copied(),
+        ..last
     }
 }
 
@@ -229,5 +272,22 @@ mod tests {
         assert!(found.curve.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1));
         assert_eq!(found.curve.last().map(|&(_, value)| value), Some(found.max_us));
         assert_eq!(latency(&histogram()), Latency::default());
+    }
+    #[test]
+    fn a_run_of_days_is_kept_in_minutes_and_loses_no_operation() {
+        let mut ledger = Ledger::new(FIGURES, 1);
+        let seconds = SECONDS_MAX + 3 * SECONDS_IN_MINUTE;
+        let mut second = interval(Span::Slot(0), &[1000], &["a"]);
+        for number in 0..seconds {
+            second.tally.span = Span::Slot(number as u32);
+            second.ended = (number as u64 + 1) * SECOND;
+            ledger.add(0, &second);
+        }
+        let timeline = ledger.timeline();
+        assert_eq!(timeline.len(), SECONDS_MAX + SECONDS_IN_MINUTE + 2);
+        assert_eq!((timeline[0].at_s, timeline[0].length_s, timeline[0].operations), (60.0, 60.0, 60));
+        assert_eq!((timeline[2].at_s, timeline[2].length_s), (121.0, 1.0));
+        assert_eq!(timeline.iter().map(|slot| slot.operations).sum::<u64>(), seconds as u64);
+        assert!((ledger.measured_s() - seconds as f64).abs() < 1e-6);
     }
 }

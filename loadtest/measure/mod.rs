@@ -9,3 +9,4 @@ pub mod probe;
 pub mod procfs;
 pub mod progress;
 pub mod tally;
+pub mod trend;

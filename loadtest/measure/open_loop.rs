@@ -54,7 +54,7 @@ impl Schedule {
 }
 
 /// Above 0, at most 1.
-fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     /// Bits that a number between 1/2 and 1 has.
     const BITS: u32 = 53;
     ((rng.next_u64() >> (u64::BITS - BITS)) + 1) as f64 / (1_u64 << BITS) as f64

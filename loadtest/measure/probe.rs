@@ -42,6 +42,10 @@ pub struct Sample {
     pub cpu: Cpu,
     /// Memory: anonymous for a process, resident for a page, which knows no other.
     pub memory_bytes: Option<u64>,
+    /// Files and sockets it has open.
+    pub descriptors: Option<u64>,
+    /// Its threads.
+    pub threads: Option<u64>,
     /// The hub's own figures by name.
     pub own: BTreeMap<String, f64>,
 }
@@ -73,6 +77,8 @@ impl Probe {
             Self::Process(pid) => Ok(Sample {
                 cpu: procfs::cpu(*pid)?,
                 memory_bytes: Some(procfs::anonymous_bytes(*pid)?),
+                descriptors: procfs::entries(*pid, "fd"),
+                threads: procfs::entries(*pid, "task"),
                 own: BTreeMap::new(),
             }),
             Self::Metrics { address, request } => read_metrics(&fetch(*address, request)?),
@@ -122,9 +128,11 @@ fn read_metrics(page: &str) -> Result<Sample, Fault> {
         return Err(Fault::NoMetrics("the page has no process_cpu_seconds_total".to_owned()));
     };
     let total = Duration::try_from_secs_f64(*seconds).unwrap_or_default();
-    let memory_bytes = values.get("process_resident_memory_bytes").map(|bytes| *bytes as u64);
+    let level = |name: &str| values.get(name).map(|level| *level as u64);
+    let memory_bytes = level("process_resident_memory_bytes");
+    let (descriptors, threads) = (level("process_open_fds"), level("process_threads"));
     let own = values.into_iter().filter(|(name, _)| name.starts_with(OURS)).collect();
-    Ok(Sample { cpu: Cpu { total, ..Cpu::default() }, memory_bytes, own })
+    Ok(Sample { cpu: Cpu { total, ..Cpu::default() }, memory_bytes, descriptors, threads, own })
 }
 
 #[cfg(test)]

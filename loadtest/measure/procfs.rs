@@ -57,6 +57,11 @@ pub fn anonymous_bytes(pid: u32) -> Result<u64, Fault> {
     kib.map(|kib| kib << 10).ok_or(Fault::NoFigures("memory"))
 }
 
+/// How many entries a folder of a process has: its descriptors (`fd`) or threads (`task`).
+pub fn entries(pid: u32, folder: &str) -> Option<u64> {
+    Some(fs::read_dir(format!("/proc/{pid}/{folder}")).ok()?.count() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +70,7 @@ mod tests {
     fn this_process_has_figures() {
         let before = cpu(std::process::id()).expect("it lives");
         assert!(anonymous_bytes(std::process::id()).expect("it lives") > 0);
+        assert!(entries(std::process::id(), "fd") > Some(2) && entries(std::process::id(), "task") > Some(0));
         let used = cpu(std::process::id()).expect("it lives") - before;
         assert!(before.total > Duration::ZERO && used.total < Duration::from_secs(3600));
     }

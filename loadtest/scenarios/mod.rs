@@ -3,15 +3,20 @@
 //! `ring` is whole calls, `msg` messages in standing calls; `pairs.rs` is what scenarios of two share. `fanout` and `slow`
 //! meet in `hall`, `presence` and `idle` have a `crowd`. To add one: write its folder, add a variant here.
 
+mod churn;
 mod crowd;
 mod fanout;
 mod hall;
 mod idle;
+mod mixed;
 mod msg;
 mod pairs;
 mod presence;
 mod ring;
+mod rota;
 mod slow;
+mod soak;
+mod storm;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +40,14 @@ pub enum Scenarios {
     Idle(idle::Options),
     /// One speaks and many listen, of whom some stop reading.
     Slow(slow::Options),
+    /// Clients that come and go: connect, upgrade, REGISTER, close, and again.
+    Churn(churn::Options),
+    /// All lines lose their connections at once and come again.
+    Storm(storm::Options),
+    /// A described day: idle lines, calls at a rate, messages, and dials that come to nothing.
+    Mixed(mixed::Options),
+    /// The same day for hours, with a check that the server keeps no more and more.
+    Soak(soak::Options),
 }
 
 impl Scenarios {
@@ -47,6 +60,10 @@ impl Scenarios {
             Self::Presence(options) => &options.common,
             Self::Idle(options) => &options.common,
             Self::Slow(options) => &options.common,
+            Self::Churn(options) => &options.common,
+            Self::Storm(options) => &options.common,
+            Self::Mixed(options) => &options.common,
+            Self::Soak(options) => &options.common,
         }
     }
 
@@ -60,6 +77,10 @@ impl Scenarios {
             Self::Presence(options) => ("presence", options.parameters(), options.run()?),
             Self::Idle(options) => ("idle", options.parameters(), options.run()?),
             Self::Slow(options) => ("slow", options.parameters(), options.run()?),
+            Self::Churn(options) => ("churn", options.parameters(), options.run()?),
+            Self::Storm(options) => ("storm", options.parameters(), options.run()?),
+            Self::Mixed(options) => ("mixed", options.parameters(), options.run()?),
+            Self::Soak(options) => ("soak", options.parameters(), options.run()?),
         };
         let mut parameters = self.common().parameters();
         parameters.extend(own);

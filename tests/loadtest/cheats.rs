@@ -1,7 +1,7 @@
 //! A server that speaks the protocol and cheats in one way; each way must make a run fail.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// What the server does wrong, now and then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Cheat {
+pub enum Cheat {
     Nothing,
     DoubleMessage,
     LoseMessage,
@@ -27,6 +27,11 @@ enum Cheat {
     DoubleConnected,
     OtherCaller,
     BinaryFrame,
+    KeepNames,
+    StrayRing,
+    OtherReason,
+    OtherDial,
+    ConnectBusy,
 }
 
 /// Every so many frames of the kind in question it cheats.
@@ -38,6 +43,7 @@ struct Cheater {
     lines: HashMap<String, UnboundedSender<Message>>,
     /// Caller and callee by call id.
     calls: HashMap<String, [String; 2]>,
+    answered: HashSet<String>,
     dialled: u64,
     chances: u64,
     held: Option<(String, Value)>,
@@ -63,21 +69,41 @@ impl Cheater {
     fn on_frame(&mut self, from: &str, frame: &Value) {
         let id = frame["call_id"].as_str().unwrap_or_default().to_owned();
         match frame["type"].as_str().unwrap_or_default() {
-            "DIAL" => self.on_dial(from, frame["to"].as_str().unwrap_or_default()),
+            "HEARTBEAT" => self.say(from, &json!({"type": "HEARTBEAT_ACK", "timestamp": 1})),
+            "DIAL" => self.on_dial(from, frame["to"].as_str().unwrap_or_default(), &frame["ref"]),
             "ANSWER" => self.on_answer(&id),
             "MSG" => self.on_message(from, id, frame["data"].clone()),
             "HANGUP" => {
-                let Some([_, callee]) = self.calls.remove(&id) else { return };
+                let Some([caller, callee]) = self.calls.remove(&id) else { return };
+                let taken_back = from == caller && !self.answered.remove(&id);
+                let reason =
+                    if taken_back != self.cheats(Cheat::OtherReason) { "cancelled" } else { "normal" };
                 let id = if self.cheats(Cheat::OtherCallOfHangup) { other(&id) } else { id };
-                self.say(&callee, &json!({"type": "HANGUP", "call_id": id, "reason": "normal"}));
+                let to = if from == caller { callee } else { caller };
+                self.say(&to, &json!({"type": "HANGUP", "call_id": id, "reason": reason}));
             }
             _ => {}
         }
     }
 
-    fn on_dial(&mut self, from: &str, to: &str) {
+    /// Whether the line is known by this name for the first time, or may be again. What it was in is over.
+    fn admits(&mut self, name: &str) -> bool {
+        self.calls.retain(|_, ends| !ends.iter().any(|end| end == name));
+        self.cheat != Cheat::KeepNames || !self.lines.contains_key(name)
+    }
+
+    fn on_dial(&mut self, from: &str, to: &str, own: &Value) {
         self.dialled += 1;
         let id = format!("{:036}", self.dialled);
+        let in_call = self.calls.values().flatten().any(|end| end == to);
+        if !self.lines.contains_key(to) || in_call && !self.cheats(Cheat::ConnectBusy) {
+            let reason = if in_call { "already_in_call" } else { "no_such_address" };
+            return self.say(from, &json!({"type": "BUSY", "to": to, "reason": reason}));
+        }
+        if own.is_string() {
+            let told = if self.cheats(Cheat::OtherDial) { other(&id) } else { id.clone() };
+            self.say(from, &json!({"type": "DIALING", "ref": own, "call_id": told, "to": to}));
+        }
         self.calls.insert(id.clone(), [from, to].map(str::to_owned));
         let from = if self.cheats(Cheat::OtherCaller) { "eve@load.test" } else { from };
         let ring = json!({"type": "RING", "from": from, "call_id": id});
@@ -89,6 +115,7 @@ impl Cheater {
 
     fn on_answer(&mut self, id: &str) {
         let Some([caller, callee]) = self.calls.get(id).cloned() else { return };
+        self.answered.insert(id.to_owned());
         let told = if self.cheats(Cheat::OtherCallOfConnected) { other(id) } else { id.to_owned() };
         let connected = json!({"type": "CONNECTED", "call_id": told, "to": callee});
         self.say(&caller, &connected);
@@ -137,14 +164,15 @@ fn other(id: &str) -> String {
 }
 
 /// Serves until the test ends, on a thread that nothing waits for.
-fn serve(cheat: Cheat) -> SocketAddr {
+pub fn serve(cheat: Cheat) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
     let address = listener.local_addr().expect("it is bound");
     listener.set_nonblocking(true).expect("a socket takes the option");
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (lines, calls) = (HashMap::new(), HashMap::new());
-        let cheater = Cheater { cheat, lines, calls, dialled: 0, chances: 0, held: None };
+        let answered = HashSet::new();
+        let cheater = Cheater { cheat, lines, calls, answered, dialled: 0, chances: 0, held: None };
         let cheater = Rc::new(RefCell::new(cheater));
         let accept = async move {
             let listener = TcpListener::from_std(listener).expect("it is a listener");
@@ -174,8 +202,17 @@ async fn attend(cheater: Rc<RefCell<Cheater>>, stream: TcpStream) {
         let Ok(frame) = serde_json::from_slice::<Value>(&message.into_data()) else { continue };
         if frame["type"] == "REGISTER" {
             name = frame["address"].as_str().unwrap_or_default().to_owned();
-            cheater.borrow_mut().lines.insert(name.clone(), line.clone());
-            cheater.borrow().say(&name, &json!({"type": "REGISTERED", "address": name, "session_id": "s"}));
+            let mut cheater = cheater.borrow_mut();
+            if !cheater.admits(&name) {
+                let refusal = json!({"type": "REGISTER_FAILED", "reason": "address_in_use"});
+                let _ = line.send(Message::text(refusal.to_string()));
+                continue;
+            }
+            cheater.lines.insert(name.clone(), line.clone());
+            cheater.say(&name, &json!({"type": "REGISTERED", "address": name, "session_id": "s"}));
+            if cheater.cheats(Cheat::StrayRing) {
+                cheater.say(&name, &json!({"type": "RING", "from": "eve@load.test", "call_id": "1"}));
+            }
         } else {
             cheater.borrow_mut().on_frame(&name, &frame);
         }

@@ -21,13 +21,46 @@ const FIGURES: Figures = Figures {
     latencies: &["ring_to_connected", "dial_to_ring", "dial_to_connected", "hangup"],
     counters: &["dials", "rings", "connected"],
 };
-const RING_TO_CONNECTED: usize = 0;
-const DIAL_TO_RING: usize = 1;
-const DIAL_TO_CONNECTED: usize = 2;
-const HANGUP: usize = 3;
 const DIALS: usize = 0;
 const RINGS: usize = 1;
 const CONNECTED: usize = 2;
+
+/// Where calls are counted: as the figures of `ring`, or as one latency of a scenario that has them beside its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting {
+    ring_to_connected: usize,
+    /// The others, by their order in the figures of `ring`.
+    others: Option<[usize; 3]>,
+}
+
+impl Counting {
+    const ALL: Self = Self { ring_to_connected: 0, others: Some([1, 2, 3]) };
+
+    /// Only this latency.
+    pub fn only(ring_to_connected: usize) -> Self {
+        Self { ring_to_connected, others: None }
+    }
+
+    fn record(self, ctx: &mut Context, other: Other, from: Nanos) {
+        if let Some(others) = self.others {
+            ctx.tally.record(others[other as usize], from, ctx.now());
+        }
+    }
+
+    fn count(self, ctx: &mut Context, counter: usize) {
+        if self.others.is_some() {
+            ctx.tally.count(counter, 1);
+        }
+    }
+}
+
+/// The latencies beside the main one.
+#[derive(Clone, Copy)]
+enum Other {
+    DialToRing = 0,
+    DialToConnected = 1,
+    HangUp = 2,
+}
 
 /// A pair that was refused in a closed loop tries again after this, so that refusals do not become the load.
 const REFUSED_PAUSE: Nanos = 10 * MILLISECOND;
@@ -94,6 +127,8 @@ pub struct Ring {
     hold: Nanos,
     /// The target sends back what it gets.
     floor: bool,
+    /// Where calls are counted.
+    pub(super) counting: Counting,
     running: bool,
     open_loop: Option<OpenLoop>,
     answer: CallFrame,
@@ -106,14 +141,22 @@ pub struct Ring {
 
 impl Ring {
     fn new(options: &Options, naming: Naming) -> Self {
+        let rate = options.rate.map(|rate| (rate, options.pacing));
+        let hold = (options.hold * MILLISECOND as f64) as Nanos;
+        Self { hold, floor: options.common.floor, ..Self::beside(naming, rate, Counting::ALL) }
+    }
+
+    /// Pairs that call while something else is measured.
+    pub fn beside(naming: Naming, rate: Option<(f64, Pacing)>, counting: Counting) -> Self {
         Self {
             pairs: Pairs::new(naming),
             calls: Vec::new(),
             dials: Vec::new(),
             free: VecDeque::new(),
-            rate: options.rate.map(|rate| (rate, options.pacing)),
-            hold: (options.hold * MILLISECOND as f64) as Nanos,
-            floor: options.common.floor,
+            rate,
+            hold: 0,
+            floor: false,
+            counting,
             running: false,
             open_loop: None,
             answer: CallFrame::new("ANSWER"),
@@ -128,7 +171,7 @@ impl Ring {
         (call.stage, call.due, call.since) = (Stage::Dialled, due, ctx.now());
         call.serial = call.serial.wrapping_add(1);
         self.begun += 1;
-        ctx.tally.count(DIALS, 1);
+        self.counting.count(ctx, DIALS);
         ctx.send(self.pairs.client(pair, End::Caller), &self.dials[pair]);
     }
 
@@ -217,8 +260,8 @@ impl Ring {
         };
         let (now, call) = (ctx.now(), &mut self.calls[pair]);
         (call.id, call.stage, call.since) = (id, Stage::Answered, now);
-        ctx.tally.record(DIAL_TO_RING, call.due, now);
-        ctx.tally.count(RINGS, 1);
+        self.counting.record(ctx, Other::DialToRing, call.due);
+        self.counting.count(ctx, RINGS);
         ctx.send_about(self.pairs.client(pair, End::Callee), &self.answer, &id);
     }
 
@@ -227,8 +270,10 @@ impl Ring {
         if wire::call_id(payload) != Some(call.id) {
             return self.fault(ctx, pair, End::Callee, "misdelivered: HANGUP with another call id", payload);
         }
-        ctx.tally.record(HANGUP, call.since, ctx.now());
-        ctx.tally.done();
+        self.counting.record(ctx, Other::HangUp, call.since);
+        if self.counting.others.is_some() {
+            ctx.tally.done();
+        }
         self.begun -= 1;
         self.set_free(ctx, pair);
     }
@@ -262,9 +307,9 @@ impl Ring {
             );
         }
         let (now, call) = (ctx.now(), &mut self.calls[pair]);
-        ctx.tally.record(RING_TO_CONNECTED, call.since, now);
-        ctx.tally.record(DIAL_TO_CONNECTED, call.due, now);
-        ctx.tally.count(CONNECTED, 1);
+        ctx.tally.record(self.counting.ring_to_connected, call.since, now);
+        self.counting.record(ctx, Other::DialToConnected, call.due);
+        self.counting.count(ctx, CONNECTED);
         call.stage = Stage::Up;
         if self.hold == 0 || ctx.is_over() {
             return self.hang_up(ctx, pair);
