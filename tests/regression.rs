@@ -1,9 +1,15 @@
 //! One test for each fault that somebody has met, named after what they saw.
 
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::phone::id_of;
-use crate::support::{Rig, address_on};
+use crate::support::{Process, Rig, address_on};
 
 /// More than one connection's output limit, and more than the system's buffers take at once.
 const LARGE_BYTES: usize = 8 << 20;
@@ -106,4 +112,38 @@ fn what_was_read_of_a_line_goes_with_it_when_its_partner_sends_it_home() {
         );
         peer.expect_nothing();
     }
+}
+
+/// Connections that were refused one after the other used up the accepting task's budget; a shard with other work then
+/// never asked the runtime to go on, and whoever came behind them was not let in.
+#[test]
+fn a_crowd_that_is_refused_does_not_lock_out_those_behind_it() {
+    const CROWD: usize = 1500;
+    let exchange = Process::start(&["--shards", "1", "--connections-max", "1"]);
+    let pid = Pid::from_raw(i32::try_from(exchange.id()).expect("it is small")).expect("it runs");
+    let mut chatty = exchange.registered("chatty@x.test");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                chatty.send(json!({"type": "HEARTBEAT"}));
+                chatty.expect(json!({"type": "HEARTBEAT_ACK"}));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        // Held still, so that all of them are at the door at the same time.
+        kill_process(pid, Signal::STOP).expect("it is ours");
+        let crowd: Vec<_> = (0..CROWD)
+            .map(|_| TcpStream::connect(exchange.address()).expect("the backlog takes it"))
+            .collect();
+        kill_process(pid, Signal::CONT).expect("it is ours");
+        let is_let_go = |mut stream: TcpStream| {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+            // The end, or a reset; anything but silence.
+            !matches!(stream.read(&mut [0; 64]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        let all_gone = crowd.into_iter().all(is_let_go);
+        over.store(true, Ordering::Relaxed);
+        assert!(all_gone, "some are still at the door");
+    });
 }

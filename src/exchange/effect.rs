@@ -25,13 +25,16 @@ pub struct Outbox<'a> {
     spare: Vec<Vec<u8>>,
     /// The capacity of all spare buffers.
     spare_bytes: usize,
+    /// Whether a parcel has been made since this was last asked.
+    has_sent: bool,
 }
 
 /// Most spent buffers kept for reuse: as many as a turn sends messages. The largest one kept, in bytes (the data of a
 /// 16 KiB message fits), and all together: 4 MiB a shard.
 const SPARE_BUFFERS_MAX: usize = 1024;
 const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
-const SPARE_BYTES_MAX: usize = 4 << 20;
+/// All spent buffers of a shard together, in bytes.
+pub const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl<'a> Outbox<'a> {
     /// Adds an effect.
@@ -46,9 +49,20 @@ impl<'a> Outbox<'a> {
 
     /// An owned copy of `bytes`, in a spent buffer if there is one.
     pub fn parcel(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.has_sent = true;
         let mut parcel = self.take_spare().unwrap_or_default();
         parcel.extend_from_slice(bytes);
         parcel
+    }
+
+    /// Whether a parcel has been made since this was last asked: only who sends parcels needs spent buffers.
+    pub fn take_has_sent(&mut self) -> bool {
+        std::mem::take(&mut self.has_sent)
+    }
+
+    /// The capacity of all spent buffers.
+    pub fn spare_bytes(&self) -> usize {
+        self.spare_bytes
     }
 
     /// How many spent buffers there are.
@@ -63,15 +77,17 @@ impl<'a> Outbox<'a> {
         Some(buffer)
     }
 
-    /// Takes back a buffer whose bytes have been used.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+    /// Takes back a buffer whose bytes have been used; whether it is kept.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) -> bool {
         let capacity = buffer.capacity();
         let has_room = self.spare.len() < SPARE_BUFFERS_MAX && self.spare_bytes + capacity <= SPARE_BYTES_MAX;
-        if has_room && (1..=SPARE_BUFFER_BYTES_MAX).contains(&capacity) {
+        let is_kept = has_room && (1..=SPARE_BUFFER_BYTES_MAX).contains(&capacity);
+        if is_kept {
             buffer.clear();
             self.spare_bytes += capacity;
             self.spare.push(buffer);
         }
+        is_kept
     }
 
     /// The same outbox, empty, for an event of another life. Keeps its memory.
@@ -80,7 +96,7 @@ impl<'a> Outbox<'a> {
         self.effects.clear();
         // Collecting an emptied list into one of another life reuses its memory: an idiom of the standard library.
         let effects = self.effects.into_iter().map(|_| unreachable!("the list was cleared")).collect();
-        Outbox { effects, spare: self.spare, spare_bytes: self.spare_bytes }
+        Outbox { effects, spare: self.spare, spare_bytes: self.spare_bytes, has_sent: self.has_sent }
     }
 }
 

@@ -40,6 +40,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 100;
 /// Wait after the system refused to accept (out of descriptors): whatever it lacks will not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections accepted before others have their turn. Below the runtime's own budget for a task, which would end the
+/// turn without a word: the shard would go to sleep with callers at the door, as nothing says that they are there.
+const ACCEPTS_AT_A_TIME: u64 = 64;
 /// The path that echoes, if it is switched on.
 const ECHO_PATH: &str = "/echo";
 
@@ -131,7 +134,11 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 /// Accepts until the task is dropped.
 pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: Arc<Admission>, lobby: Lobby) {
     let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
-    loop {
+    for number in 1_u64.. {
+        if number % ACCEPTS_AT_A_TIME == 0 {
+            let _more = lobby.begin();
+            tokio::task::yield_now().await;
+        }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_of_connection(&error) => continue,

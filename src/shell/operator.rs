@@ -182,6 +182,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         call_log,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
+    drop(ready);
     let late = |_| Err(std::io::ErrorKind::TimedOut.into());
     let words = (0..config.shards).map(|_| up.recv_timeout(SHARD_START_MAX).unwrap_or_else(late));
     if let Err(source) = words.collect::<std::io::Result<()>>() {

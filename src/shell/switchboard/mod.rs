@@ -380,6 +380,8 @@ impl Switchboard {
             self.give_up_stalled();
             self.give_up_closing();
             nudge_allocator();
+            // Whatever may wait there unnoticed waits no longer than this.
+            self.runtime_turns = RUNTIME_TURNS;
         }
     }
 

@@ -26,8 +26,10 @@ pub(super) enum Input {
     Fresh(Range<usize>),
     /// Bytes that it carries since an earlier read.
     Carried,
-    /// The end of the stream, or an error: nothing comes after it.
+    /// The end of the stream: nothing comes after it.
     End,
+    /// An error. It is said once only, so it must not be put off.
+    Broken,
 }
 
 impl Switchboard {
@@ -97,7 +99,7 @@ impl Switchboard {
                         self.enqueue(handle);
                         continue;
                     }
-                    Err(_) => Input::End,
+                    Err(_) => Input::Broken,
                 }
             };
             connection.state.unhandled = true;
@@ -129,7 +131,9 @@ impl Switchboard {
             }
             // Held since it was read: the end is still there when it is read again.
             Input::End if connection.is_held() => connection.state.readable = true,
-            Input::End => return self.lose(handle, Loss::Vanished),
+            // On the way to another shard it would take its line's luggage along; there it is found dead.
+            Input::Broken if connection.state.moving => {}
+            Input::End | Input::Broken => return self.lose(handle, Loss::Vanished),
         }
         self.after_consume(handle);
     }

@@ -110,9 +110,9 @@ impl Switchboard {
             self.polled = true;
             return;
         }
-        let micros = self.sleep_until().micros().saturating_sub(self.now.tick.micros());
+        let micros = self.sleep_until().micros().saturating_sub(self.clock.tick().micros());
         if self.take_events(Duration::from_micros(micros.max(1))) == 0 {
-            // Nobody came; a moment for whatever the runtime may have to do.
+            // Nobody came: a good moment.
             self.runtime_turns = RUNTIME_TURNS;
         }
         self.polled = true;
