@@ -1,7 +1,7 @@
 //! `compare`: two runs beside each other, with what may be concluded from the difference.
 //!
 //! [`rows`] decides, [`statistics`] says how sure, [`warnings`] whether the comparison makes sense at all. Reads only
-//! files; the exit code is the caller's to make of [`worse`].
+//! files; the exit code is the caller's to make of `worse`.
 
 mod page;
 mod rows;
