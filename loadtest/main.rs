@@ -9,13 +9,10 @@
 
 mod compare;
 mod engine;
-mod fan_out;
 mod fault;
 mod findings;
-mod fleet;
 mod floor;
 mod frames;
-mod heartbeats;
 mod invocation;
 mod measure;
 mod options;
@@ -23,7 +20,6 @@ mod output;
 mod profile;
 mod report;
 mod results;
-mod scenario;
 mod scenarios;
 mod server;
 mod target;
@@ -48,7 +44,7 @@ enum Command {
         #[arg(long)]
         port: u16,
     },
-    /// Measure a hub and the floor in turn, pinned, and print the ratios.
+    /// Measure a hub and the floor in turn, pinned, and print the table of targets.
     VsFloor(versus::Options),
     /// Show kept findings again, on the terminal or as a page.
     Report(report::Options),
@@ -63,7 +59,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Floor { port } => ended(floor::serve(port).map(|()| ExitCode::SUCCESS)),
-        Command::VsFloor(options) => ended(versus::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::VsFloor(options) => ended(versus::run(&options)),
         Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
         Command::Compare(options) => ended(compare::run(&options)),
         Command::Profile(options) => ended(profile::run(&options, &Arguments::command())),

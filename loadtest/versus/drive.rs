@@ -1,0 +1,80 @@
+//! One measurement: a server of its own is started, a scenario of the engine drives it, the server is ended.
+//!
+//! A new server for each, so that nothing is carried over. Invariant: a run in which anything went wrong gives no
+//! reading.
+
+use std::path::Path;
+
+use clap::Parser as _;
+
+use super::Options;
+use super::figure::{Figure, Load, Setup, Side};
+use super::reading::Reading;
+use crate::fault::Fault;
+use crate::results::Results;
+use crate::scenarios::Scenarios;
+use crate::server::Server;
+
+/// A scenario of the engine, given as on the command line.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(subcommand)]
+    scenario: Scenarios,
+}
+
+/// Measures a side of a figure in a round.
+pub fn measure(options: &Options, figure: Figure, round: usize, side: &Side) -> Result<Reading, Fault> {
+    let server = start(&options.hub, &side.server)?;
+    let scenario = match &side.load {
+        Load::Scenario(scenario) => scenario.clone(),
+        Load::OfSaturation { share, closed, scenario } => {
+            let reached = drive(options, &server, closed, options.seconds)?.rate_per_s;
+            format!("{scenario} --calls-per-second {:.0}", (reached * share).max(1.0))
+        }
+    };
+    let results = drive(options, &server, &scenario, side.seconds)?;
+    let reading = Reading::of((figure, round, side.name), side.latency, &results);
+    let reading = reading.ok_or(Fault::NoFigures("times"))?;
+    Ok(Reading { scenario, ..reading })
+}
+
+fn start(hub: &Path, setup: &Setup) -> Result<Server, Fault> {
+    match setup {
+        Setup::Floor { core } => {
+            let program = std::env::current_exe()?;
+            Server::start(&program, core, &[], |port| {
+                ["floor", "--port", &port.to_string()].map(String::from).into()
+            })
+        }
+        Setup::Hub { shards, cores, spin_us } => {
+            let environment = [
+                ("SYSTEMX_DIAL_MAX_ATTEMPTS", "0".to_owned()),
+                ("SYSTEMX_SHARDS", shards.to_string()),
+                ("SYSTEMX_SPIN_US", spin_us.to_string()),
+                ("SYSTEMX_HOST", "127.0.0.1".to_owned()),
+            ];
+            Server::start(hub, cores, &environment, |port| {
+                ["serve", "--port", &port.to_string()].map(String::from).into()
+            })
+        }
+    }
+}
+
+/// Runs a scenario. Anything that went wrong makes its figures worthless.
+fn drive(options: &Options, server: &Server, scenario: &str, seconds: f64) -> Result<Results, Fault> {
+    let (url, pid) = (format!("ws://{}", server.address), server.pid().to_string());
+    let (seconds, warmup) = (seconds.to_string(), options.warmup.to_string());
+    let common = ["--url", &url, "--pid", &pid, "--duration", &seconds, "--warmup", &warmup, "--quiet"];
+    let words = ["vs-floor"].into_iter().chain(scenario.split_whitespace()).chain(common);
+    let line = Line::try_parse_from(words).map_err(|error| Fault::BadOption(error.to_string()))?;
+    let results = line.scenario.run()?;
+    // Idle lines need not have said anything.
+    let idle = matches!(line.scenario, Scenarios::Idle(_));
+    if results.faults_total > 0 || !results.errors.is_empty() || results.operations == 0 && !idle {
+        return Err(Fault::Spoilt(format!(
+            "{} operations, faults {:?}, errors {:?}",
+            results.operations, results.faults, results.errors
+        )));
+    }
+    Ok(results)
+}
