@@ -86,6 +86,7 @@ impl Figure {
 pub const HUB: &str = "hub";
 pub const FLOOR: &str = "floor";
 pub const HUB_SPINNING: &str = "hub spinning";
+pub const FLOOR_SPINNING: &str = "floor spinning";
 pub const CROSS: &str = "cross";
 pub const SAME: &str = "same";
 pub const ONE_STOPPED: &str = "one stopped";
@@ -93,7 +94,7 @@ pub const NONE_STOPPED: &str = "none stopped";
 /// How many matches a question has, and the side's name.
 pub const MATCHES: [(u32, &str); 3] = [(10, "10 matches"), (1, "1 match"), (100, "100 matches")];
 
-/// How long the spinning hub looks for work before it sleeps, in microseconds: longer than a callee here takes to answer.
+/// How long a spinning server looks for work before it sleeps, in microseconds: longer than a callee here takes to answer.
 const SPIN_US: u32 = 100;
 /// Percentiles need many operations: their figures take so many times the seconds of the others.
 const LATENCY_LENGTHS: f64 = 5.0;
@@ -107,9 +108,9 @@ const TAIL_VISITORS: u32 = 100;
 const HEARTBEAT_S: u32 = 20;
 /// With it the names of `idle` have 30 bytes: 12 before the run's tag, the tag's 13, the `@` and this.
 const IDLE_DOMAIN: &str = "b.cd";
-/// What is said to the listeners of whom one stops reading: in a run of 5 seconds more than the buffers of the system
-/// and the server's own limit take, so that all that happens to the silent one happens in it.
-const SLOW_LOAD: &str = "--bytes 16384 --rate 50 --pacing even";
+/// What is said to the listeners of whom one stops reading: a third of what the hub can do, and for the silent one
+/// within 20 seconds more than the buffers of the system (4 MiB) and the server's own limit take.
+const SLOW_LOAD: &str = "--bytes 8192 --rate 50 --pacing even";
 
 /// A server, ready to be started.
 #[derive(Clone, PartialEq, Debug)]
@@ -127,6 +128,8 @@ pub enum Setup {
     Floor {
         /// Its processor.
         core: String,
+        /// As the hub's.
+        spin_us: u32,
     },
 }
 
@@ -175,8 +178,10 @@ impl Figure {
             Self::Flood => versus("msg --mode flood --pairs 16 --in-flight 32".to_owned(), "one_way"),
             Self::Fanout => versus(format!("fanout --listeners {listeners}"), "delivery"),
             Self::Idle => {
-                let beat = format!("--heartbeat {HEARTBEAT_S} --name-domain {IDLE_DOMAIN}");
-                vec![options.hub(HUB, format!("idle --connections {clients} {beat}"), "connect")]
+                let lines = format!("--connections {clients} --name-domain {IDLE_DOMAIN}");
+                // One after the other: what many handshakes at once leave behind is not the lines'.
+                let idle = format!("idle {lines} --heartbeat {HEARTBEAT_S} --connects 1");
+                vec![options.hub(HUB, idle, "connect")]
             }
             Self::Connect => versus("churn --clients 16 --abrupt 1".to_owned(), "total"),
             Self::Heartbeat => versus(format!("idle --connections {pairs} --heartbeat 0"), "heartbeat"),
@@ -215,7 +220,7 @@ impl Options {
         // It has one thread: the hub's first processor is for it.
         let core = self.cores.chars().take_while(char::is_ascii_digit).collect();
         let load = Load::Scenario(format!("{scenario} --floor"));
-        Side { name, server: Setup::Floor { core }, load, latency, seconds: self.seconds }
+        Side { name, server: Setup::Floor { core, spin_us: 0 }, load, latency, seconds: self.seconds }
     }
 
     fn hub_and_floor(&self, scenario: &str, latency: &'static str) -> Vec<Side> {
@@ -229,8 +234,8 @@ impl Side {
     }
 
     fn spinning(mut self) -> Self {
-        if let Setup::Hub { spin_us, .. } = &mut self.server {
-            *spin_us = SPIN_US;
+        match &mut self.server {
+            Setup::Hub { spin_us, .. } | Setup::Floor { spin_us, .. } => *spin_us = SPIN_US,
         }
         self
     }
@@ -241,6 +246,7 @@ fn latency(options: &Options, scenario: &str) -> Vec<Side> {
         options.hub(HUB, scenario.to_owned(), RING),
         options.floor(FLOOR, scenario, RING),
         options.hub(HUB_SPINNING, scenario.to_owned(), RING).spinning(),
+        options.floor(FLOOR_SPINNING, scenario, RING).spinning(),
     ];
     sides.map(Side::longer).into()
 }

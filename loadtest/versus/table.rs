@@ -191,7 +191,7 @@ pub fn markdown(lines: &[Line]) -> String {
 /// What stands above the raw rows.
 pub fn raw_head() -> String {
     format!(
-        "{:<10} {:>5} {:<13} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "{:<10} {:>5} {:<14} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "figure",
         "round",
         "side",
@@ -217,7 +217,7 @@ pub fn raw(reading: &Reading) -> String {
         .map(|quantity| cell(quantity, 0));
     let (figure, round, side) = (reading.figure.name(), reading.round, reading.side);
     format!(
-        "{figure:<10} {round:>5} {side:<13} {cpu:>10} {user:>8} {system:>8} {rate:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9}"
+        "{figure:<10} {round:>5} {side:<14} {cpu:>10} {user:>8} {system:>8} {rate:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9}"
     )
 }
 
@@ -300,6 +300,6 @@ mod tests {
     fn raw_rows_stand_below_their_head() {
         let (head, raw) = (raw_head(), raw(&reading(3, "none stopped", 500)));
         assert_eq!(raw.chars().count(), head.chars().count(), "{head}\n{raw}");
-        assert!(raw.starts_with("call           3 none stopped "), "{raw}");
+        assert!(raw.starts_with("call           3 none stopped  "), "{raw}");
     }
 }

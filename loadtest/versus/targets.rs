@@ -6,7 +6,9 @@
 use serde::Serialize;
 
 use super::Options;
-use super::figure::{CROSS, FLOOR, Figure, HUB, HUB_SPINNING, MATCHES, NONE_STOPPED, ONE_STOPPED, SAME};
+use super::figure::{
+    CROSS, FLOOR, FLOOR_SPINNING, Figure, HUB, HUB_SPINNING, MATCHES, NONE_STOPPED, ONE_STOPPED, SAME,
+};
 use super::reading::Quantity;
 
 /// What a value has to be.
@@ -125,6 +127,7 @@ fn latency(rate: u32) -> Vec<Row> {
         row("p99", at_most(1.2), HUB, FLOOR, Quantity::P99Us),
         row("p99.9", at_most(1.5), HUB, FLOOR, Quantity::P999Us),
         row("p50, hub spinning, floor sleeping", at_most(0.35), HUB_SPINNING, FLOOR, Quantity::P50Us),
+        row("p50, both spinning", None, HUB_SPINNING, FLOOR_SPINNING, Quantity::P50Us),
     ]
 }
 
