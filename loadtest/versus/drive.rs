@@ -15,6 +15,8 @@ use crate::results::Results;
 use crate::scenarios::Scenarios;
 use crate::server::Server;
 
+/// Below this part of the rate that was due, a day was less busy than it was to be.
+const RATE_MIN: f64 = 0.95;
 /// Whoever stops reading is closed when the buffers are full. In a short run they are not, which harms no figure.
 const NOT_YET: &str = "deaf:not_closed";
 
@@ -28,14 +30,19 @@ struct Line {
 /// Measures a side of a figure in a round.
 pub fn measure(options: &Options, figure: Figure, round: usize, side: &Side) -> Result<Reading, Fault> {
     let server = start(&options.hub, &side.server)?;
-    let scenario = match &side.load {
-        Load::Scenario(scenario) => scenario.clone(),
+    let (scenario, due) = match &side.load {
+        Load::Scenario(scenario) => (scenario.clone(), None),
         Load::OfSaturation { share, closed, scenario } => {
             let reached = drive(options, &server, closed, options.seconds)?.rate_per_s;
-            format!("{scenario} --calls-per-second {:.0}", (reached * share).max(1.0))
+            let due = (reached * share).max(1.0);
+            (format!("{scenario} --calls-per-second {due:.0}"), Some(due))
         }
     };
-    let results = drive(options, &server, &scenario, side.seconds)?;
+    let mut results = drive(options, &server, &scenario, side.seconds)?;
+    let rate = results.rate_per_s;
+    if let Some(due) = due.filter(|due| rate < due * RATE_MIN) {
+        results.notes.push(format!("{due:.0} calls a second were due, {rate:.0} came about"));
+    }
     let reading = Reading::of((figure, round, side.name), side.latency, &results);
     let reading = reading.ok_or(Fault::NoFigures("times"))?;
     Ok(Reading { scenario, ..reading })

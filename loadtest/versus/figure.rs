@@ -80,6 +80,12 @@ impl Figure {
             Self::Tail => "tail",
         }
     }
+
+    /// Whether its operations are due at a rate. Then a generator that is the limit spoils what is measured; in a closed
+    /// loop it only makes the load smaller.
+    pub fn is_open_loop(self) -> bool {
+        matches!(self, Self::Latency | Self::Slow | Self::Tail)
+    }
 }
 
 /// Names of sides.

@@ -136,7 +136,7 @@ fn measure(
                     readings.push(reading);
                 }
                 Err(fault) if spoils_one(&fault) => {
-                    let what = format!("{}, round {round}, {}: {fault}", figure.name(), side.name);
+                    let what = format!("{}: {fault}", place(figure, round, side.name));
                     options.say(&what);
                     failed.push(what);
                 }
@@ -147,6 +147,10 @@ fn measure(
         sides.reverse();
     }
     Ok(())
+}
+
+fn place(figure: Figure, round: usize, side: &str) -> String {
+    format!("{}, round {round}, {side}", figure.name())
 }
 
 /// Whether the next measurement may go better.
@@ -176,6 +180,11 @@ fn publish(options: &Options, findings: &Findings) -> Result<(), Fault> {
         json::keep(path.as_ref(), &(text + "\n"))?;
     }
     println!("\n{}\n\n{}", findings.conditions, table::markdown(&findings.table));
+    for reading in findings.readings.iter().filter(|reading| reading.figure.is_open_loop()) {
+        for note in &reading.notes {
+            println!("note: {}: {note}", place(reading.figure, reading.round, reading.side));
+        }
+    }
     for what in &findings.failed {
         println!("failed: {what}");
     }
