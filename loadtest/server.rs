@@ -28,8 +28,9 @@ impl Server {
         arguments: impl FnOnce(u16) -> Vec<String>,
     ) -> Result<Self, Fault> {
         let port = free_port()?;
-        let child = Command::new("taskset")
-            .args(["-c", cores])
+        // It ends with us, also if we are ended by a signal and drop nothing.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", cores])
             .arg(program)
             .args(arguments(port))
             .env_clear()

@@ -22,7 +22,7 @@ const NOT_YET: &str = "deaf:not_closed";
 
 /// A scenario of the engine, given as on the command line.
 #[derive(clap::Parser)]
-struct Line {
+struct Words {
     #[command(subcommand)]
     scenario: Scenarios,
 }
@@ -76,10 +76,10 @@ fn drive(options: &Options, server: &Server, scenario: &str, seconds: f64) -> Re
     let (seconds, warmup) = (seconds.to_string(), options.warmup.to_string());
     let common = ["--url", &url, "--pid", &pid, "--duration", &seconds, "--warmup", &warmup, "--quiet"];
     let words = ["vs-floor"].into_iter().chain(scenario.split_whitespace()).chain(common);
-    let line = Line::try_parse_from(words).map_err(|error| Fault::BadOption(error.to_string()))?;
-    let results = line.scenario.run()?;
+    let words = Words::try_parse_from(words).map_err(|error| Fault::BadOption(error.to_string()))?;
+    let results = words.scenario.run()?;
     // Idle lines need not have said anything in a short run.
-    let idle = matches!(line.scenario, Scenarios::Idle(_));
+    let idle = matches!(words.scenario, Scenarios::Idle(_));
     let wrong = results.errors.keys().any(|reason| reason != NOT_YET);
     if results.faults_total > 0 || wrong || results.operations == 0 && !idle {
         return Err(Fault::Spoilt(format!(

@@ -100,10 +100,11 @@ struct Findings {
 pub fn run(options: &Options) -> Result<ExitCode, Fault> {
     let machine = machine::describe();
     prepare(options)?;
-    let figures = if options.figures.is_empty() { &Figure::ALL[..] } else { &options.figures };
+    let is_wanted = |figure: &Figure| options.figures.is_empty() || options.figures.contains(figure);
+    let figures: Vec<_> = Figure::ALL.into_iter().filter(is_wanted).collect();
     options.say(&table::raw_head());
     let (mut readings, mut failed) = (Vec::new(), Vec::new());
-    for &figure in figures {
+    for &figure in &figures {
         measure(options, figure, &mut readings, &mut failed)?;
     }
     let rows = figures.iter().flat_map(|&figure| targets::rows(figure, options));
@@ -153,9 +154,10 @@ fn place(figure: Figure, round: usize, side: &str) -> String {
     format!("{}, round {round}, {side}", figure.name())
 }
 
-/// Whether the next measurement may go better.
+/// Whether other measurements may go better.
 fn spoils_one(fault: &Fault) -> bool {
-    matches!(fault, Fault::Spoilt(_) | Fault::NotReady { .. } | Fault::NoFigures(_) | Fault::Unreachable(..))
+    use Fault::{NoFigures, NotReady, Spoilt, TooManyClients, Unreachable};
+    matches!(fault, Spoilt(_) | NotReady { .. } | NoFigures(_) | Unreachable(..) | TooManyClients { .. })
 }
 
 /// Pins the generator and allows it, and the servers that it starts, as many sockets as the system grants.

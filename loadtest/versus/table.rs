@@ -68,28 +68,15 @@ impl Verdict {
 /// A row with its numbers.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Line {
-    /// Where its numbers come from.
-    pub figure: Figure,
-    /// What it is about.
-    pub what: String,
-    /// What the value has to be.
-    pub target: Option<Bound>,
-    /// What was read off.
-    pub quantity: Quantity,
-    /// Of which side.
-    pub side: &'static str,
-    /// The value is the ratio to this side.
-    pub to_side: Option<&'static str>,
-    /// The side's own numbers.
-    pub hub: Option<Value>,
-    /// Those of the side that it is compared with.
-    pub floor: Option<Value>,
-    /// The ratio, or the hub's number itself.
-    pub value: Option<Value>,
-    /// What became of the target.
-    pub verdict: Verdict,
-    #[serde(skip)]
+    #[serde(flatten)]
     row: Row,
+    /// The row's left side by itself.
+    left_value: Option<Value>,
+    /// The row's right side by itself.
+    right_value: Option<Value>,
+    /// The ratio, or what the left side has if there is no right one.
+    value: Option<Value>,
+    verdict: Verdict,
 }
 
 impl Line {
@@ -97,39 +84,29 @@ impl Line {
     pub fn of(row: Row, readings: &[Reading]) -> Self {
         let in_rounds = |of: Of| in_rounds(row.figure, of, readings);
         let values = |of: Of| Value::of(in_rounds(of).into_iter().map(|(_, value)| value).collect());
-        let (hub, floor) = (values(row.left), row.right.and_then(values));
+        let (left_value, right_value) = (values(row.left), row.right.and_then(values));
         let value = match row.right {
-            None => hub,
+            None => left_value,
             Some(right) => Value::of(ratios(&in_rounds(row.left), &in_rounds(right))),
         };
-        Self {
-            figure: row.figure,
-            what: row.what.clone(),
-            target: row.bound,
-            quantity: row.left.quantity,
-            side: row.left.side,
-            to_side: row.right.map(|right| right.side),
-            hub,
-            floor,
-            value,
-            verdict: Verdict::of(row.bound, value),
-            row,
-        }
+        let verdict = Verdict::of(row.bound, value);
+        Self { row, left_value, right_value, value, verdict }
     }
 
     fn markdown(&self) -> String {
-        let target = self.target.map_or("–".to_owned(), |bound| self.bound(bound));
-        let hub = number(self.row.left, self.hub, (self.side != HUB).then_some(self.side));
-        let floor = self.row.right.map_or("–".to_owned(), |right| {
+        let Row { what, bound, left, right, .. } = &self.row;
+        let target = bound.map_or("–".to_owned(), |bound| self.bound(bound));
+        let hub = cell(*left, self.left_value, (left.side != HUB).then_some(left.side));
+        let floor = right.map_or("–".to_owned(), |right| {
             // Two quantities of one side are told apart by what they are.
-            let note = if right.side == self.side { right.quantity.word() } else { right.side };
-            number(right, self.floor, (right.side != FLOOR).then_some(note))
+            let note = if right.side == left.side { right.quantity.word() } else { right.side };
+            cell(right, self.right_value, (right.side != FLOOR).then_some(note))
         });
         let value = self.value.map_or("–".to_owned(), |value| {
             let show = |number| self.show(number);
             format!("{} ({} to {})", show(value.median), show(value.least), show(value.greatest))
         });
-        let (what, verdict) = (&self.what, self.verdict.word());
+        let verdict = self.verdict.word();
         format!("| {what} | {target} | {hub} | {floor} | {value} | {verdict} |\n")
     }
 
@@ -139,14 +116,14 @@ impl Line {
             Bound::AtMost(value) => ("<=", value),
         };
         // The ratios of the design have two digits.
-        if self.to_side.is_some() {
+        if self.row.right.is_some() {
             return format!("{sign} {value:.2}");
         }
         format!("{sign} {}", self.show(value))
     }
 
     fn show(&self, value: f64) -> String {
-        if self.to_side.is_some() { format!("{value:.3}") } else { shown(self.quantity, value) }
+        if self.row.right.is_some() { format!("{value:.3}") } else { shown(self.row.left.quantity, value) }
     }
 }
 
@@ -162,7 +139,7 @@ fn ratios(left: &[(usize, f64)], right: &[(usize, f64)]) -> Vec<f64> {
     left.iter().filter_map(|(round, value)| Some(value / other(*round)?.1)).collect()
 }
 
-fn number(of: Of, value: Option<Value>, note: Option<&str>) -> String {
+fn cell(of: Of, value: Option<Value>, note: Option<&str>) -> String {
     let value = value.map_or("–".to_owned(), |value| shown(of.quantity, value.median));
     note.map_or_else(|| value.clone(), |note| format!("{value} ({note})"))
 }
@@ -208,13 +185,13 @@ pub fn raw_head() -> String {
 
 /// A raw row: one side in one round.
 pub fn raw(reading: &Reading) -> String {
-    let cell = |quantity: Quantity, decimals: usize| {
+    let number = |quantity: Quantity, decimals: usize| {
         quantity.of(reading).map_or("–".to_owned(), |value| format!("{value:.decimals$}"))
     };
-    let [user, system] = [Quantity::UserUs, Quantity::SystemUs].map(|quantity| cell(quantity, 2));
-    let [cpu, rate] = [Quantity::OperationsPerCpuS, Quantity::RatePerS].map(|quantity| cell(quantity, 0));
+    let [user, system] = [Quantity::UserUs, Quantity::SystemUs].map(|quantity| number(quantity, 2));
+    let [cpu, rate] = [Quantity::OperationsPerCpuS, Quantity::RatePerS].map(|quantity| number(quantity, 0));
     let [p50, p99, p999, max] = [Quantity::P50Us, Quantity::P99Us, Quantity::P999Us, Quantity::MaxUs]
-        .map(|quantity| cell(quantity, 0));
+        .map(|quantity| number(quantity, 0));
     let (figure, round, side) = (reading.figure.name(), reading.round, reading.side);
     format!(
         "{figure:<10} {round:>5} {side:<14} {cpu:>10} {user:>8} {system:>8} {rate:>9} {p50:>9} {p99:>9} {p999:>9} {max:>9}"
@@ -243,8 +220,8 @@ mod tests {
     fn a_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians() {
         let line = Line::of(row(Bound::AtLeast(0.9)), &three_rounds());
         assert_eq!(line.value, Some(Value { median: 0.9, least: 0.8, greatest: 0.95 }));
-        assert_eq!(line.hub.map(|hub| hub.median), Some(40_000.0));
-        assert_eq!(line.floor.map(|floor| floor.greatest), Some(60_000.0));
+        assert_eq!(line.left_value.map(|hub| hub.median), Some(40_000.0));
+        assert_eq!(line.right_value.map(|floor| floor.greatest), Some(60_000.0));
     }
 
     #[test]

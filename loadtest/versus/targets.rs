@@ -32,7 +32,7 @@ impl Bound {
 }
 
 /// A quantity of a side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Of {
     /// The side's name.
     pub side: &'static str,
@@ -41,13 +41,14 @@ pub struct Of {
 }
 
 /// A row, before anything was measured.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
     /// Where its numbers come from.
     pub figure: Figure,
     /// What it is about.
     pub what: String,
     /// What the value has to be, if anything.
+    #[serde(rename = "target")]
     pub bound: Option<Bound>,
     /// The value, or what the ratio is of.
     pub left: Of,
