@@ -1,8 +1,8 @@
 //! The load generator of SystemX: drives a server over its public wire protocol and says what an operation costs.
 //!
 //! `engine` runs clients, `scenarios` says what they do, `measure` counts, `results` is what is kept. `floor` serves the
-//! yardstick, a relay without protocol work; `vs-floor` starts a hub and a floor, pins them, runs both in turn and prints
-//! ratios. Nothing but loopback is driven unless the user says that the target is theirs.
+//! yardstick, a relay without protocol work; `versus` starts hubs and floors, pins them, has scenarios drive them in turn and
+//! prints the table of targets. Nothing but loopback is driven unless the user says that the target is theirs.
 //! Invariant: what is measured is also checked; a wrong or missing frame makes the run fail.
 
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]

@@ -88,16 +88,23 @@ impl Figure {
     }
 }
 
-/// Names of sides.
+/// The side of the hub.
 pub const HUB: &str = "hub";
+/// The side of the floor.
 pub const FLOOR: &str = "floor";
+/// The hub, polling before it sleeps.
 pub const HUB_SPINNING: &str = "hub spinning";
+/// The floor, polling before it sleeps.
 pub const FLOOR_SPINNING: &str = "floor spinning";
+/// Calls across two shards.
 pub const CROSS: &str = "cross";
+/// Calls inside one.
 pub const SAME: &str = "same";
+/// One listener stops reading.
 pub const ONE_STOPPED: &str = "one stopped";
+/// All listeners read.
 pub const NONE_STOPPED: &str = "none stopped";
-/// How many matches a question has, and the side's name.
+/// How many matches a question has, and the name of that side.
 pub const MATCHES: [(u32, &str); 3] = [(10, "10 matches"), (1, "1 match"), (100, "100 matches")];
 
 /// How long a spinning server looks for work before it sleeps, in microseconds: longer than a callee here takes to answer.

@@ -79,3 +79,18 @@ fn what_cannot_be_compared_is_said_before_anything_is_started() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("/nowhere/systemx"), "{said}");
 }
+
+#[test]
+fn a_measurement_that_fails_is_told_and_left_out_and_the_run_fails() {
+    // More than any system allows a process.
+    let many = ["--clients", "4000000000", "idle", "heartbeat"];
+    let options = SMALL.iter().filter(|word| !["--clients", "20"].contains(word)).copied();
+    let words: Vec<_> = ["vs-floor"].into_iter().chain(options).chain(many).collect();
+    let output = loadtest(&words);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("failed: idle, round 0, hub: 4000000000 connections are wanted"), "{said}");
+    let rows: Vec<_> = said.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows[0].ends_with("| not measured |") && rows[1].starts_with("| heartbeat"), "{said}");
+    assert!(!rows[1].contains("not measured"), "{said}");
+}
