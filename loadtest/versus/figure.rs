@@ -122,7 +122,7 @@ const HEARTBEAT_S: u32 = 20;
 /// With it the names of `idle` have 30 bytes: 12 before the run's tag, the tag's 13, the `@` and this.
 const IDLE_DOMAIN: &str = "b.cd";
 /// What is said to the listeners of whom one stops reading: a third of what the hub can do, and for the silent one
-/// within 20 seconds more than the buffers of the system (4 MiB) and the server's own limit take.
+/// within 15 seconds more than the buffers of the system (4 MiB) and the server's own limit take (12 measured).
 const SLOW_LOAD: &str = "--bytes 8192 --rate 50 --pacing even";
 
 /// A server, ready to be started.
