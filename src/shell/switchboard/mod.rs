@@ -40,6 +40,7 @@ use crate::exchange::shard::Shard;
 use crate::exchange::time::Moment;
 use crate::logging::unfed;
 
+use super::allocator;
 use super::clock::Clock;
 use super::connection::Connection;
 use super::depot::Depot;
@@ -138,14 +139,6 @@ pub struct Switchboard {
 /// long as the slow one's clients keep asking.
 fn messages_per_turn(trunk_capacity: usize) -> usize {
     (trunk_capacity / SIGNALS_PER_MESSAGE).clamp(1, MESSAGES_PER_TURN_MAX)
-}
-
-/// Has the allocator look at what it holds. mimalloc returns freed memory to the system some time later, but only
-/// when it is next asked for a large piece; a shard that has carried large messages and now carries small ones, which
-/// allocate nothing, would never ask. Nothing of the piece is touched, so it costs no page.
-fn nudge_allocator() {
-    const LARGE_BYTES: usize = 1 << 20;
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
 }
 
 /// Joins the shard's poller to its runtime.
@@ -386,7 +379,7 @@ impl Switchboard {
             self.second = self.now.tick.seconds();
             self.give_up_stalled();
             self.give_up_closing();
-            nudge_allocator();
+            allocator::tidy_up();
             // Whatever may wait there unnoticed waits no longer than this.
             self.runtime_turns = RUNTIME_TURNS;
         }
