@@ -28,6 +28,8 @@ mod parties;
 mod pools;
 /// Does everybody see who is there, and only that?
 mod presence;
+/// Do shards use the processors as they were told?
+mod processors;
 /// Do the programs do and print what an operator expects?
 mod programs;
 /// Do the protocol's document and its AsyncAPI description say the same?

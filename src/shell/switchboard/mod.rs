@@ -2,11 +2,12 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` the way out,
-//! `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
+//! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` and `flushing.rs` the way
+//! out, `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
 
 mod arrivals;
 mod closing;
+mod flushing;
 mod inbound;
 mod journal;
 mod outbound;
