@@ -2,6 +2,8 @@
 
 /// What can clients do to the exchange that they should not be able to?
 mod bad_input;
+/// Do frames for many reach each of them, sent together or one by one?
+mod batches;
 /// Who hears whom when one speaks and many listen?
 mod broadcast;
 /// Is every call written down, once, with how it ended?

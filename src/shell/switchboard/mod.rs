@@ -46,8 +46,10 @@ use super::depot::Depot;
 use super::desk::Desk;
 use super::listener::{self, HANDSHAKE, Lobby};
 use super::log_service::LogService;
+use super::mailer::Mailer;
 use super::output::Spares;
 use super::trunk::{RECEIVE_BUDGET, TrunkPort};
+use flushing::Mailbag;
 use journal::Gags;
 use reading::Input;
 use stop::Stopping;
@@ -92,6 +94,8 @@ pub struct Switchboard {
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
+    mailer: Mailer,
+    mailbag: Mailbag,
     depot: Depot,
     spares: Spares,
     lobby: Lobby,
@@ -215,7 +219,7 @@ impl Switchboard {
         let bell = Rc::new(Bell::default());
         let ring = bell.clone();
         let now = parts.clock.now();
-        let id = parts.setup.id;
+        let (id, mailer) = (parts.setup.id, parts.mailer());
         let mut switchboard = Self {
             id,
             shard: Shard::new(parts.setup),
@@ -227,6 +231,8 @@ impl Switchboard {
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
             outbox: Outbox::default(),
+            mailer,
+            mailbag: Mailbag::default(),
             depot: parts.depot,
             spares: Spares::default(),
             lobby: Lobby::new(parts.poll.registry().try_clone()?, Rc::new(move || ring.ring())),
