@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,12 +105,30 @@ impl Lobby {
     }
 
     /// Has the poller watch a socket. One that cannot be watched is noticed when the runtime has its turn anyway.
-    fn watch(&self, stream: &TcpStream) {
-        let mut source = mio::unix::SourceFd(&stream.as_raw_fd());
+    fn watch(&self, socket: RawFd) {
+        let mut source = mio::unix::SourceFd(&socket);
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         if let Err(error) = self.poller.register(&mut source, HANDSHAKE, interest) {
             debug!(%error, "a handshake cannot be watched");
         }
+    }
+
+    /// A handshake on `socket`, which is watched if it has to wait.
+    async fn attend(self, socket: RawFd, shaking: impl Future<Output = ()>) {
+        let (mut shaking, mut watched) = (std::pin::pin!(shaking), false);
+        std::future::poll_fn(|context| {
+            self.stirs.set(true);
+            let polled = shaking.as_mut().poll(context);
+            if polled.is_pending() && !watched {
+                watched = true;
+                self.watch(socket);
+            } else if polled.is_ready() && watched {
+                // Whoever came in is the switchboard's to watch; a socket that is closed is not watched any more.
+                drop(self.poller.deregister(&mut mio::unix::SourceFd(&socket)));
+            }
+            polled
+        })
+        .await;
     }
 
     /// Whoever has waited longest.
@@ -124,8 +142,6 @@ impl Lobby {
     }
 
     fn enter(&self, upgraded: Upgraded) {
-        // It could not be watched, then.
-        drop(self.poller.deregister(&mut mio::unix::SourceFd(&upgraded.stream.as_raw_fd())));
         self.upgraded.borrow_mut().push_back(upgraded);
         (self.ring)();
     }
@@ -163,14 +179,10 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
         };
         match admission.admit(peer.ip()) {
             Ok(permit) => {
-                lobby.watch(&stream);
                 lobby.stirs.set(true);
-                let stirs = lobby.stirs.clone();
-                let mut shaking = Box::pin(shake_hands(stream, limits, permit, lobby.clone()));
-                pending.add(tokio::task::spawn_local(std::future::poll_fn(move |context| {
-                    stirs.set(true);
-                    shaking.as_mut().poll(context)
-                })));
+                let socket = stream.as_raw_fd();
+                let shaking = shake_hands(stream, limits, permit, lobby.clone());
+                pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
         }
