@@ -4,8 +4,11 @@
 //! presence indexes and heartbeats every 30 s of simulated time, and some calls. It prints bytes per line from the
 //! process's own anonymous memory, processor time, and the arithmetic of what a machine of 128 GiB holds. Not criterion:
 //! there is one run. Options after `--`: `--profiles PERCENT` gives so many lines metadata, capabilities and a location;
-//! `--domain LINES` says how many lines share a domain (10); `--lines N`, `--seconds N`. As a test it runs small, and
-//! checks the same: every heartbeat is answered, nobody is cut, calls connect, PRESENCE finds whom it should.
+//! `--domain LINES` says how many lines share a domain (10); `--lines N`, `--shards N`, `--seconds N`. As a test it runs
+//! small, and checks the same: every heartbeat is answered, nobody is cut, calls connect, PRESENCE finds whom it should.
+//!
+//! What grows must not stall a shard: at the end the fill is done again, several times, and of each event's times the
+//! least counts. Growth comes at the same event in each fill, what else the machine does meanwhile does not.
 
 #![allow(clippy::print_stdout, reason = "a program whose result is what it prints")]
 
@@ -22,7 +25,10 @@ use systemx::exchange::ids::{CallId, LineId};
 use systemx::exchange::line::Line;
 use systemx::shell::connection::Connection;
 
-const SHARDS: usize = 8;
+/// Fills of which the least time of each event counts.
+const FILLS: usize = 3;
+/// Of the longest events, so many are shown.
+const PAUSES_SHOWN: usize = 5;
 const HEARTBEAT_SECONDS: usize = 30;
 /// Deadlines are looked at so often; a shard under load does so several times a millisecond, and it costs nothing then.
 const STEP_MS: usize = 100;
@@ -42,6 +48,7 @@ const RESERVE_PERCENT: usize = 25;
 /// What was asked for on the command line.
 struct Plan {
     lines: usize,
+    shards: usize,
     seconds: usize,
     domain: usize,
     profiles_percent: usize,
@@ -57,6 +64,7 @@ impl Plan {
         };
         Self {
             lines: given("--lines").unwrap_or(scaled(1_000_000, 1000)),
+            shards: given("--shards").unwrap_or(8),
             seconds: given("--seconds").unwrap_or(scaled(120, 61)),
             domain: given("--domain").unwrap_or(10).max(1),
             profiles_percent: given("--profiles").unwrap_or(0),
@@ -111,20 +119,31 @@ struct Findings {
     serving_cpu: Duration,
     presence: Vec<Duration>,
     presence_found: usize,
+    pauses: Vec<Pause>,
+}
+
+/// An event, and how long it took.
+struct Pause {
+    verb: &'static str,
+    time: Duration,
+    /// Lines of its shard by then, itself included.
+    lines: usize,
 }
 
 fn main() {
     let plan = Plan::from_arguments();
-    let mut exchange = Exchange::new(SHARDS);
+    let mut exchange = Exchange::new(plan.shards);
     let findings = Findings::default();
     // Filled, so that its pages are there before the first look at memory.
     let mut lines = vec![LineId(systemx::exchange::ids::Handle::from_bits(1)); plan.lines];
     let findings = populate(&plan, &mut exchange, &mut lines, findings);
     let findings = serve(&plan, &mut exchange, &lines, findings);
-    let findings = ask(&plan, &mut exchange, &lines, findings);
+    let mut findings = ask(&plan, &mut exchange, &lines, findings);
     let registered: usize = exchange.cores.iter().map(|core| core.shard.counts().registered).sum();
     assert_eq!(registered, plan.lines, "nobody was cut");
     assert!(findings.calls > 0, "calls were connected");
+    drop(exchange);
+    findings.pauses = longest_pauses(&plan, &mut lines);
     report(&plan, &findings);
 }
 
@@ -173,6 +192,36 @@ fn serve(plan: &Plan, exchange: &mut Exchange, lines: &[LineId], mut findings: F
     findings.serving_cpu = processor_time() - cpu;
     findings.served_bytes = anonymous_bytes().saturating_sub(before);
     findings
+}
+
+/// The events that took longest, the longest first, when lines come one by one and register.
+fn longest_pauses(plan: &Plan, lines: &mut [LineId]) -> Vec<Pause> {
+    let mut least = vec![(u32::MAX, u32::MAX); plan.lines];
+    let mut counts = vec![0_usize; plan.shards];
+    for _ in 0..FILLS {
+        let mut exchange = Exchange::new(plan.shards);
+        for (number, line) in lines.iter_mut().enumerate() {
+            let registration = plan.registration(number);
+            let start = Instant::now();
+            *line = exchange.open_at_home_of(registration.address.as_str());
+            let opened = Instant::now();
+            exchange.register(*line, registration);
+            let (open, register) = (opened - start, opened.elapsed());
+            least[number].0 = least[number].0.min(open.as_nanos() as u32);
+            least[number].1 = least[number].1.min(register.as_nanos() as u32);
+        }
+    }
+    let mut pauses = Vec::with_capacity(2 * plan.lines);
+    for (line, &(open, register)) in lines.iter().zip(&least) {
+        counts[line.shard().index()] += 1;
+        let lines = counts[line.shard().index()];
+        for (verb, nanos) in [("open", open), ("REGISTER", register)] {
+            pauses.push(Pause { verb, time: Duration::from_nanos(nanos.into()), lines });
+        }
+    }
+    pauses.sort_unstable_by_key(|pause| std::cmp::Reverse(pause.time));
+    pauses.truncate(PAUSES_SHOWN);
+    pauses
 }
 
 fn beat(exchange: &mut Exchange, line: LineId) {
@@ -229,8 +278,8 @@ fn ask(plan: &Plan, exchange: &mut Exchange, lines: &[LineId], mut findings: Fin
 }
 
 fn report(plan: &Plan, findings: &Findings) {
-    let Plan { lines, seconds, domain, profiles_percent } = *plan;
-    println!("{lines} lines, {SHARDS} shards, {domain} a domain, {profiles_percent} % with profiles");
+    let Plan { lines, shards, seconds, domain, profiles_percent } = *plan;
+    println!("{lines} lines, {shards} shards, {domain} a domain, {profiles_percent} % with profiles");
     let core_bytes = report_bytes(plan, findings);
     let micros = |time: Duration, of: usize| time.as_secs_f64() * 1e6 / of.max(1) as f64;
     let millis = |time: Duration| time.as_secs_f64() * 1e3 / seconds as f64;
@@ -249,6 +298,10 @@ fn report(plan: &Plan, findings: &Findings) {
     row("addresses found", findings.presence_found as f64 / asked.len() as f64);
     row("us, median", percentile(50));
     row("us, 99th percentile", percentile(99));
+    println!("longest events of the fill, least of {FILLS} fills, us");
+    for Pause { verb, time, lines } in &findings.pauses {
+        row(&format!("{verb} with {lines} lines on the shard"), time.as_secs_f64() * 1e6);
+    }
     report_machine(core_bytes);
 }
 

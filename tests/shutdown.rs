@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::phone::register_frame;
-use crate::support::{Phone, Process, Rig, address_on};
+use crate::support::process::{Lines, Scratch};
+use crate::support::{Phone, Process, Rig, address_on, eventually};
 
 #[test]
 fn calls_are_hung_up_and_connections_closed_at_a_signal() {
@@ -143,4 +144,42 @@ fn the_port_is_free_as_soon_as_it_has_stopped() {
     let port = address.port().to_string();
     let again = Rig::with(&[("port", &port)]);
     again.registered("one@example.test");
+}
+
+/// The shards that had started waited out the limit for the one that had not.
+#[test]
+fn an_exchange_that_lacks_descriptors_says_so_at_once() {
+    let folder = Scratch::new();
+    let mut refused = 0;
+    // Fewer are not enough for any program, and with the most it starts.
+    for descriptors in 8..100 {
+        let script = format!(r#"ulimit -n {descriptors}; exec "$0" "$@""#);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_systemx")]);
+        shell.args(["--host", "127.0.0.1", "--port", "0", "--shards", "4", "--stop-timeout-ms", "60000"]);
+        let Some(said) = said_in_vain(shell.current_dir(folder.path())) else { break };
+        if said.contains("the system refused") {
+            assert!(said.contains("Too many open files"), "{descriptors}: {said}");
+            refused += usize::from(said.contains("a shard's runtime"));
+        }
+    }
+    assert!(refused > 0, "some shards start and others do not with some number of descriptors");
+}
+
+/// What the exchange says when it cannot start; `None` if it can, and is ended then.
+fn said_in_vain(command: &mut std::process::Command) -> Option<String> {
+    let piped = || std::process::Stdio::piped();
+    let mut child = command.stdout(piped()).stderr(piped()).spawn().expect("there is a shell");
+    let lines = Lines::default();
+    lines.collect(child.stdout.take().expect("it is piped"));
+    lines.collect(child.stderr.take().expect("it is piped"));
+    let is_up = eventually("it starts or ends", || {
+        let is_up = lines.all().iter().any(|line| line.contains("exchange is up"));
+        (is_up || child.try_wait().expect("it is ours").is_some()).then_some(is_up)
+    });
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+    // Its last words may still be on their way to us.
+    let words = || lines.all().join("\n");
+    (!is_up).then(|| eventually("it says why", || Some(words()).filter(|said| said.contains("ERROR"))))
 }

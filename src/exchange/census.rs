@@ -5,10 +5,9 @@
 //! line. As in the directory, a domain's text is not stored but read from a line that bears it, so a line has to be
 //! entered after it was given its address, and taken out before it loses it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use hashbrown::HashTable;
 
 use super::address::Address;
 use super::event::{Near, PresenceQuery, Profile};
@@ -17,6 +16,7 @@ use super::limits::{PRESENCE_LOOK_STEPS, PRESENCE_STEPS_MAX};
 use super::line::Line;
 use super::rack::Rack;
 use super::slot_set::{Effort, SlotSet};
+use super::table::{Keyed, Table};
 
 /// Squares that are counted before a search around a place is chosen over one by the other filters, at most.
 const SQUARES_COUNTED_MAX: usize = 4096;
@@ -26,8 +26,8 @@ const SQUARES_COUNTED_MAX: usize = 4096;
 pub struct Census {
     everyone: SlotSet,
     /// Lines by the domain of their addresses. No set is empty.
-    domains: HashTable<SlotSet>,
-    capabilities: HashMap<CompactString, SlotSet, ahash::RandomState>,
+    domains: Table<SlotSet>,
+    capabilities: Keyed<CompactString, SlotSet>,
     /// Lines by the degree square they are in.
     squares: BTreeMap<Square, SlotSet>,
     hasher: ahash::RandomState,
@@ -38,8 +38,8 @@ impl Census {
     pub fn new(hasher: ahash::RandomState) -> Self {
         Self {
             everyone: SlotSet::default(),
-            domains: HashTable::new(),
-            capabilities: HashMap::with_hasher(hasher.clone()),
+            domains: Table::default(),
+            capabilities: Keyed::with_hasher(hasher.clone()),
             squares: BTreeMap::new(),
             hasher,
         }
@@ -59,11 +59,17 @@ impl Census {
     pub fn enter(&mut self, slot: u32, lines: &Rack<Line>) {
         self.everyone.insert(slot);
         let domain = domain_of(lines, slot);
-        let hasher = &self.hasher;
-        let hash = |set: &SlotSet| hasher.hash_one(domain_of_all(lines, set).as_str());
+        let hash = self.hasher.hash_one(domain.as_str());
         let is_same = |set: &SlotSet| domain_of_all(lines, set) == domain;
-        let entry = self.domains.entry(hasher.hash_one(domain.as_str()), is_same, hash);
-        entry.or_insert_with(SlotSet::default).into_mut().insert(slot);
+        if let Some(set) = self.domains.find_mut(hash, is_same) {
+            set.insert(slot);
+        } else {
+            let hasher = &self.hasher;
+            let hash_of = |set: &SlotSet| hasher.hash_one(domain_of_all(lines, set).as_str());
+            let mut set = SlotSet::default();
+            set.insert(slot);
+            self.domains.insert_unique(hash, set, hash_of);
+        }
         self.enter_profile(slot, profile_of(lines, slot));
     }
 
@@ -73,11 +79,13 @@ impl Census {
         self.everyone.remove(slot);
         let domain = domain_of(lines, slot);
         let hash = self.hasher.hash_one(domain.as_str());
-        let found = self.domains.find_entry(hash, |set| domain_of_all(lines, set) == domain);
-        let Ok(mut entry) = found else { return };
-        entry.get_mut().remove(slot);
-        if entry.get().is_empty() {
-            entry.remove();
+        let is_same = |set: &SlotSet| domain_of_all(lines, set) == domain;
+        let Some(set) = self.domains.find_mut(hash, is_same) else { return };
+        if set.len() > 1 || set.first() != Some(slot) {
+            set.remove(slot);
+        } else {
+            // It still has its line, by which it is known.
+            self.domains.remove(hash, is_same);
         }
     }
 
@@ -97,7 +105,7 @@ impl Census {
     pub fn enter_profile(&mut self, slot: u32, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };
         for capability in &profile.capabilities {
-            self.capabilities.entry(capability.clone()).or_default().insert(slot);
+            self.capabilities.get_or_insert_with(capability.clone(), SlotSet::default).insert(slot);
         }
         if let Some(place) = profile.location {
             self.squares.entry(globe::square(place)).or_default().insert(slot);

@@ -5,10 +5,8 @@
 //! shard, sleeping agents and the calls that wait for them. An address may have both: a woken agent holds it
 //! plainly while more calls wait in its listing. No listing is kept that says nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-use hashbrown::HashTable;
 
 use super::address::Address;
 use super::event::WakeHandler;
@@ -17,6 +15,7 @@ use super::limits::POOL_MEMBERS_MAX;
 use super::limits::WAKE_PROFILE_OVERHEAD_BYTES;
 use super::line::Line;
 use super::rack::Rack;
+use super::table::{Keyed, Table};
 
 /// Who holds an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,8 +35,8 @@ pub enum Holder {
 /// The addresses of one shard.
 #[derive(Debug)]
 pub struct Directory {
-    sole: HashTable<u32>,
-    listings: HashMap<Address, Listing, ahash::RandomState>,
+    sole: Table<u32>,
+    listings: Keyed<Address, Listing>,
     hasher: ahash::RandomState,
     profile_bytes: usize,
 }
@@ -115,8 +114,8 @@ impl Directory {
     /// An empty directory that hashes with `hasher`.
     pub fn new(hasher: ahash::RandomState) -> Self {
         Self {
-            sole: HashTable::new(),
-            listings: HashMap::with_hasher(hasher.clone()),
+            sole: Table::default(),
+            listings: Keyed::with_hasher(hasher.clone()),
             hasher,
             profile_bytes: 0,
         }
@@ -155,10 +154,7 @@ impl Directory {
     /// Ends a plain hold. The line must still bear the address.
     pub fn unseat(&mut self, line: LineId, address: &str, lines: &Rack<Line>) {
         let hash = self.hasher.hash_one(address);
-        let found = self.sole.find_entry(hash, |&slot| slot == line.slot() && holds(lines, slot, address));
-        if let Ok(entry) = found {
-            entry.remove();
-        }
+        self.sole.remove(hash, |&slot| slot == line.slot() && holds(lines, slot, address));
     }
 
     /// What is not plain about `address`, if anything is.
@@ -170,7 +166,7 @@ impl Directory {
     pub fn edit<T>(&mut self, address: &Address, change: impl FnOnce(&mut Listing) -> T) -> T {
         let listing = match self.listings.get_mut(address) {
             Some(listing) => listing,
-            None => self.listings.entry(address.detached()).or_default(),
+            None => self.listings.get_or_insert_with(address.detached(), Listing::default),
         };
         let before = listing.profile_bytes();
         let result = change(listing);

@@ -28,6 +28,7 @@ pub mod rate;
 pub mod shard;
 pub mod signal;
 pub mod slot_set;
+pub mod table;
 pub mod time;
 pub mod timers;
 

@@ -106,9 +106,18 @@ impl Connection {
         self.state.readable || self.decoder.carried_len() > 0
     }
 
-    /// Heap bytes held of what it has sent: a message that is not complete, or that waits.
+    /// Heap bytes held of what it has sent: a message that is not complete or that waits, and what was not looked at yet.
     pub fn held_bytes(&self) -> usize {
-        self.decoder.buffered_bytes() + self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
+        self.decoder.buffered_bytes() + self.parked_bytes()
+    }
+
+    /// Those of them that are not just what one read has brought and a turn has left over.
+    pub fn hoarded_bytes(&self) -> usize {
+        self.decoder.incomplete_bytes() + self.parked_bytes()
+    }
+
+    fn parked_bytes(&self) -> usize {
+        self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
     }
 
     /// Bytes that wait to be written.

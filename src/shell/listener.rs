@@ -3,12 +3,14 @@
 //! Each shard has a listener of its own on the same port (SO_REUSEPORT); the kernel spreads connections over them.
 //! hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
 //! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
-//! gives way, so that slow ones cannot lock others out.
+//! gives way, so that slow ones cannot lock others out. The shard's own poller watches the sockets of those who shake
+//! hands as well, so that the runtime needs a turn only when one of them has something to say.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections accepted before others have their turn. Below the runtime's own budget for a task, which would end the
 /// turn without a word: the shard would go to sleep with callers at the door, as nothing says that they are there.
 const ACCEPTS_AT_A_TIME: u64 = 64;
+/// What the shard's poller says when somebody who shakes hands has sent something or is gone.
+pub const HANDSHAKE: mio::Token = mio::Token(usize::MAX - 2);
 /// The path that echoes, if it is switched on.
 const ECHO_PATH: &str = "/echo";
 
@@ -74,33 +78,57 @@ pub struct Upgraded {
 #[derive(Clone)]
 pub struct Lobby {
     upgraded: Rc<RefCell<VecDeque<Upgraded>>>,
-    under_way: Rc<Cell<usize>>,
+    /// The shard's poller, for the sockets of those who shake hands.
+    poller: Rc<mio::Registry>,
+    pauses: Rc<Cell<bool>>,
+    stirs: Rc<Cell<bool>>,
     ring: Rc<dyn Fn()>,
 }
 
-/// Something that needs the runtime to come to its end; while it lives, [`Lobby::needs_runtime`].
-struct UnderWay(Rc<Cell<usize>>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
-}
-
 impl Lobby {
-    /// An empty lobby; `ring` is called when somebody comes in.
-    pub fn new(ring: Rc<dyn Fn()>) -> Self {
-        Self { upgraded: Rc::default(), under_way: Rc::default(), ring }
+    /// An empty lobby. `ring` is called when somebody comes in; `poller` says [`HANDSHAKE`] when somebody who shakes hands
+    /// is worth a turn of the runtime.
+    pub fn new(poller: mio::Registry, ring: Rc<dyn Fn()>) -> Self {
+        let (pauses, stirs) = <(Rc<Cell<bool>>, Rc<Cell<bool>>)>::default();
+        Self { upgraded: Rc::default(), poller: Rc::new(poller), pauses, stirs, ring }
     }
 
-    /// Whether anything is under way that only goes on when the runtime does: handshakes, or a pause of the listener.
-    pub fn needs_runtime(&self) -> bool {
-        self.under_way.get() > 0
+    /// Whether the listener pauses: it goes on by a timer of the runtime.
+    pub fn is_pausing(&self) -> bool {
+        self.pauses.get()
     }
 
-    fn begin(&self) -> UnderWay {
-        self.under_way.set(self.under_way.get() + 1);
-        UnderWay(self.under_way.clone())
+    /// Whether anybody was accepted, or any handshake went on, since this was last asked. If so in a turn of the runtime,
+    /// more may come in its next.
+    pub fn take_stirred(&self) -> bool {
+        self.stirs.take()
+    }
+
+    /// Has the poller watch a socket. One that cannot be watched is noticed when the runtime has its turn anyway.
+    fn watch(&self, socket: RawFd) {
+        let mut source = mio::unix::SourceFd(&socket);
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        if let Err(error) = self.poller.register(&mut source, HANDSHAKE, interest) {
+            debug!(%error, "a handshake cannot be watched");
+        }
+    }
+
+    /// A handshake on `socket`, which is watched if it has to wait.
+    async fn attend(self, socket: RawFd, shaking: impl Future<Output = ()>) {
+        let (mut shaking, mut watched) = (std::pin::pin!(shaking), false);
+        std::future::poll_fn(|context| {
+            self.stirs.set(true);
+            let polled = shaking.as_mut().poll(context);
+            if polled.is_pending() && !watched {
+                watched = true;
+                self.watch(socket);
+            } else if polled.is_ready() && watched {
+                // Whoever came in is the switchboard's to watch; a socket that is closed is not watched any more.
+                drop(self.poller.deregister(&mut mio::unix::SourceFd(&socket)));
+            }
+            polled
+        })
+        .await;
     }
 
     /// Whoever has waited longest.
@@ -136,7 +164,6 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
     let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
     for number in 1_u64.. {
         if number % ACCEPTS_AT_A_TIME == 0 {
-            let _more = lobby.begin();
             tokio::task::yield_now().await;
         }
         let (stream, peer) = match listener.accept().await {
@@ -144,18 +171,18 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
                 warn!(%error, "connections cannot be accepted: raise the limit on descriptors (ulimit -n), or set SYSTEMX_CONNECTIONS_MAX below it");
-                let _pause = lobby.begin();
+                lobby.pauses.set(true);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                lobby.pauses.set(false);
                 continue;
             }
         };
         match admission.admit(peer.ip()) {
             Ok(permit) => {
-                let (lobby, under_way) = (lobby.clone(), lobby.begin());
-                pending.add(tokio::task::spawn_local(async move {
-                    shake_hands(stream, limits, permit, lobby).await;
-                    drop(under_way);
-                }));
+                lobby.stirs.set(true);
+                let socket = stream.as_raw_fd();
+                let shaking = shake_hands(stream, limits, permit, lobby.clone());
+                pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
         }
@@ -274,4 +301,76 @@ fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::time::Instant;
+
+    use super::*;
+
+    const LIMITS: HandshakeLimits =
+        HandshakeLimits { timeout: Duration::from_secs(10), handshakes_max: 8, echo: false };
+    const HANDSHAKE_BYTES: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    /// Gives the runtime its turns until nothing has stirred for some.
+    async fn visit(lobby: &Lobby) {
+        let mut quiet = 0;
+        while quiet < 4 {
+            tokio::task::yield_now().await;
+            quiet = if lobby.take_stirred() { 0 } else { quiet + 1 };
+        }
+    }
+
+    /// Waits until the poller has word of a handshake, while the runtime has no turn at all.
+    fn hear(poll: &mut mio::Poll) {
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut events = mio::Events::with_capacity(8);
+        while events.iter().all(|event| event.token() != HANDSHAKE) {
+            assert!(Instant::now() < until, "nothing was heard");
+            poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_poller_says_when_a_handshake_wants_the_runtime_and_silence_never_does() {
+        let mut poll = mio::Poll::new().unwrap();
+        let lobby = Lobby::new(poll.registry().try_clone().unwrap(), Rc::new(|| {}));
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(accept(listener, LIMITS, Admission::new(None, None), lobby.clone()));
+        local
+            .run_until(async {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                while !lobby.take_stirred() {
+                    tokio::task::yield_now().await;
+                }
+                visit(&lobby).await;
+                hear(&mut poll);
+                visit(&lobby).await;
+                // It has been let in and is silent: nothing more is heard of it, and nothing holds the runtime.
+                let mut events = mio::Events::with_capacity(8);
+                poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+                assert!(events.is_empty() && !lobby.is_pausing() && lobby.is_empty());
+                let (head, rest) = HANDSHAKE_BYTES.split_at(40);
+                client.write_all(head).unwrap();
+                hear(&mut poll);
+                visit(&lobby).await;
+                client.write_all(rest).unwrap();
+                hear(&mut poll);
+                visit(&lobby).await;
+                let upgraded = lobby.next().expect("its handshake is done");
+                let mut answer = [0; 12];
+                client.read_exact(&mut answer).unwrap();
+                assert_eq!(&answer, b"HTTP/1.1 101");
+                // From here on somebody else watches it.
+                let mut source = mio::unix::SourceFd(&upgraded.stream.as_raw_fd());
+                poll.registry().register(&mut source, mio::Token(1), mio::Interest::READABLE).unwrap();
+            })
+            .await;
+    }
 }

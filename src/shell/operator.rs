@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -182,7 +182,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         call_log,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
-    drop(ready);
+    // What is left of it would keep the threads that serve the shards from ending.
+    drop((ready, common));
     let late = |_| Err(std::io::ErrorKind::TimedOut.into());
     let words = (0..config.shards).map(|_| up.recv_timeout(SHARD_START_MAX).unwrap_or_else(late));
     if let Err(source) = words.collect::<std::io::Result<()>>() {
@@ -302,6 +303,7 @@ fn start_shard(
     pin: bool,
     ready: SyncSender<std::io::Result<()>>,
 ) -> Result<JoinHandle<()>, StartError> {
+    let stopped = parts.stopped.clone();
     let body = move || {
         if pin {
             pin_to_core(id);
@@ -310,6 +312,8 @@ fn start_shard(
         let say = |word| drop(ready.try_send(word));
         if let Err(error) = Switchboard::run(parts, || say(Ok(()))) {
             error!(shard = id.index(), %error, "shard could not run");
+            // The others' end waits for the end of all.
+            stopped.fetch_add(1, Ordering::SeqCst);
             say(Err(error));
         }
     };

@@ -23,6 +23,9 @@ const PIECES_MAX: usize = 16;
 const SPARE_BUFFERS_MAX: usize = 1024;
 const SPARE_BUFFER_BYTES_MAX: usize = 96 << 10;
 const SPARE_BYTES_MAX: usize = 4 << 20;
+/// Pieces that a spent queue keeps room for: as many as are written at once. Whoever once had thousands waiting does not
+/// need that much again.
+const SPARE_PIECES_MAX: usize = PIECES_MAX;
 /// Shared payloads below this are copied behind others: a copy costs less than a piece of its own.
 pub const SHARE_BYTES_MIN: usize = 16 << 10;
 
@@ -217,7 +220,10 @@ impl Spares {
     }
 
     /// Keeps an empty queue for reuse.
-    pub fn give_queue(&mut self, queue: Box<Output>) {
+    pub fn give_queue(&mut self, mut queue: Box<Output>) {
+        if queue.later.capacity() > SPARE_PIECES_MAX {
+            queue.later = VecDeque::new();
+        }
         if self.queues.len() < SPARE_BUFFERS_MAX {
             self.queues.push(queue);
         }
@@ -257,6 +263,17 @@ mod tests {
             far.read_exact(&mut received).unwrap();
             assert_eq!(received[..3], [round, 0, 0]);
         }
+    }
+
+    #[test]
+    fn a_spent_queue_keeps_no_room_for_the_thousands_that_once_waited() {
+        let (mut queue, mut spares) = (Box::<Output>::default(), Spares::default());
+        let large = Bytes::from(vec![0; SHARE_BYTES_MIN]);
+        (0..10_000).for_each(|_| queue.share(&mut spares, &large));
+        queue.clear(&mut spares);
+        assert!(queue.later.capacity() >= 9_999);
+        spares.give_queue(queue);
+        assert!(spares.take_queue().later.capacity() <= SPARE_PIECES_MAX);
     }
 
     #[test]

@@ -113,10 +113,14 @@ impl Decoder {
 
     /// Heap bytes held by this decoder (capacities, not lengths), for memory budgets. 0 at rest.
     pub fn buffered_bytes(&self) -> usize {
-        let partial = self.partial.as_ref().map_or(0, |partial| partial.buffered_bytes());
         let carried =
             self.carried.as_ref().map_or(0, |carried| mem::size_of::<Carried>() + carried.capacity());
-        partial + carried
+        self.incomplete_bytes() + carried
+    }
+
+    /// What of them is kept for a message that is not complete.
+    pub fn incomplete_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.buffered_bytes())
     }
 
     /// Whether the stream stands between two messages, so that an end of stream here cuts nothing off.

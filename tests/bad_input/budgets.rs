@@ -72,6 +72,29 @@ fn many_small_partial_messages_count_as_well() {
     scene.end();
 }
 
+/// What a turn had no time for counted as if it would never be complete.
+#[test]
+fn hoarders_do_not_cut_off_who_says_much_that_is_complete() {
+    let scene = Scene::begin(&["--unregistered-bytes-total", "4194304", "--shards", "1"]);
+    let begun = [head(TEXT, 1_000_000), vec![0; 4], vec![b'x'; 50_000]].concat();
+    let mut hoarders = Vec::new();
+    for _ in 0..200 {
+        let mut hoarder = Wire::connect(scene.address());
+        hoarder.try_send(&begun);
+        hoarders.push(hoarder);
+    }
+    // Many times what is handled in a turn.
+    const BEATS: usize = 2000;
+    let burst = frame(TEXT, br#"{"type":"HEARTBEAT"}"#).repeat(BEATS);
+    for _ in 0..5 {
+        let mut talker = Wire::connect(scene.address());
+        talker.send(&burst);
+        (0..BEATS).for_each(|_| drop(talker.expect(r#"{"type":"HEARTBEAT_ACK""#)));
+    }
+    drop(hoarders);
+    scene.end();
+}
+
 #[test]
 fn output_that_nobody_takes_shares_one_budget() {
     let scene = Scene::begin(&["--output-bytes-total", "8388608", "--slow-consumer-ms", "60000"]);

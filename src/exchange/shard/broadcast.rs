@@ -230,7 +230,7 @@ impl Shard {
     /// Puts a line of this shard into an audience.
     pub(super) fn enter_audience(&mut self, audience: AudienceId, line: LineId) {
         let hasher = &self.hasher;
-        self.audiences.entry(audience).or_insert_with(|| IndexSet::with_hasher(hasher.clone())).insert(line);
+        self.audiences.get_or_insert_with(audience, || IndexSet::with_hasher(hasher.clone())).insert(line);
     }
 
     /// Takes a line of this shard out of an audience.

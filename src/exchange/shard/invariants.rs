@@ -203,7 +203,7 @@ impl Shard {
     }
 
     fn check_audiences(&self) {
-        for (audience, lines) in &self.audiences {
+        for (audience, lines) in self.audiences.iter() {
             assert!(!lines.is_empty(), "{audience:?} has nobody in it");
             for line in lines {
                 let belongs = match audience {
@@ -250,7 +250,7 @@ impl Shard {
     }
 
     fn check_runs(&self) {
-        for (&number, run) in &self.runs {
+        for (&number, run) in self.runs.iter() {
             self.check_timer(run.timer, Due::Wake(number));
         }
     }
@@ -261,7 +261,7 @@ impl Shard {
             Record::Session(_) => false,
         });
         let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
-        let runs = self.runs.values().filter(|run| run.timer.is_some());
+        let runs = self.runs.iter().map(|(_, run)| run).filter(|run| run.timer.is_some());
         calls.count() + settings.filter(|setting| setting.timer.is_some()).count() + runs.count()
     }
 

@@ -24,7 +24,7 @@ mod tests;
 
 pub use invariants::check_together;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -45,6 +45,7 @@ use super::liveness::Liveness;
 use super::party::PartyLine;
 use super::rack::Rack;
 use super::signal::{AudienceId, Signal};
+use super::table::Keyed;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use wake::Run;
@@ -131,9 +132,6 @@ pub struct Shard {
     stopping: bool,
 }
 
-/// A map whose order is never looked at.
-type Keyed<K, V> = HashMap<K, V, ahash::RandomState>;
-
 impl Shard {
     /// A shard without lines.
     ///
@@ -153,16 +151,16 @@ impl Shard {
             legs: Rack::new(id),
             records: Rack::new(id),
             parties: Rack::new(id),
-            records_by_call: HashMap::with_hasher(keyed.clone()),
-            listening: HashMap::with_hasher(keyed.clone()),
-            audiences: HashMap::with_hasher(keyed.clone()),
-            party_names: HashMap::with_hasher(keyed.clone()),
+            records_by_call: Keyed::with_hasher(keyed.clone()),
+            listening: Keyed::with_hasher(keyed.clone()),
+            audiences: Keyed::with_hasher(keyed.clone()),
+            party_names: Keyed::with_hasher(keyed.clone()),
             directory: Directory::new(keyed.clone()),
             census: Census::new(keyed.clone()),
             timers: Timers::new(id),
             liveness: Liveness::new(limits.heartbeat_timeout_ms),
             guests: HashSet::with_hasher(keyed.clone()),
-            runs: HashMap::with_hasher(keyed),
+            runs: Keyed::with_hasher(keyed),
             runs_started: 0,
             waiting_metadata_bytes: 0,
             loopback: VecDeque::new(),

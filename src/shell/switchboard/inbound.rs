@@ -17,6 +17,9 @@ use super::{BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, Switchboard}
 
 /// Deliveries of fan-outs after which a connection waits for its next turn: about a millisecond's work.
 const DELIVERIES_PER_READ: usize = 16 << 10;
+/// The part of a budget by which it may be exceeded before what was merely left over of a read counts as a hoard too: of
+/// connections that are held for long, because nobody takes what they say.
+const EXCESS_PART: usize = 4;
 /// What a connection may keep of an incomplete message even when the shard's budget is used up, in bytes: a whole
 /// REGISTER, so that those who hoard cannot lock out the others.
 const SPARED_BYTES: usize = 4 << 10;
@@ -82,7 +85,9 @@ impl Switchboard {
             (&mut self.totals.unregistered, self.bounds.unregistered_bytes_total)
         };
         *total = (*total + buffered).saturating_sub(counted);
-        if buffered > counted && *total > most && buffered > SPARED_BYTES {
+        let is_severe = connection.is_held() && *total > most + most / EXCESS_PART;
+        let hoarded = if is_severe { buffered } else { connection.hoarded_bytes() };
+        if buffered > counted && *total > most && hoarded > SPARED_BYTES {
             self.close(handle, CloseCode::TRY_AGAIN, "out of memory for incomplete messages");
         }
     }

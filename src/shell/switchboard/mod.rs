@@ -45,7 +45,7 @@ use super::clock::Clock;
 use super::connection::Connection;
 use super::depot::Depot;
 use super::desk::Desk;
-use super::listener::{self, Lobby};
+use super::listener::{self, HANDSHAKE, Lobby};
 use super::log_service::LogService;
 use super::mailer::Mailer;
 use super::output::Spares;
@@ -54,7 +54,7 @@ use flushing::Mailbag;
 use journal::Gags;
 use reading::Input;
 use stop::Stopping;
-use wait::{Alarm, Bell, RUNTIME_TURNS};
+use wait::{Alarm, Bell, RUNTIME_VISITS};
 
 /// One read: more than a socket usually holds, small enough to stay in the processor's cache.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -124,8 +124,8 @@ pub struct Switchboard {
     delivered: usize,
     /// Whether the poller's events have been taken in for the turn to come.
     polled: bool,
-    /// Turns after which the runtime is to have its own, because somebody is at the door.
-    runtime_turns: u32,
+    /// Turns after which the runtime is still to have one of its own, because somebody is or may be at the door.
+    visits_left: u32,
     /// Whether the poller had as many events as fit; it does not ring again for those it kept.
     crowded: bool,
     /// Whether accounts are being settled: what that brings about is settled by the same loop.
@@ -217,7 +217,6 @@ impl Switchboard {
             id,
             shard: Shard::new(parts.setup),
             port: parts.port,
-            poller: nest(parts.poll)?,
             events: Events::with_capacity(EVENTS_MAX),
             connections: Rack::new(id),
             seats: Vec::new(),
@@ -229,7 +228,8 @@ impl Switchboard {
             mailbag: Mailbag::default(),
             depot: parts.depot,
             spares: Spares::default(),
-            lobby: Lobby::new(Rc::new(move || ring.ring())),
+            lobby: Lobby::new(parts.poll.registry().try_clone()?, Rc::new(move || ring.ring())),
+            poller: nest(parts.poll)?,
             bell,
             alarm: Alarm::new(parts.clock),
             mailbox: parts.mailbox,
@@ -249,7 +249,7 @@ impl Switchboard {
             reading: None,
             delivered: 0,
             polled: false,
-            runtime_turns: RUNTIME_TURNS,
+            visits_left: RUNTIME_VISITS,
             crowded: false,
             settling: false,
             stopping: None,
@@ -324,7 +324,7 @@ impl Switchboard {
             count += 1;
             match event.token() {
                 WAKER => {}
-                LISTENER => self.runtime_turns = RUNTIME_TURNS,
+                LISTENER | HANDSHAKE => self.visits_left = RUNTIME_VISITS,
                 _ => self.take_event(event),
             }
         }
@@ -381,7 +381,7 @@ impl Switchboard {
             self.give_up_closing();
             allocator::tidy_up();
             // Whatever may wait there unnoticed waits no longer than this.
-            self.runtime_turns = RUNTIME_TURNS;
+            self.visits_left = RUNTIME_VISITS;
         }
     }
 

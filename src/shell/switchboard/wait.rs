@@ -1,9 +1,10 @@
 //! How a switchboard sleeps: until a socket, a peer, a handshake or a deadline wants it.
 //!
 //! Peers and the operator wake it through a waker in its poller. As a rule it sleeps in the poller itself: one system
-//! call less in each turn than through the runtime, and the shorter way to the first byte. Only while handshakes are under
-//! way, which run on the same thread and ring a bell, does it sleep in the runtime, which has the poller nested. There a
-//! deadline is only armed anew when it has come nearer: one that went farther away costs at most one idle turn.
+//! call less in each turn than through the runtime, and the shorter way to the first byte. Handshakes, which run on the
+//! same thread, are visited when the poller has news of them, until none of them goes on. Only while the listener pauses,
+//! and at a stop, does it sleep in the runtime, which has the poller nested. There a deadline is only armed anew when it
+//! has come nearer: one that went farther away costs at most one idle turn.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -21,9 +22,9 @@ use super::stop::STOP_LOOK_MS;
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;
-/// Turns of the runtime in which somebody at the door is let in: it hears of it in the first, runs the listener's task in
-/// the second; the rest is for good measure.
-pub(super) const RUNTIME_TURNS: u32 = 4;
+/// Turns of the runtime after anything stirred at the door: it hears of a socket in the first and runs the task that waits
+/// for it in the second, which counts as stirring; the rest is for good measure.
+pub(super) const RUNTIME_VISITS: u32 = 4;
 
 /// A bell on the shard's own thread.
 #[derive(Default)]
@@ -89,20 +90,23 @@ impl Alarm {
 impl Switchboard {
     /// Sleeps unless there is something to do.
     pub(super) async fn wait(&mut self) {
-        let needs_runtime = self.lobby.needs_runtime() || self.stopping.is_some();
-        let is_visited = self.runtime_turns > 0;
-        self.runtime_turns = self.runtime_turns.saturating_sub(1);
+        let needs_runtime = self.lobby.is_pausing() || self.stopping.is_some();
+        let is_visited = self.visits_left > 0;
+        self.visits_left = self.visits_left.saturating_sub(1);
         if needs_runtime {
             return self.wait_in_runtime().await;
         }
         self.wait_in_poller();
         if is_visited {
             tokio::task::yield_now().await;
+            if self.lobby.take_stirred() {
+                self.visits_left = RUNTIME_VISITS;
+            }
         }
     }
 
     fn wait_in_poller(&mut self) {
-        let must_look = self.runtime_turns > 0 || self.has_more() || self.spin();
+        let must_look = self.visits_left > 0 || self.has_more() || self.spin();
         if must_look || !self.port.prepare_sleep() {
             if !self.polled {
                 self.take_events(Duration::ZERO);
@@ -113,7 +117,7 @@ impl Switchboard {
         let micros = self.sleep_until().micros().saturating_sub(self.clock.tick().micros());
         if self.take_events(Duration::from_micros(micros.max(1))) == 0 {
             // Nobody came: a good moment.
-            self.runtime_turns = RUNTIME_TURNS;
+            self.visits_left = RUNTIME_VISITS;
         }
         self.polled = true;
         self.port.awake();
@@ -161,7 +165,7 @@ impl Switchboard {
         self.port.wake_peers();
         let until = self.clock.tick().micros() + self.spin_us;
         while self.clock.tick().micros() < until {
-            if self.port.has_work() || self.peek_events() {
+            if self.port.has_work() || self.take_events_now() {
                 return true;
             }
             std::hint::spin_loop();
@@ -170,7 +174,7 @@ impl Switchboard {
     }
 
     /// Whether the poller has something; what it has is taken in at once.
-    fn peek_events(&mut self) -> bool {
+    fn take_events_now(&mut self) -> bool {
         self.now = self.clock.now();
         self.polled = self.take_events(Duration::ZERO) > 0;
         self.polled
