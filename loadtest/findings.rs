@@ -7,12 +7,15 @@ use crate::engine::timers::MILLISECOND;
 use crate::measure::ledger::{Ledger, latency};
 use crate::measure::machine;
 use crate::measure::probe::Sample;
+use crate::measure::tally::Waits;
 use crate::results::{FORMAT, Results, ServerUse};
 
 /// A generator that noticed later than this, at the 99th percentile, that an operation was due, was itself the limit.
 const LATE_MAX_NS: u64 = MILLISECOND;
 /// So was one of whose workers one was busier than this.
 const BUSY_MAX: f64 = 0.95;
+/// If more than this part of the operations had to wait for a free pair, percentiles are about the waiting.
+const WAITING_MAX: f64 = 0.01;
 /// A measured part below this part of what was wanted was cut short.
 const SHORT: f64 = 0.99;
 const MICROS_IN_SECOND: f64 = 1e6;
@@ -48,6 +51,7 @@ pub fn results(run: Run, outcome: &Outcome) -> Results {
         operations: ledger.operations,
         rate_per_s,
         latencies: named.map(|(name, values)| ((*name).to_owned(), latency(values))).collect(),
+        main_latency: ledger.figures.latencies.first().map(|&name| name.to_owned()),
         counts: counts(outcome),
         errors: ledger.errors.clone(),
         faults: ledger.faults.clone(),
@@ -120,6 +124,20 @@ fn run_parameter_s(run: &Run, name: &str) -> Option<f64> {
     run.parameters.get(name)?.parse().ok()
 }
 
+/// Operations that waited for something of the generator's own.
+fn waiting(ledger: &Ledger) -> Option<String> {
+    let Waits { begun, waited, longest } = ledger.waits;
+    let share = waited as f64 / begun.max(1) as f64;
+    (share > WAITING_MAX).then(|| {
+        let longest = longest as f64 / MILLISECOND as f64;
+        format!(
+            "{:.0} % of what was due had to wait, up to {longest:.1} ms, because all pairs, phones or places were taken; \
+             their latencies hold that. Unless the server is the cause, give it more of them",
+            share * 100.0
+        )
+    })
+}
+
 fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     let ledger: &Ledger = &outcome.ledger;
     let mut notes = outcome.notes.clone();
@@ -137,6 +155,7 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
             ledger.busiest() * 100.0
         ));
     }
+    notes.extend(waiting(ledger));
     if let Some(queued) = ledger.errors.get("unfinished:queued") {
         notes.push(format!("the rate was not reached: {queued} operations were due and never begun"));
     }

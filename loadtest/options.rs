@@ -124,11 +124,11 @@ impl Common {
     }
 
     /// Refuses threads that would have no part of the load.
-    pub fn check_share(&self, pairs: u32) -> Result<(), Fault> {
-        if u32::from(self.threads) <= pairs {
+    pub fn check_share(&self, option: &str, number: u32) -> Result<(), Fault> {
+        if u32::from(self.threads) <= number {
             return Ok(());
         }
-        Err(Fault::BadOption(format!("--threads {} is more than there are pairs ({pairs})", self.threads)))
+        Err(Fault::BadOption(format!("--threads {} is more than --{option} {number}", self.threads)))
     }
 
     /// What is watched.

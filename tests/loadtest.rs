@@ -27,7 +27,12 @@ pub fn loadtest(arguments: &[&str]) -> Output {
 
 /// Runs a scenario for a second and gives its results.
 pub fn results(arguments: &[&str]) -> (Value, Output) {
-    let short = ["--duration", "1", "--warmup", "0.2", "--timeout", "5", "--json", "--quiet"];
+    results_within("5", arguments)
+}
+
+/// The same, with the seconds that one operation may take.
+pub fn results_within(timeout: &str, arguments: &[&str]) -> (Value, Output) {
+    let short = ["--duration", "1", "--warmup", "0.2", "--timeout", timeout, "--json", "--quiet"];
     let output = loadtest(&[arguments, &short].concat());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let json = serde_json::from_str(&text);
@@ -112,6 +117,24 @@ fn a_limit_on_dials_is_an_error_with_a_hint_and_no_fault() {
 }
 
 #[test]
+fn calls_that_wait_for_a_free_pair_are_told_apart_from_a_slow_server() {
+    let exchange = Process::start(&[]);
+    let url = exchange.url();
+    let rate = ["--rate", "30", "--hold", "20", "--pacing", "even"];
+    for (pairs, waits) in [("1", true), ("8", false)] {
+        // One call takes 20 ms, and with one pair 30 a second leave no room for what comes by chance.
+        let pacing = if waits {
+            ["--rate", "45", "--hold", "20", "--pacing", "poisson"].to_vec()
+        } else {
+            rate.to_vec()
+        };
+        let found = clean_run(&[&["ring", "--url", &url, "--pairs", pairs], &pacing[..]].concat());
+        assert_eq!(found["notes"].to_string().contains("had to wait"), waits, "{found:#}");
+        assert_eq!(found["main_latency"], "ring_to_connected");
+    }
+}
+
+#[test]
 fn two_runs_at_the_same_time_do_not_meet() {
     let exchange = Process::start(&[]);
     let url = exchange.url();
@@ -169,18 +192,19 @@ fn a_run_that_is_interrupted_still_says_what_it_found() {
 }
 
 #[test]
-fn a_server_that_dies_is_counted_and_what_was_found_is_kept() {
+fn a_server_that_dies_fails_the_run_and_what_was_found_is_kept() {
     let exchange = Process::start(&[]);
     let pid = exchange.id().to_string();
     let child = running(&exchange.url(), &["--duration", "4", "--pid", &pid]);
     drop(exchange);
     let (found, succeeded) = end_of(child);
-    assert!(succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
+    assert!(!succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
     assert_eq!(
         (&found["errors"]["closed:1006"], &found["faults_total"]),
-        (&4.into(), &0.into()),
+        (&4.into(), &1.into()),
         "{found:#}"
     );
+    assert!(found["faults"][0].as_str().is_some_and(|fault| fault.starts_with("gone: ")), "{found:#}");
     assert!(found["errors"]["connect:refused"].as_u64() > Some(0), "{found:#}");
     assert!(found["server"].is_null() && found["notes"].to_string().contains("figures"), "{found:#}");
 }
@@ -189,7 +213,10 @@ fn a_server_that_dies_is_counted_and_what_was_found_is_kept() {
 fn what_cannot_be_run_is_said_before_the_load_begins() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
     let gone = format!("ws://{}", nobody.local_addr().expect("it is bound"));
+    let gone_page = gone.replace("ws:", "http:");
     drop(nobody);
+    let exchange = Process::start(&[]);
+    let here = exchange.url();
     for (arguments, why) in [
         (&["ring", "--url", "ws://192.0.2.1:8080"][..], "--i-own-this-target"),
         (&["ring", "--url", "ws://192.0.2.1:8080"], "192.0.2.1:8080"),
@@ -200,6 +227,12 @@ fn what_cannot_be_run_is_said_before_the_load_begins() {
         (&["ring", "--url", &gone, "--pairs", "2", "--threads", "3"], "--threads 3"),
         (&["msg", "--url", &gone, "--mode", "open"], "--rate"),
         (&["ring", "--url", &gone, "--metrics", "http://192.0.2.1/"], "--i-own-this-target"),
+        (&["ring", "--url", &here, "--pid", "4194305"], "--pid 4194305"),
+        (&["ring", "--url", &here, "--metrics", &gone_page], "--metrics"),
+        (&["ring", "--url", &here, "--pin", "1000"], "--pin 1000"),
+        // Before the load, not after hours of it.
+        (&["ring", "--url", &gone, "--json=/nowhere/x.json"], "cannot write /nowhere/x.json"),
+        (&["ring", "--url", &gone, "--report", "/nowhere/x.html"], "cannot write /nowhere/x.html"),
     ] {
         let output = loadtest(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

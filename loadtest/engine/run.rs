@@ -99,6 +99,9 @@ pub fn run<S: Scenario + 'static>(
     let result = course.follow();
     course.watch.progress.end();
     course.end(threads);
+    if result.is_ok() {
+        course.look_for_server();
+    }
     let Found { window, looked_s, own_cpu, connections, began } = result?;
     let notes = Vec::new();
     Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections, began, notes })
@@ -134,8 +137,11 @@ pub fn pin(cores: &[usize]) -> Result<(), Fault> {
         }
         set.set(core);
     }
-    sched_setaffinity(None, &set)
-        .map_err(|error| Fault::BadOption(format!("--pin: {}", std::io::Error::from(error))))
+    let list = || cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    sched_setaffinity(None, &set).map_err(|error| {
+        let error = std::io::Error::from(error);
+        Fault::BadOption(format!("--pin {}: this process may not use those processors ({error})", list()))
+    })
 }
 
 /// Asks for as many sockets as the system grants, and refuses a run that needs more.
@@ -197,6 +203,17 @@ impl Course {
             }
         }
         Ok(Found { window: first.zip(last), looked_s, own_cpu, connections, began: begin })
+    }
+
+    /// A server that is gone at the end has failed, however good its answers were: a closed loop that nobody answers has
+    /// few errors. Only asked if there were any.
+    fn look_for_server(&mut self) {
+        if self.ledger.errors.is_empty() {
+            return;
+        }
+        if let Err(gone) = reach(&self.plan) {
+            self.ledger.fault(format!("gone: at the end of the run, {gone}"));
+        }
     }
 
     /// A server that is gone by now has no figures; what the clients saw is worth keeping all the same.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hdrhistogram::Histogram;
 
-use super::tally::{FAULTS_SHOWN, Figures, Interval, Span, Tally, Traffic, histogram};
+use super::tally::{FAULTS_SHOWN, Figures, Interval, Span, Tally, Traffic, Waits, histogram};
 use crate::engine::timers::{Nanos, SECOND};
 use crate::results::{Latency, Slot};
 
@@ -42,6 +42,8 @@ pub struct Ledger {
     /// The longest queue of operations that were due.
     pub queue_max: u64,
     /// In the window.
+    pub waits: Waits,
+    /// In the window.
     pub traffic: Traffic,
     /// Processor time of each worker in the window, and the window's length.
     busy: Vec<(f64, f64)>,
@@ -76,12 +78,19 @@ impl Ledger {
             faults_total: 0,
             lateness: histogram(),
             queue_max: 0,
+            waits: Waits::default(),
             traffic: Traffic::default(),
             busy: vec![(0.0, 0.0); workers],
             minutes: Vec::new(),
             first: 0,
             slots: VecDeque::new(),
         }
+    }
+
+    /// A fault that no worker could see. It comes before theirs: it may be why there are any.
+    pub fn fault(&mut self, text: String) {
+        self.faults_total += 1;
+        self.faults.insert(0, text);
     }
 
     /// Adds what a worker counted. Gives the second that is complete with it, to be completed with what the server
@@ -119,6 +128,7 @@ impl Ledger {
         }
         self.lateness.add(&tally.lateness).expect("both have the same bounds");
         self.queue_max = self.queue_max.max(tally.queue_max);
+        self.waits.add(tally.waits);
         let (sum, more) = (&mut self.traffic, tally.traffic);
         sum.frames_sent += more.frames_sent;
         sum.frames_received += more.frames_received;

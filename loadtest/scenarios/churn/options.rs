@@ -60,7 +60,7 @@ impl Options {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.clients)?;
+        self.common.check_share("clients", self.clients)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Churn::new(self, plan);
         run::run(&plan, self.common.watch()?, u64::from(self.clients), make)

@@ -59,7 +59,7 @@ impl Mixed {
     }
 
     fn on_beat(&mut self, ctx: &mut Context, line: usize, payload: &[u8]) {
-        match self.lines.all[line].beat.take() {
+        match self.lines.end_beat(line) {
             Some(due) => ctx.tally.record(HEARTBEAT, due, ctx.now()),
             None => self.fault(ctx, line, "doubled: a heartbeat was answered again", payload),
         }

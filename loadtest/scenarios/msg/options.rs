@@ -77,7 +77,7 @@ impl Options {
         if (self.mode == Mode::Open) != self.rate.is_some() {
             return Err(Fault::BadOption("--mode open and --rate belong together".to_owned()));
         }
-        self.common.check_share(self.pairs)?;
+        self.common.check_share("pairs", self.pairs)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Msg::new(self, Naming::new(&self.common, plan, self.pairs as usize));
         run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)

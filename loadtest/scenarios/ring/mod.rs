@@ -91,9 +91,9 @@ impl Stage {
     /// The frame that is waited for.
     fn due(self) -> &'static str {
         match self {
-            Self::Dialled => "ring",
-            Self::Answered => "connected",
-            Self::HungUp => "hangup",
+            Self::Dialled => "RING or BUSY",
+            Self::Answered => "CONNECTED",
+            Self::HungUp => "HANGUP",
             Self::Down | Self::Free | Self::Up => "nothing",
         }
     }
@@ -137,6 +137,8 @@ pub struct Ring {
     up: usize,
     /// Calls that have begun.
     begun: usize,
+    /// When the load ended.
+    stopped: Nanos,
 }
 
 impl Ring {
@@ -163,6 +165,7 @@ impl Ring {
             hang_up: CallFrame::new("HANGUP"),
             up: 0,
             begun: 0,
+            stopped: 0,
         }
     }
 
@@ -180,7 +183,7 @@ impl Ring {
         while let Some(open_loop) = &mut self.open_loop
             && let Some(pair) = self.free.pop_front()
         {
-            let Some(due) = open_loop.take() else { return self.free.push_front(pair) };
+            let Some(due) = open_loop.take(ctx) else { return self.free.push_front(pair) };
             self.begin(ctx, pair, due);
         }
     }
@@ -323,6 +326,13 @@ impl Ring {
         ctx.send_about(self.pairs.client(pair, End::Caller), &self.hang_up, &call.id);
     }
 
+    /// A frame that is due has not come, although both connections stand and there was time enough.
+    fn lost(&mut self, ctx: &mut Context, pair: usize) {
+        let due = self.calls[pair].stage.due();
+        let number = self.pairs.number(pair);
+        ctx.tally.fault(|| format!("lost: pair {number}: {due} has not come"));
+    }
+
     fn out_of_turn(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
         let due = self.calls[pair].stage.due();
         self.fault(ctx, pair, end, &format!("out of turn or doubled, {due} was due"), payload);
@@ -408,13 +418,14 @@ impl Scenario for Ring {
         for pair in 0..self.calls.len() {
             let call = &self.calls[pair];
             if call.stage.is_waiting() && ctx.now().saturating_sub(call.since) > limit {
-                ctx.tally.error("timeout", call.stage.due());
+                self.lost(ctx, pair);
                 self.reset(ctx, pair);
             }
         }
     }
 
     fn stop(&mut self, ctx: &mut Context) {
+        self.stopped = ctx.now();
         for pair in 0..self.calls.len() {
             if self.calls[pair].stage == Stage::Up {
                 self.hang_up(ctx, pair);
@@ -427,13 +438,16 @@ impl Scenario for Ring {
     }
 
     fn finish(&mut self, ctx: &mut Context) {
-        for call in &self.calls {
-            if call.stage.is_waiting() {
-                ctx.tally.error("unfinished", call.stage.due());
+        for pair in 0..self.calls.len() {
+            match &self.calls[pair] {
+                call if !call.stage.is_waiting() => {}
+                // It has waited for as long as what is in flight is given.
+                call if call.since <= self.stopped => self.lost(ctx, pair),
+                _ => ctx.tally.error("unfinished", "call"),
             }
         }
-        for _ in 0..self.open_loop.as_ref().map_or(0, OpenLoop::len) {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
     }
 }

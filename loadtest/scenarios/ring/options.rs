@@ -44,7 +44,7 @@ impl Options {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.pairs)?;
+        self.common.check_share("pairs", self.pairs)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Ring::new(self, Naming::new(&self.common, plan, self.pairs as usize));
         run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)
