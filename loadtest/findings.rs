@@ -16,6 +16,8 @@ const LATE_MAX_NS: u64 = MILLISECOND;
 const BUSY_MAX: f64 = 0.95;
 /// If more than this part of the operations had to wait for a free pair, percentiles are about the waiting.
 const WAITING_MAX: f64 = 0.01;
+/// How a note begins that makes a run say little about the server.
+pub const GENERATOR_WAS_LIMIT: &str = "the generator was the limit";
 /// A measured part below this part of what was wanted was cut short.
 const SHORT: f64 = 0.99;
 const MICROS_IN_SECOND: f64 = 1e6;
@@ -145,13 +147,13 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     if late > LATE_MAX_NS {
         let late = late as f64 / MILLISECOND as f64;
         notes.push(format!(
-            "the generator was the limit: 1 % of the operations were noticed {late:.1} ms late or more; \
+            "{GENERATOR_WAS_LIMIT}: 1 % of the operations were noticed {late:.1} ms late or more; \
              give it more --threads or processors"
         ));
     }
     if ledger.busiest() > BUSY_MAX {
         notes.push(format!(
-            "the generator was the limit: a worker was busy {:.0} % of the time; give it more --threads or processors",
+            "{GENERATOR_WAS_LIMIT}: a worker was busy {:.0} % of the time; give it more --threads or processors",
             ledger.busiest() * 100.0
         ));
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::findings::GENERATOR_WAS_LIMIT;
 use crate::results::Results;
 
 /// Options in which two runs may differ and still be compared: they say where to, not what.
-const UNIMPORTANT: [&str; 6] = ["json", "report", "seed", "url", "pid", "metrics_url"];
+const UNIMPORTANT: [&str; 6] = ["json", "report", "seed", "url", "pid", "metrics"];
 
 /// Sentences for the reader, the gravest first.
 pub fn warnings(a: &Results, b: &Results) -> Vec<String> {
@@ -13,6 +14,12 @@ pub fn warnings(a: &Results, b: &Results) -> Vec<String> {
     for (name, run) in [("a", a), ("b", b)] {
         if run.faults_total > 0 {
             found.push(format!("{name} has {} faults: its numbers prove nothing", run.faults_total));
+        }
+        if run.operations == 0 {
+            found.push(format!("{name} has completed nothing"));
+        }
+        if run.notes.iter().any(|note| note.starts_with(GENERATOR_WAS_LIMIT)) {
+            found.push(format!("in {name} {GENERATOR_WAS_LIMIT}: see its notes"));
         }
     }
     if a.scenario != b.scenario {
@@ -52,10 +59,14 @@ mod tests {
         b.parameters.insert("pairs".into(), "8".into());
         b.parameters.insert("size".into(), "64".into());
         b.faults_total = 2;
+        b.operations = 0;
+        b.notes = vec![format!("{GENERATOR_WAS_LIMIT}: late")];
         b.machine.processors = 64;
         let found = warnings(&a, &b).join("\n");
         for part in [
             "b has 2 faults",
+            "b has completed nothing",
+            "in b the generator was the limit",
             "ring and msg",
             "pairs differs: 64 and 8",
             "size differs: not given",
