@@ -16,8 +16,12 @@ const LATE_MAX_NS: u64 = MILLISECOND;
 const BUSY_MAX: f64 = 0.95;
 /// If more than this part of the operations had to wait for a free pair, percentiles are about the waiting.
 const WAITING_MAX: f64 = 0.01;
+/// Others that take more than this part of the machine's processors disturb what is measured.
+const OTHERS_MAX: f64 = 0.1;
 /// How a note begins that makes a run say little about the server.
 pub const GENERATOR_WAS_LIMIT: &str = "the generator was the limit";
+/// Likewise.
+pub const MACHINE_WAS_BUSY: &str = "the machine was busy with something else";
 /// A measured part below this part of what was wanted was cut short.
 const SHORT: f64 = 0.99;
 const MICROS_IN_SECOND: f64 = 1e6;
@@ -32,6 +36,8 @@ pub struct Run {
     pub started_unix_s: u64,
     /// The server's figures come from its metrics page.
     pub metrics: bool,
+    /// The server runs on this machine, under the eyes of the generator.
+    pub sees_server: bool,
 }
 
 /// Puts the results together.
@@ -140,6 +146,22 @@ fn waiting(ledger: &Ledger) -> Option<String> {
     })
 }
 
+/// Programs that are neither generator nor server. What a server uses that is not looked at cannot be told from theirs.
+fn others(outcome: &Outcome, run: &Run) -> Option<String> {
+    let server = match &outcome.window {
+        Some((first, last)) if run.sees_server => (last.cpu - first.cpu).total,
+        _ => return None,
+    };
+    let others = outcome.all_cpu?.saturating_sub(outcome.own_cpu.total + server).as_secs_f64();
+    let share = others / (outcome.looked_s * machine::processors());
+    (share > OTHERS_MAX).then(|| {
+        format!(
+            "{MACHINE_WAS_BUSY}: other programs took {:.0} % of its processors' time; rates and latencies hold that",
+            share * 100.0
+        )
+    })
+}
+
 fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     let ledger: &Ledger = &outcome.ledger;
     let mut notes = outcome.notes.clone();
@@ -157,6 +179,7 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
             ledger.busiest() * 100.0
         ));
     }
+    notes.extend(others(outcome, run));
     notes.extend(waiting(ledger));
     if let Some(queued) = ledger.errors.get("unfinished:queued") {
         notes.push(format!("the rate was not reached: {queued} operations were due and never begun"));

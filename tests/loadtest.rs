@@ -224,6 +224,7 @@ fn what_cannot_be_run_is_said_before_the_load_begins() {
         (&["ring", "--url", &gone], "cannot connect"),
         (&["ring", "--url", &gone, "--pairs", "1000000000"], "ulimit"),
         (&["ring", "--url", &gone, "--route", "cross"], "--shards"),
+        (&["mixed", "--url", &gone, "--route", "cross", "--shards", "2"], "only ring, msg and storm"),
         (&["ring", "--url", &gone, "--pairs", "2", "--threads", "3"], "--threads 3"),
         (&["msg", "--url", &gone, "--mode", "open"], "--rate"),
         (&["ring", "--url", &gone, "--metrics", "http://192.0.2.1/"], "--i-own-this-target"),

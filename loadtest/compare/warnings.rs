@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::findings::GENERATOR_WAS_LIMIT;
+use crate::findings::{GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY};
 use crate::results::Results;
 
 /// Options in which two runs may differ and still be compared: they say where to, not what.
@@ -18,8 +18,10 @@ pub fn warnings(a: &Results, b: &Results) -> Vec<String> {
         if run.operations == 0 {
             found.push(format!("{name} has completed nothing"));
         }
-        if run.notes.iter().any(|note| note.starts_with(GENERATOR_WAS_LIMIT)) {
-            found.push(format!("in {name} {GENERATOR_WAS_LIMIT}: see its notes"));
+        for spoilt in [GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY] {
+            if run.notes.iter().any(|note| note.starts_with(spoilt)) {
+                found.push(format!("in {name} {spoilt}: see its notes"));
+            }
         }
     }
     if a.scenario != b.scenario {
@@ -60,13 +62,14 @@ mod tests {
         b.parameters.insert("size".into(), "64".into());
         b.faults_total = 2;
         b.operations = 0;
-        b.notes = vec![format!("{GENERATOR_WAS_LIMIT}: late")];
+        b.notes = [GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY].map(|note| format!("{note}: 9 %")).to_vec();
         b.machine.processors = 64;
         let found = warnings(&a, &b).join("\n");
         for part in [
             "b has 2 faults",
             "b has completed nothing",
             "in b the generator was the limit",
+            "in b the machine was busy",
             "ring and msg",
             "pairs differs: 64 and 8",
             "size differs: not given",

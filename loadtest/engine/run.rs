@@ -54,6 +54,8 @@ pub struct Outcome {
     pub looked_s: f64,
     /// The generator's own processor time between them.
     pub own_cpu: Cpu,
+    /// What all programs of this machine have used between them, if it could be read.
+    pub all_cpu: Option<Duration>,
     /// Clients that were registered at the end of the set-up.
     pub connections: u64,
     /// When the measured part began.
@@ -102,9 +104,19 @@ pub fn run<S: Scenario + 'static>(
     if result.is_ok() {
         course.look_for_server();
     }
-    let Found { window, looked_s, own_cpu, connections, began } = result?;
+    let Found { window, looked_s, own_cpu, all_cpu, connections, began } = result?;
     let notes = Vec::new();
-    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections, began, notes })
+    Ok(Outcome {
+        ledger: course.ledger,
+        before,
+        window,
+        looked_s,
+        own_cpu,
+        all_cpu,
+        connections,
+        began,
+        notes,
+    })
 }
 
 fn spawn<S: Scenario + 'static>(
@@ -178,6 +190,7 @@ struct Found {
     window: Option<(Sample, Sample)>,
     looked_s: f64,
     own_cpu: Cpu,
+    all_cpu: Option<Duration>,
     connections: u64,
     began: Nanos,
 }
@@ -193,16 +206,18 @@ impl Course {
         let end = begin + self.plan.duration;
         self.gather_until(begin)?;
         let (first, own, looked) = (self.sample(), procfs::cpu(std::process::id())?, Instant::now());
+        let all = procfs::all_programs();
         self.gather_until(end)?;
         let (last, looked_s) = (self.sample(), looked.elapsed().as_secs_f64());
         let own_cpu = procfs::cpu(std::process::id())? - own;
+        let all_cpu = all.zip(procfs::all_programs()).map(|(before, after)| after.saturating_sub(before));
         let mut left = self.plan.threads;
         while left > 0 {
             if self.gather(LOOK, true)? == Some(End::Done) {
                 left -= 1;
             }
         }
-        Ok(Found { window: first.zip(last), looked_s, own_cpu, connections, began: begin })
+        Ok(Found { window: first.zip(last), looked_s, own_cpu, all_cpu, connections, began: begin })
     }
 
     /// A server that is gone at the end has failed, however good its answers were: a closed loop that nobody answers has

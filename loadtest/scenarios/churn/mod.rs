@@ -82,7 +82,7 @@ impl Churn {
     fn new(options: &Options, plan: &Plan) -> Self {
         Self {
             clients: options.clients as usize,
-            rate: options.rate.map(|rate| (rate, options.pacing)),
+            rate: options.pace.open(),
             names: options.names,
             hold: (options.hold * MILLISECOND as f64) as Nanos,
             abrupt: options.abrupt,

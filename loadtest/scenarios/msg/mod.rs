@@ -92,7 +92,7 @@ impl Msg {
         Self {
             mode: options.mode,
             window: options.in_flight(),
-            rate: options.rate.map(|rate| (rate, options.pacing)),
+            rate: options.pace.open(),
             floor: options.common.floor,
             pairs: Pairs::new(naming),
             talks: Vec::new(),

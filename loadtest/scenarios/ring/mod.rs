@@ -143,7 +143,7 @@ pub struct Ring {
 
 impl Ring {
     fn new(options: &Options, naming: Naming) -> Self {
-        let rate = options.rate.map(|rate| (rate, options.pacing));
+        let rate = options.pace.open();
         let hold = (options.hold * MILLISECOND as f64) as Nanos;
         Self { hold, floor: options.common.floor, ..Self::beside(naming, rate, Counting::ALL) }
     }
