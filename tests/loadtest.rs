@@ -10,11 +10,11 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::support::process::wait_for;
-use crate::support::{Process, eventually};
+use crate::support::{Process, Scratch, eventually};
 
 /// Runs the load generator to its end.
 pub fn loadtest(arguments: &[&str]) -> Output {
@@ -152,23 +152,27 @@ fn running(url: &str, more: &[&str]) -> Child {
 
 /// A run that is over its beginning and measures.
 fn at_work(arguments: &[&str]) -> Child {
-    // Connecting takes less processor time than this.
-    const AT_WORK_NS: u64 = 100_000_000;
     let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
         .args(arguments)
         .args(["--warmup", "0", "--json", "--quiet"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program is built and can be run");
+    wait_until_at_work(child.id());
+    child
+}
+
+/// Waits until a process has used more processor time than connecting takes.
+fn wait_until_at_work(pid: u32) {
+    const AT_WORK_NS: u64 = 100_000_000;
     eventually("it is at work", || {
-        let times = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
+        let times = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
         let used = |path: PathBuf| {
             std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse::<u64>().ok()
         };
         let all: u64 = times.flatten().filter_map(|task| used(task.path().join("schedstat"))).sum();
         (all > AT_WORK_NS).then_some(())
     });
-    child
 }
 
 /// What a run found, and whether it succeeded.
@@ -189,6 +193,34 @@ fn a_run_that_is_interrupted_still_says_what_it_found() {
     assert!(found["measured_s"].as_f64() < Some(60.0), "{found:#}");
     assert!(found["notes"].to_string().contains("ended early"), "{found:#}");
     assert_eq!((&found["faults_total"], &found["errors"]), (&0.into(), &serde_json::json!({})), "{found:#}");
+}
+
+#[test]
+fn a_profile_that_is_interrupted_ends_its_run_in_order_and_begins_no_other() {
+    use std::os::unix::process::CommandExt as _;
+    let (exchange, folder) = (Process::start(&[]), Scratch::new());
+    let run = |name: &str| format!("[[run]]\nname = '{name}'\nscenario = 'ring'\npairs = 2\n");
+    let head = format!("url = '{}'\nduration = 600\nwarmup = 0\n", exchange.url());
+    let profile = folder.write("p.toml", &(head + &run("first") + &run("second")));
+    let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
+        .args(["profile".as_ref(), profile.as_os_str(), "--out".as_ref(), folder.path().as_os_str()])
+        // As a terminal does, the signal goes to the whole group.
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built and can be run");
+    wait_until_at_work(exchange.id());
+    kill_process_group(Pid::from_child(&child), Signal::INT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the run was ended early")
+            && said.contains("second            could not be run: interrupted"),
+        "{said}"
+    );
+    assert!(folder.path().join("first.html").exists() && !folder.path().join("second.json").exists());
 }
 
 #[test]

@@ -75,7 +75,8 @@ pub fn run<S: Scenario + 'static>(
     reach(plan)?;
     let before = watch.probe.as_ref().map(Probe::sample).transpose()?;
     let shared = Arc::new(Shared::default());
-    interrupt::watch(&shared)?;
+    let interrupted = Arc::clone(&shared);
+    interrupt::watch(move || interrupted.end_now.swap(true, Ordering::Relaxed))?;
     let (tell, reports) = channel();
     let (mut wakers, mut threads) = (Vec::new(), Vec::new());
     let mut figures = None;

@@ -89,8 +89,8 @@ impl Progress {
         }
         let mut phase = phase(tally.span, started).to_owned();
         if matches!(tally.span, Span::Slot(_)) {
-            let seconds = interval.ended.div_ceil(SECOND);
-            phase += &format!(" ({seconds} of {} s)", units::significant(self.duration));
+            let seconds = (interval.ended as f64 / SECOND as f64).round();
+            phase += &format!(" ({seconds} of {} s)", self.duration);
         }
         self.show(&phase);
         self.main.reset();
