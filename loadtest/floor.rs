@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use mio::net::{TcpListener, TcpStream};
@@ -52,8 +53,8 @@ struct Floor {
     dirty: Vec<usize>,
 }
 
-/// Serves until the process is ended.
-pub fn serve(port: u16) -> Result<(), Fault> {
+/// Serves until the process is ended; polls for `spin_us` microseconds before it sleeps.
+pub fn serve(port: u16, spin_us: u64) -> Result<(), Fault> {
     let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -68,7 +69,7 @@ pub fn serve(port: u16) -> Result<(), Fault> {
     };
     let (mut events, mut scratch) = (Events::with_capacity(EVENTS_MAX), vec![0; SCRATCH_BYTES]);
     loop {
-        floor.poll.poll(&mut events, None)?;
+        floor.wait(&mut events, Duration::from_micros(spin_us))?;
         for event in &events {
             match event.token() {
                 LISTENER => floor.accept()?,
@@ -85,6 +86,17 @@ pub fn serve(port: u16) -> Result<(), Fault> {
 }
 
 impl Floor {
+    fn wait(&mut self, events: &mut Events, spin: Duration) -> Result<(), Fault> {
+        let begun = Instant::now();
+        while begun.elapsed() < spin {
+            self.poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(self.poll.poll(events, None)?)
+    }
+
     fn accept(&mut self) -> Result<(), Fault> {
         while let Ok((mut stream, _)) = self.listener.accept() {
             stream.set_nodelay(true)?;

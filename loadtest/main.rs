@@ -47,6 +47,9 @@ enum Command {
         /// Port on 127.0.0.1.
         #[arg(long)]
         port: u16,
+        /// Poll for so long before sleeping, in microseconds, as the hub does with its `--spin-us`.
+        #[arg(long, default_value_t = 0)]
+        spin_us: u64,
     },
     /// Measure a hub and the floor in turn, pinned, and print the ratios.
     VsFloor(versus::Options),
@@ -62,7 +65,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Floor { port } => ended(floor::serve(port).map(|()| ExitCode::SUCCESS)),
+        Command::Floor { port, spin_us } => ended(floor::serve(port, spin_us).map(|()| ExitCode::SUCCESS)),
         Command::VsFloor(options) => ended(versus::run(&options).map(|()| ExitCode::SUCCESS)),
         Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
         Command::Compare(options) => ended(compare::run(&options)),

@@ -56,6 +56,7 @@ step "tools" tools
 step "Cargo.lock is up to date" cargo fetch --locked
 step "format" cargo fmt --check
 step "clippy" cargo clippy --locked --all-targets -- -D warnings
+step "clippy without features" cargo clippy --locked --no-default-features -- -D warnings
 step "tests" tests
 step "simulation" simulation
 step "documentation" documentation

@@ -2,6 +2,8 @@
 
 /// What can clients do to the exchange that they should not be able to?
 mod bad_input;
+/// Do frames for many reach each of them, sent together or one by one?
+mod batches;
 /// Who hears whom when one speaks and many listen?
 mod broadcast;
 /// Is every call written down, once, with how it ended?
@@ -28,6 +30,8 @@ mod parties;
 mod pools;
 /// Does everybody see who is there, and only that?
 mod presence;
+/// Do shards use the processors as they were told?
+mod processors;
 /// Do the programs do and print what an operator expects?
 mod programs;
 /// Do the protocol's document and its AsyncAPI description say the same?

@@ -20,7 +20,7 @@ fn echo_url() -> String {
     let free = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
     let port = free.local_addr().expect("it is bound").port();
     drop(free);
-    thread::spawn(move || floor::serve(port));
+    thread::spawn(move || floor::serve(port, 0));
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         thread::yield_now();
     }

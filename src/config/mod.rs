@@ -34,6 +34,8 @@ pub struct Config {
     pub shards: usize,
     /// Whether each shard thread is bound to one core.
     pub pin: bool,
+    /// Whether frames are sent in batches where the system has io_uring.
+    pub io_uring: bool,
     /// How long an idle shard spins before it sleeps.
     pub spin_us: u64,
 
@@ -199,6 +201,7 @@ impl Config {
             listen: SocketAddr::new(host, reader.port(&settings::PORT)),
             shards: reader.optional_count(&settings::SHARDS).unwrap_or_else(cores),
             pin: reader.switch(&settings::PIN),
+            io_uring: reader.switch(&settings::IO_URING),
             spin_us: reader.amount(&settings::SPIN_US),
             heartbeat_interval_ms: reader.amount(&settings::HEARTBEAT_INTERVAL),
             heartbeat_timeout_ms: reader.amount(&settings::HEARTBEAT_TIMEOUT),

@@ -152,6 +152,8 @@ table! {
     PIN = word("pin", "SYSTEMX_PIN", "false", Kind::Switch, "bind each shard thread to one core");
     SPIN_US = number("spin_us", "SYSTEMX_SPIN_US", "0", Microseconds, (0, SPIN_US_LARGEST),
         "how long an idle shard spins before it sleeps");
+    IO_URING = word("io_uring", "SYSTEMX_IO_URING", "true", Kind::Switch,
+        "send many frames in one system call where the system has io_uring");
 
     HEARTBEAT_INTERVAL = number("heartbeat_interval", "SYSTEMX_HEARTBEAT_INTERVAL", "30000", Milliseconds, (1, DAY_MS),
         "how often clients are expected to send HEARTBEAT");

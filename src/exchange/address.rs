@@ -78,19 +78,15 @@ pub fn is_address(text: &str) -> bool {
 }
 
 /// One `@`, something before it, behind it a dot with something on both of its sides, and no white space (of ASCII).
-/// None of these occurs inside of another character, so bytes will do; every dial comes through here.
+/// None of these occurs inside of another character, so bytes will do. Every dial comes through here, and three plain
+/// searches, which the compiler does many bytes at a time, cost a third of one loop that looks for everything.
 fn has_form(text: &[u8]) -> bool {
-    let (mut at, mut has_dot) = (None, false);
-    for (index, &byte) in text.iter().enumerate() {
-        match byte {
-            b'@' if index == 0 || at.is_some() => return false,
-            b'@' => at = Some(index),
-            b'.' => has_dot |= at.is_some_and(|at| index > at + 1 && index + 1 < text.len()),
-            b'\t'..=b'\r' | b' ' => return false,
-            _ => {}
-        }
-    }
-    has_dot
+    let is_blank = |byte: u8| byte == b' ' || byte.wrapping_sub(b'\t') <= b'\r' - b'\t';
+    let has_blanks = text.iter().fold(false, |found, &byte| found | is_blank(byte));
+    let Some(at) = text.iter().position(|&byte| byte == b'@') else { return false };
+    let domain = &text[at + 1..];
+    let [_, inner @ .., _] = domain else { return false };
+    at > 0 && !has_blanks && !domain.contains(&b'@') && inner.contains(&b'.')
 }
 
 /// White space as the original's pattern has it: Unicode's, and the byte-order mark.
@@ -131,6 +127,23 @@ mod tests {
             "", "a", "a@b", "@b.c", "a@", "a@.c", "a@b.", "a b@c.d", "a@@b.c", "a@b@c.d", "a@b.c ", "a\t@b.c",
         ] {
             assert!(!is_address(bad), "{bad}");
+        }
+    }
+
+    /// Every text of up to six of these characters, against the rule written out as it is read.
+    #[test]
+    fn an_address_is_told_from_anything_else_wherever_its_signs_stand() {
+        const SIGNS: [char; 5] = ['a', '@', '.', ' ', '\u{c}'];
+        let plain = |part: &str| !part.is_empty() && !part.contains(['@', ' ', '\u{c}']);
+        let follows_rule = |text: &str| {
+            let Some((name, domain)) = text.split_once('@') else { return false };
+            let dots = domain.match_indices('.');
+            plain(name) && plain(domain) && dots.into_iter().any(|(at, _)| at > 0 && at + 1 < domain.len())
+        };
+        for number in 0..5_usize.pow(6) * 7 {
+            let (len, rest) = (number % 7, number / 7);
+            let text: String = (0..len).map(|place| SIGNS[rest / 5_usize.pow(place as u32) % 5]).collect();
+            assert_eq!(is_address(&text), follows_rule(&text), "{text:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::address::Address;
-use super::cause::{Cause, Reason};
+use super::cause::{Cause, Reason, brief};
 use super::event::{ContentType, Status, Verb, WakeHandler};
 use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::line::Luggage;
@@ -277,7 +277,7 @@ pub enum Notice<'a> {
 }
 
 /// The name a client dialled: an address, or text that can be none.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Name<'a> {
     /// An address.
     Address(Address),
@@ -291,6 +291,14 @@ impl Name<'_> {
         match self {
             Self::Address(address) => address.as_str(),
             Self::Given(text) => text,
+        }
+    }
+
+    /// What a call record keeps of it: text that is no address may be of any length.
+    pub fn brief(&self) -> Name<'static> {
+        match self {
+            Self::Address(address) => Name::Address(address.clone()),
+            Self::Given(text) => Name::Given(Cow::Owned(brief(text).into())),
         }
     }
 }
@@ -357,7 +365,7 @@ pub struct CallRecord {
     /// The caller.
     pub from: Address,
     /// The dialled name.
-    pub to: Box<str>,
+    pub to: Name<'static>,
     /// How the callee takes calls.
     pub mode: CallMode,
     /// When it was dialled, in ms since the epoch.

@@ -186,7 +186,23 @@ handle_type! {
 /// It holds shard, slot and a part of the generation of the leg that placed the call, and 74 random bits.
 /// A broadcast session has an id of the same form; its slot part is meaningless.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u128);
+pub struct CallId(Uuid);
+
+/// The 128 bits of a UUID, most significant first. In two halves, because a type aligned to 16 bytes, as `u128` is, makes
+/// whatever holds it dearer to allocate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Uuid([u64; 2]);
+
+impl Uuid {
+    const fn new(bits: u128) -> Self {
+        Self([(bits >> 64) as u64, bits as u64])
+    }
+
+    const fn bits(self) -> u128 {
+        let [high, low] = self.0;
+        (high as u128) << 64 | low as u128
+    }
+}
 
 /// Bits of a UUID that are fixed by RFC 9562: version in bits 76..80, variant in bits 62..64.
 const UUID_FIXED: u128 = (0xF << 76) | (0b11 << 62);
@@ -198,7 +214,7 @@ const CALL_GENERATION_MASK: u128 = (1 << 14) - 1;
 
 impl CallId {
     /// The id that names no call: what a text that is no id of ours becomes.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self(Uuid::new(0));
 
     /// The id of a call placed by `leg`; `random` gives the 74 bits that make it unguessable.
     pub fn mint(leg: LegId, random: u128) -> Self {
@@ -206,43 +222,43 @@ impl CallId {
             | (u128::from(leg.slot()) << CALL_SLOT_SHIFT)
             | ((u128::from(leg.0.generation()) & CALL_GENERATION_MASK) << CALL_GENERATION_SHIFT);
         let random = random & ((1 << CALL_GENERATION_SHIFT) - 1) & !UUID_FIXED;
-        Self(place | random | (8 << 76) | UUID_VARIANT)
+        Self(Uuid::new(place | random | (8 << 76) | UUID_VARIANT))
     }
 
     /// The shard whose line placed the call. Not below the number of shards if a client made the id up.
     pub fn shard_index(self) -> usize {
-        (self.0 >> CALL_SHARD_SHIFT) as usize
+        (self.0.bits() >> CALL_SHARD_SHIFT) as usize
     }
 
     /// The slot of the caller's leg on that shard.
     pub fn slot(self) -> u32 {
-        (self.0 >> CALL_SLOT_SHIFT) as u32 & (SLOTS_MAX as u32 - 1)
+        (self.0.bits() >> CALL_SLOT_SHIFT) as u32 & (SLOTS_MAX as u32 - 1)
     }
 
     /// The id written as `text` in the canonical form of 36 characters; [`CallId::NONE`] for any other text.
     pub fn parse(text: &[u8]) -> Self {
-        parse_uuid(text).map_or(Self::NONE, Self)
+        parse_uuid(text).map_or(Self::NONE, |bits| Self(Uuid::new(bits)))
     }
 
     /// The canonical form of 36 characters.
     pub fn text(self) -> [u8; UUID_TEXT_LEN] {
-        uuid_text(self.0)
+        uuid_text(self.0.bits())
     }
 }
 
 /// The name of a connection, given to its client with REGISTERED: a random UUID of version 4.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(u128);
+pub struct SessionId(Uuid);
 
 impl SessionId {
     /// A session id from 122 of the 128 `random` bits.
     pub fn mint(random: u128) -> Self {
-        Self((random & !UUID_FIXED) | (4 << 76) | UUID_VARIANT)
+        Self(Uuid::new((random & !UUID_FIXED) | (4 << 76) | UUID_VARIANT))
     }
 
     /// The canonical form of 36 characters.
     pub fn text(self) -> [u8; UUID_TEXT_LEN] {
-        uuid_text(self.0)
+        uuid_text(self.0.bits())
     }
 }
 

@@ -99,7 +99,7 @@ fn foreign_record(record: &CallRecord) -> store::CallRecord {
     store::CallRecord {
         call_id: Some(record.call.to_string().into()),
         from: Arc::from(record.from.as_str()),
-        to: Arc::from(&*record.to),
+        to: Arc::from(record.to.as_str()),
         mode: match record.mode {
             CallMode::Single => store::CallMode::Single,
             CallMode::Parallel => store::CallMode::Parallel,

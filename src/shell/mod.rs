@@ -10,6 +10,7 @@ pub mod depot;
 pub mod desk;
 pub mod listener;
 pub mod log_service;
+pub mod mailer;
 pub mod operator;
 pub mod output;
 pub mod switchboard;

@@ -345,6 +345,7 @@ struct Common {
     trunk_capacity: usize,
     depot: Depot,
     spin_us: u64,
+    io_uring: bool,
     stop_timeout: Duration,
     stopped: Arc<AtomicUsize>,
 }
@@ -383,6 +384,7 @@ impl Common {
             trunk_capacity: config.trunk_capacity,
             depot: Depot::new(config.shards),
             spin_us: config.spin_us,
+            io_uring: config.io_uring,
             stop_timeout: Duration::from_millis(config.stop_timeout_ms),
             stopped: Arc::default(),
         })
@@ -410,6 +412,7 @@ impl Common {
             log_service,
             trunk_capacity: self.trunk_capacity,
             spin_us: self.spin_us,
+            io_uring: self.io_uring,
             stop_timeout: self.stop_timeout,
             stopped: self.stopped.clone(),
         }

@@ -11,6 +11,8 @@ use std::net::TcpStream;
 use bytes::Bytes;
 use rustix::net::SendFlags;
 
+use super::mailer::Attempt;
+
 /// A corked buffer that has grown beyond this is closed and another begun, so that memory is given back while a
 /// long queue drains.
 const CORK_BYTES_MAX: usize = 32 << 10;
@@ -115,11 +117,16 @@ impl Output {
         }
     }
 
-    /// Writes as much as the socket takes.
-    pub fn write_to(&mut self, stream: &TcpStream, spares: &mut Spares) -> Written {
+    /// What is to be written, if it is one piece.
+    pub fn sole_piece(&self) -> Option<&[u8]> {
+        self.later.is_empty().then(|| &self.first.bytes()[self.written..])
+    }
+
+    /// Writes as much as the socket takes. `first` is what came of a try with [`Output::sole_piece`], if there was one.
+    pub fn write_to(&mut self, stream: &TcpStream, spares: &mut Spares, mut first: Attempt) -> Written {
         let mut progress = false;
         while !self.is_empty() {
-            match self.write_once(stream) {
+            match first.take().unwrap_or_else(|| self.write_once(stream)) {
                 Ok(0) => return Written::Lost,
                 Ok(count) => {
                     progress = true;
@@ -244,7 +251,7 @@ mod tests {
                 output.share(&mut spares, &large);
             }
             let len = output.len();
-            assert_eq!(output.write_to(&near, &mut spares), Written::All);
+            assert_eq!(output.write_to(&near, &mut spares, None), Written::All);
             assert!(output.is_empty() && output.later.is_empty());
             let mut received = vec![0; len];
             far.read_exact(&mut received).unwrap();
@@ -271,7 +278,7 @@ mod tests {
             far.read_exact(&mut received).unwrap();
             assert!(received == expected, "the bytes differ");
         });
-        while output.write_to(&near, &mut spares) != Written::All {
+        while output.write_to(&near, &mut spares, None) != Written::All {
             std::thread::yield_now();
         }
         assert!(output.is_empty());

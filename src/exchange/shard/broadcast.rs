@@ -10,7 +10,7 @@ use indexmap::IndexSet;
 
 use crate::exchange::call::{Listener, Record, Session};
 use crate::exchange::cause::{Cause, Reason};
-use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Notice, Outbox, Payload};
+use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use crate::exchange::signal::{AudienceId, Dial, News, Publication, Signal};
@@ -254,7 +254,7 @@ impl Shard {
         out.push(Effect::Record(Box::new(CallRecord {
             call,
             from: listener.address.clone(),
-            to: Box::from(listener.to.as_str()),
+            to: Name::Address(listener.to.clone()),
             mode: CallMode::Broadcast,
             started_ms: listener.started_ms,
             answered_ms: Some(listener.started_ms),

@@ -9,7 +9,7 @@ use crate::exchange::address::Address;
 use crate::exchange::call::{Call, Record, Stage};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
-use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Notice, Outbox, Payload};
+use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
@@ -309,7 +309,7 @@ impl Shard {
         out.push(Effect::Record(Box::new(CallRecord {
             call: dial.call,
             from: dial.from.clone(),
-            to: Box::from(dial.to.as_str()),
+            to: Name::Address(dial.to.clone()),
             mode,
             started_ms: dial.started_ms,
             answered_ms: None,
@@ -324,7 +324,7 @@ impl Shard {
         out.push(Effect::Record(Box::new(CallRecord {
             call: call.id,
             from: call.from.clone(),
-            to: Box::from(call.to.as_str()),
+            to: Name::Address(call.to.clone()),
             mode: call.mode,
             started_ms: call.started_ms,
             answered_ms: call.answered_ms,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::exchange::address::Address;
 use crate::exchange::call::{Leg, LegStage, Record, Stage};
-use crate::exchange::cause::{Cause, Reason, brief};
+use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
@@ -114,7 +114,7 @@ impl Shard {
         out.push(Effect::Record(Box::new(CallRecord {
             call,
             from,
-            to: brief(to.as_str()),
+            to: to.brief(),
             mode: CallMode::Single,
             started_ms: now.wall_ms,
             answered_ms: None,

@@ -2,11 +2,12 @@
 //!
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
-//! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` the way out,
-//! `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
+//! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` and `flushing.rs` the way
+//! out, `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
 
 mod arrivals;
 mod closing;
+mod flushing;
 mod inbound;
 mod journal;
 mod outbound;
@@ -45,8 +46,10 @@ use super::depot::Depot;
 use super::desk::Desk;
 use super::listener::{self, Lobby};
 use super::log_service::LogService;
+use super::mailer::Mailer;
 use super::output::Spares;
 use super::trunk::{RECEIVE_BUDGET, TrunkPort};
+use flushing::Mailbag;
 use journal::Gags;
 use reading::Input;
 use stop::Stopping;
@@ -91,6 +94,8 @@ pub struct Switchboard {
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
+    mailer: Mailer,
+    mailbag: Mailbag,
     depot: Depot,
     spares: Spares,
     lobby: Lobby,
@@ -214,7 +219,7 @@ impl Switchboard {
         let bell = Rc::new(Bell::default());
         let ring = bell.clone();
         let now = parts.clock.now();
-        let id = parts.setup.id;
+        let (id, mailer) = (parts.setup.id, parts.mailer());
         let mut switchboard = Self {
             id,
             shard: Shard::new(parts.setup),
@@ -227,6 +232,8 @@ impl Switchboard {
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
             outbox: Outbox::default(),
+            mailer,
+            mailbag: Mailbag::default(),
             depot: parts.depot,
             spares: Spares::default(),
             lobby: Lobby::new(Rc::new(move || ring.ring())),

@@ -1,4 +1,4 @@
-//! The way out: effects are performed, notices translated and corked, sockets written.
+//! The way out: effects are performed, notices translated and corked; `flushing.rs` writes the sockets.
 //!
 //! Effects are performed in the order in which the core gave them. Output is bounded: beyond the limit a
 //! connection is lost as a slow consumer, unless the core says that whoever fills it is being held back.
@@ -8,13 +8,12 @@ use bytes::Bytes;
 use crate::dialect::systemx::{encode, encoded_len_hint};
 use crate::exchange::LineId;
 use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
-use crate::exchange::event::{Event, Loss};
+use crate::exchange::event::Event;
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::websocket::{MessageKind, encoder};
 
-use super::super::connection::{Role, State};
-use super::super::output::Written;
+use super::super::connection::Role;
 use super::{Freight, Switchboard};
 
 /// How much beyond the limit a connection's output may grow while its sender is being held: one message of the
@@ -228,99 +227,11 @@ impl Switchboard {
         }
     }
 
-    fn overflow(&mut self, handle: Handle) {
+    pub(super) fn overflow(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         if !connection.state.overflowed {
             connection.state.overflowed = true;
             self.queues.overflowed.push(handle);
-        }
-    }
-
-    /// Writes what waits. Everything that was said to one connection alone goes now; of what was said to many at
-    /// once, as much as the budget allows.
-    pub(super) fn flush(&mut self, fan_out_budget: usize) {
-        (self.queues.messages, self.queues.bytes) = (0, 0);
-        let mut next = 0;
-        // By number, because a lost connection makes others dirty.
-        while let Some(&handle) = self.queues.dirty.get(next) {
-            self.flush_one(handle, |state| &mut state.dirty);
-            next += 1;
-        }
-        self.queues.dirty.clear();
-        for _ in 0..fan_out_budget {
-            let Some(handle) = self.queues.fanned.pop_front() else { break };
-            self.flush_one(handle, |state| &mut state.fanned);
-        }
-        self.settle_accounts();
-        if self.scarcity() == Scarcity::Severe {
-            self.shed_closing();
-        }
-    }
-
-    /// Those who go anyway make room first, if they hold much.
-    fn shed_closing(&mut self) {
-        let (connections, most) = (&self.connections, self.bounds.output_high_water);
-        let is_large = |&(_, handle): &(u32, Handle)| {
-            connections.get(handle).is_some_and(|connection| connection.output_len() > most)
-        };
-        for (_, handle) in self.queues.closing.iter().copied().filter(is_large).collect::<Vec<_>>() {
-            self.drop_connection(handle);
-        }
-    }
-
-    /// Writes what waits for a connection, taken from the list that `listed` is the mark of.
-    fn flush_one(&mut self, handle: Handle, listed: impl FnOnce(&mut State) -> &mut bool) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        *listed(&mut connection.state) = false;
-        // What is on its way to another shard is written there: a socket found dead here would take the luggage along.
-        if connection.state.blocked || connection.state.moving {
-            return;
-        }
-        let Some(mut output) = connection.output.take() else { return };
-        let before = output.len();
-        let written = output.write_to(&connection.stream, &mut self.spares);
-        self.totals.output = self.totals.output.saturating_sub(before - output.len());
-        match written {
-            Written::All => {
-                self.spares.give_queue(output);
-                self.on_drained(handle);
-            }
-            Written::Blocked { progress } => {
-                if progress {
-                    connection.progress_s = self.second;
-                }
-                connection.state.blocked = true;
-                let len = output.len();
-                connection.output = Some(output);
-                if len < self.bounds.output_low_water {
-                    self.on_drained(handle);
-                } else if len > self.bounds.output_high_water && self.scarcity() == Scarcity::Severe {
-                    self.overflow(handle);
-                }
-            }
-            Written::Lost => {
-                self.totals.output = self.totals.output.saturating_sub(output.len());
-                self.lose(handle, Loss::Vanished);
-            }
-        }
-    }
-
-    /// A connection's output is empty, or nearly.
-    fn on_drained(&mut self, handle: Handle) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        // Apart from congestion, which a move to another shard forgets.
-        let was_paused = std::mem::take(&mut connection.state.self_paused);
-        let eased = std::mem::take(&mut connection.state.congested);
-        match connection.role {
-            Role::Line(line) if eased => self.queues.afterwards.push_back(Event::Drained(line)),
-            Role::Closing if connection.output.is_none() => return self.finish_closing(handle),
-            Role::Line(_) | Role::Echo | Role::Closing => {}
-        }
-        if eased {
-            self.queues.congested.retain(|&other| other != handle);
-        }
-        if eased || was_paused {
-            self.enqueue(handle);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use mio::Poll;
+use tracing::info;
 
 use crate::exchange::event::WakeOutcome;
 use crate::exchange::ids::WakeRun;
@@ -22,6 +23,7 @@ use super::super::depot::Depot;
 use super::super::desk::Desk;
 use super::super::listener::HandshakeLimits;
 use super::super::log_service::LogService;
+use super::super::mailer::Mailer;
 use super::super::trunk::TrunkPort;
 
 /// What goes over a trunk.
@@ -104,10 +106,25 @@ pub struct Parts {
     pub log_service: Option<LogService>,
     /// Signals that each trunk holds.
     pub trunk_capacity: usize,
+    /// Whether to send in batches, if the system can.
+    pub io_uring: bool,
     /// How long to poll before sleeping, in microseconds.
     pub spin_us: u64,
     /// How long an orderly stop may take.
     pub stop_timeout: Duration,
     /// How many shards have stopped and will send no more connections; shared by all.
     pub stopped: Arc<AtomicUsize>,
+}
+
+impl Parts {
+    /// What sends in batches, as far as it is wanted and can be had.
+    pub(super) fn mailer(&self) -> Mailer {
+        if !self.io_uring {
+            return Mailer::idle();
+        }
+        Mailer::new().unwrap_or_else(|error| {
+            info!(shard = self.setup.id.index(), %error, "no io_uring: frames are sent one by one");
+            Mailer::idle()
+        })
+    }
 }

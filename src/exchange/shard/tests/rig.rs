@@ -331,7 +331,7 @@ impl Rig {
     /// What is remembered of calls since the last look: from, to, why and by whom they ended.
     pub(super) fn call_log(&mut self) -> Vec<String> {
         let line = |record: &CallRecord| {
-            let (from, to, by) = (&record.from, &record.to, record.ended_by);
+            let (from, to, by) = (&record.from, record.to.as_str(), record.ended_by);
             format!("{from} > {to} {:?} {} by {by:?}", record.mode, record.reason.as_str())
         };
         std::mem::take(&mut self.records).iter().map(line).collect()
