@@ -2,14 +2,17 @@
 //! dials that come to nothing. One operation is a dial with the outcome that was meant.
 //!
 //! `lines.rs` has the lines, `call.rs` what is meant by a dial, `frames.rs` what comes back and whether it is right.
-//! Here are the schedule and the steps that a caller takes by itself.
+//! `beats.rs` has the heartbeats. Here are the schedule and the steps that a caller takes by itself.
 
+mod beats;
 mod call;
+mod figures;
 mod frames;
 mod lines;
 mod options;
 
 use call::{Call, Kind, RINGING_ENDS, Stage};
+use figures::{DIALS, FIGURES, GUESTS};
 use lines::{Lines, Owner, RECONNECT, Role};
 pub use options::{Day, Options};
 
@@ -21,35 +24,6 @@ use crate::engine::{Client, Closed, Context, Plan, Scenario};
 use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing, uniform};
 use crate::measure::tally::Figures;
-
-const FIGURES: Figures = Figures {
-    operation: "dial",
-    latencies: &["ring_to_connected", "dial_to_ring", "message", "heartbeat"],
-    counters: &[
-        "dials",
-        "connected",
-        "cancelled",
-        "unanswered",
-        "busy",
-        "unknown",
-        "raced",
-        "messages",
-        "guests",
-    ],
-};
-const RING_TO_CONNECTED: usize = 0;
-const DIAL_TO_RING: usize = 1;
-const MESSAGE: usize = 2;
-const HEARTBEAT: usize = 3;
-const DIALS: usize = 0;
-const CONNECTED: usize = 1;
-const CANCELLED: usize = 2;
-const UNANSWERED: usize = 3;
-const BUSY: usize = 4;
-const UNKNOWN: usize = 5;
-const RACED: usize = 6;
-const MESSAGES: usize = 7;
-const GUESTS: usize = 8;
 
 /// A call is due.
 const DUE: u64 = 0;
@@ -263,15 +237,6 @@ impl Mixed {
         }
     }
 
-    fn beat(&mut self, ctx: &mut Context) {
-        let Some(rota) = &mut self.rota else { return };
-        while let Some((line, due)) = rota.next_due(ctx) {
-            if let Some(client) = self.lines.begin_beat(line, due) {
-                rota.send(ctx, client);
-            }
-        }
-    }
-
     fn invite_guests(&mut self, ctx: &mut Context) {
         while self.guests.as_mut().and_then(|guests| guests.take(ctx)).is_some() {
             self.lines.invite_guest(ctx);
@@ -375,11 +340,7 @@ impl Scenario for Mixed {
                 None => {}
             }
         }
-        for line in 0..self.lines.all.len() {
-            if self.lines.all[line].beat.is_some_and(|due| now.saturating_sub(due) > limit) {
-                self.fault(ctx, line, "lost: a heartbeat was not acknowledged", b"");
-            }
-        }
+        self.lose_beats(ctx, now.saturating_sub(limit));
     }
 
     fn stop(&mut self, ctx: &mut Context) {
@@ -410,11 +371,7 @@ impl Scenario for Mixed {
                 None => {}
             }
         }
-        for line in 0..self.lines.all.len() {
-            if self.lines.all[line].beat.is_some_and(|due| due <= stopped) {
-                self.fault(ctx, line, "lost: a heartbeat was not acknowledged", b"");
-            }
-        }
+        self.lose_beats(ctx, stopped);
         if let Some(dials) = &mut self.dials {
             dials.give_up(ctx);
         }
