@@ -18,17 +18,6 @@ pub enum Fault {
     File(FileError),
     /// The server did not come up.
     NotUp(String),
-    /// The upgrade was refused; what the server said.
-    NotUpgraded(String),
-    /// Another frame was due.
-    Unexpected {
-        /// What was due.
-        due: &'static str,
-        /// What came.
-        came: String,
-    },
-    /// Nothing came for too long.
-    Stalled,
     /// There are no figures of the server's process.
     NoFigures(&'static str),
     /// There is no such process, or it is not ours to look at.
@@ -83,9 +72,6 @@ impl fmt::Display for Fault {
             Self::Io(error) => write!(f, "{error}"),
             Self::File(error) => write!(f, "{error}"),
             Self::NotUp(what) => write!(f, "{what} did not come up"),
-            Self::NotUpgraded(answer) => write!(f, "not upgraded: {answer}"),
-            Self::Unexpected { due, came } => write!(f, "{due} was due, but this came: {came}"),
-            Self::Stalled => write!(f, "the server has said nothing for too long"),
             Self::NoFigures(what) => write!(f, "/proc does not say the server's {what}"),
             Self::NoProcess(pid, error) => write!(f, "--pid {pid}: no such process can be read ({error})"),
             Self::BadUrl { url, why } => write!(f, "{url}: {why}"),
@@ -126,11 +112,4 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
-}
-
-/// What came instead of what was due.
-pub fn unexpected(due: &'static str, came: &[u8]) -> Fault {
-    const SHOWN_BYTES: usize = 200;
-    let came = String::from_utf8_lossy(&came[..came.len().min(SHOWN_BYTES)]).into_owned();
-    Fault::Unexpected { due, came }
 }

@@ -19,6 +19,8 @@ use crate::frames::{self, Side};
 
 const SCRATCH_BYTES: usize = 256 << 10;
 const EVENTS_MAX: usize = 1024;
+/// The first byte of a close frame.
+const CLOSE: u8 = 0x88;
 const LISTENER: Token = Token(usize::MAX);
 const REGISTERED: &[u8] =
     br#"{"type":"REGISTERED","address":"-","session_id":"00000000-0000-8000-8000-000000000000"}"#;
@@ -126,9 +128,11 @@ impl Floor {
             if connection.to == To::Upgrade {
                 self.upgrade(id, &mut input);
             }
-            while self.is_open(id)
-                && let Some(payload) = frames::next(&mut input)
-            {
+            while self.is_open(id) {
+                if input.first() == Some(&CLOSE) {
+                    return self.hang_up(id);
+                }
+                let Some(payload) = frames::next(&mut input) else { break };
                 self.relay(id, payload);
             }
             if let Some(connection) = &mut self.connections[id] {
@@ -230,6 +234,15 @@ impl Floor {
                 }
             }
         }
+    }
+
+    /// Whoever closes is answered, so that nobody waits for it at the end of a run.
+    fn hang_up(&mut self, id: usize) {
+        if let Some(connection) = &mut self.connections[id] {
+            // What it does not take, a client that is about to go does not miss.
+            drop(connection.stream.write(&[CLOSE, 0]));
+        }
+        self.drop_connection(id);
     }
 
     fn drop_connection(&mut self, id: usize) {

@@ -1,21 +1,18 @@
 //! The load generator of SystemX: drives a server over its public wire protocol and says what an operation costs.
 //!
 //! `engine` runs clients, `scenarios` says what they do, `measure` counts, `results` is what is kept. `floor` serves the
-//! yardstick, a relay without protocol work; `vs-floor` starts a hub and a floor, pins them, runs both in turn and prints
-//! ratios. Nothing but loopback is driven unless the user says that the target is theirs.
+//! yardstick, a relay without protocol work; `versus` starts hubs and floors, pins them, has scenarios drive them in turn and
+//! prints the table of targets. Nothing but loopback is driven unless the user says that the target is theirs.
 //! Invariant: what is measured is also checked; a wrong or missing frame makes the run fail.
 
 #![allow(clippy::print_stdout, reason = "its results are what it is for")]
 
 mod compare;
 mod engine;
-mod fan_out;
 mod fault;
 mod findings;
-mod fleet;
 mod floor;
 mod frames;
-mod heartbeats;
 mod invocation;
 mod measure;
 mod options;
@@ -23,7 +20,6 @@ mod output;
 mod profile;
 mod report;
 mod results;
-mod scenario;
 mod scenarios;
 mod server;
 mod target;
@@ -51,7 +47,7 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         spin_us: u64,
     },
-    /// Measure a hub and the floor in turn, pinned, and print the ratios.
+    /// Measure a hub and the floor in turn, pinned, and print the table of targets.
     VsFloor(versus::Options),
     /// Show kept findings again, on the terminal or as a page.
     Report(report::Options),
@@ -66,7 +62,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Floor { port, spin_us } => ended(floor::serve(port, spin_us).map(|()| ExitCode::SUCCESS)),
-        Command::VsFloor(options) => ended(versus::run(&options).map(|()| ExitCode::SUCCESS)),
+        Command::VsFloor(options) => ended(versus::run(&options)),
         Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
         Command::Compare(options) => ended(compare::run(&options)),
         Command::Profile(options) => ended(profile::run(&options, &Arguments::command())),

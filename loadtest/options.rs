@@ -207,10 +207,10 @@ impl Common {
     }
 }
 
-/// A word that no other run has in its names.
+/// A word of 13 letters that no other run has in its names. Of one length, so that names of any two runs are as long.
 fn tag() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}{:x}", since.as_millis() as u64 & 0xff_ffff_ffff, std::process::id() & 0xfff)
+    format!("{:010x}{:03x}", since.as_millis() as u64 & 0xff_ffff_ffff, std::process::id() & 0xfff)
 }
 
 fn nanos(seconds: f64) -> Nanos {

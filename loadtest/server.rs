@@ -1,4 +1,4 @@
-//! A server under test as a child process, and what the kernel says about it.
+//! A server under test as a child process. What the kernel says about it is read by `measure::procfs`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -7,8 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
-use crate::measure::procfs;
-pub use crate::measure::procfs::Cpu;
 
 /// How long a server may take to listen.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -30,8 +28,9 @@ impl Server {
         arguments: impl FnOnce(u16) -> Vec<String>,
     ) -> Result<Self, Fault> {
         let port = free_port()?;
-        let child = Command::new("taskset")
-            .args(["-c", cores])
+        // It ends with us, also if we are ended by a signal and drop nothing.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", cores])
             .arg(program)
             .args(arguments(port))
             .env_clear()
@@ -55,16 +54,6 @@ impl Server {
     /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Processor time used so far, by all threads that live.
-    pub fn cpu(&self) -> Result<Cpu, Fault> {
-        procfs::cpu(self.child.id())
-    }
-
-    /// Anonymous memory that is resident, in bytes.
-    pub fn anonymous_bytes(&self) -> Result<u64, Fault> {
-        procfs::anonymous_bytes(self.child.id())
     }
 }
 

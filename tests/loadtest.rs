@@ -5,6 +5,7 @@ mod cheats;
 mod crowds;
 mod days;
 mod secure;
+mod versus;
 
 use std::io::Read as _;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@
 
 mod page;
 mod rows;
-mod statistics;
+pub mod statistics;
 mod warnings;
 
 use std::path::PathBuf;
