@@ -20,6 +20,8 @@ pub enum Fault {
     NotUp(String),
     /// There are no figures of the server's process.
     NoFigures(&'static str),
+    /// There is no such process, or it is not ours to look at.
+    NoProcess(u32, io::Error),
     /// A URL that leads nowhere.
     BadUrl {
         /// As given.
@@ -71,6 +73,7 @@ impl fmt::Display for Fault {
             Self::File(error) => write!(f, "{error}"),
             Self::NotUp(what) => write!(f, "{what} did not come up"),
             Self::NoFigures(what) => write!(f, "/proc does not say the server's {what}"),
+            Self::NoProcess(pid, error) => write!(f, "--pid {pid}: no such process can be read ({error})"),
             Self::BadUrl { url, why } => write!(f, "{url}: {why}"),
             Self::NotLoopback { url, address } => write!(
                 f,
@@ -80,7 +83,11 @@ impl fmt::Display for Fault {
             Self::BadRoots(why) => write!(f, "--ca: {why}"),
             Self::Unreachable(address, error) => write!(f, "cannot connect to {address}: {error}"),
             Self::TooManyClients { wanted, allowed } => {
-                write!(f, "{wanted} connections are wanted, but this process may open {allowed} (ulimit -n)")
+                write!(
+                    f,
+                    "{wanted} connections are wanted, but this process may open {allowed}; \
+                     raise the limit on open files (ulimit -Hn) or spread them over several generators"
+                )
             }
             Self::NotReady { connections, errors } => write!(
                 f,

@@ -7,12 +7,21 @@ use crate::engine::timers::MILLISECOND;
 use crate::measure::ledger::{Ledger, latency};
 use crate::measure::machine;
 use crate::measure::probe::Sample;
+use crate::measure::tally::Waits;
 use crate::results::{FORMAT, Results, ServerUse};
 
 /// A generator that noticed later than this, at the 99th percentile, that an operation was due, was itself the limit.
 const LATE_MAX_NS: u64 = MILLISECOND;
 /// So was one of whose workers one was busier than this.
 const BUSY_MAX: f64 = 0.95;
+/// If more than this part of the operations had to wait for a free pair, percentiles are about the waiting.
+const WAITING_MAX: f64 = 0.01;
+/// Others that take more than this part of the machine's processors disturb what is measured.
+const OTHERS_MAX: f64 = 0.1;
+/// How a note begins that makes a run say little about the server.
+pub const GENERATOR_WAS_LIMIT: &str = "the generator was the limit";
+/// Likewise.
+pub const MACHINE_WAS_BUSY: &str = "the machine was busy with something else";
 /// A measured part below this part of what was wanted was cut short.
 const SHORT: f64 = 0.99;
 const MICROS_IN_SECOND: f64 = 1e6;
@@ -27,6 +36,8 @@ pub struct Run {
     pub started_unix_s: u64,
     /// The server's figures come from its metrics page.
     pub metrics: bool,
+    /// The server runs on this machine, under the eyes of the generator.
+    pub sees_server: bool,
 }
 
 /// Puts the results together.
@@ -48,6 +59,7 @@ pub fn results(run: Run, outcome: &Outcome) -> Results {
         operations: ledger.operations,
         rate_per_s,
         latencies: named.map(|(name, values)| ((*name).to_owned(), latency(values))).collect(),
+        main_latency: ledger.figures.latencies.first().map(|&name| name.to_owned()),
         counts: counts(outcome),
         errors: ledger.errors.clone(),
         faults: ledger.faults.clone(),
@@ -120,6 +132,36 @@ fn run_parameter_s(run: &Run, name: &str) -> Option<f64> {
     run.parameters.get(name)?.parse().ok()
 }
 
+/// Operations that waited for something of the generator's own.
+fn waiting(ledger: &Ledger) -> Option<String> {
+    let Waits { begun, waited, longest } = ledger.waits;
+    let share = waited as f64 / begun.max(1) as f64;
+    (share > WAITING_MAX).then(|| {
+        let longest = longest as f64 / MILLISECOND as f64;
+        format!(
+            "{:.0} % of what was due had to wait, up to {longest:.1} ms, because all pairs, phones or places were taken; \
+             their latencies hold that. Unless the server is the cause, give it more of them",
+            share * 100.0
+        )
+    })
+}
+
+/// Programs that are neither generator nor server. What a server uses that is not looked at cannot be told from theirs.
+fn others(outcome: &Outcome, run: &Run) -> Option<String> {
+    let server = match &outcome.window {
+        Some((first, last)) if run.sees_server => (last.cpu - first.cpu).total,
+        _ => return None,
+    };
+    let others = outcome.all_cpu?.saturating_sub(outcome.own_cpu.total + server).as_secs_f64();
+    let share = others / (outcome.looked_s * machine::processors());
+    (share > OTHERS_MAX).then(|| {
+        format!(
+            "{MACHINE_WAS_BUSY}: other programs took {:.0} % of its processors' time; rates and latencies hold that",
+            share * 100.0
+        )
+    })
+}
+
 fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     let ledger: &Ledger = &outcome.ledger;
     let mut notes = outcome.notes.clone();
@@ -127,16 +169,18 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
     if late > LATE_MAX_NS {
         let late = late as f64 / MILLISECOND as f64;
         notes.push(format!(
-            "the generator was the limit: 1 % of the operations were noticed {late:.1} ms late or more; \
+            "{GENERATOR_WAS_LIMIT}: 1 % of the operations were noticed {late:.1} ms late or more; \
              give it more --threads or processors"
         ));
     }
     if ledger.busiest() > BUSY_MAX {
         notes.push(format!(
-            "the generator was the limit: a worker was busy {:.0} % of the time; give it more --threads or processors",
+            "{GENERATOR_WAS_LIMIT}: a worker was busy {:.0} % of the time; give it more --threads or processors",
             ledger.busiest() * 100.0
         ));
     }
+    notes.extend(others(outcome, run));
+    notes.extend(waiting(ledger));
     if let Some(queued) = ledger.errors.get("unfinished:queued") {
         notes.push(format!("the rate was not reached: {queued} operations were due and never begun"));
     }

@@ -72,6 +72,7 @@ fn main() -> ExitCode {
 
 /// Runs a scenario, says what was found, and succeeds if that was what has to be.
 fn load(scenario: &scenarios::Scenarios) -> Result<ExitCode, fault::Fault> {
+    output::check(scenario.common())?;
     let results = scenario.run()?;
     output::publish(&results, scenario.common())?;
     let right = results.faults_total == 0 && results.operations > 0;

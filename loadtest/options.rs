@@ -11,6 +11,7 @@ use crate::engine::Plan;
 use crate::engine::run::{Watch, pin};
 use crate::engine::timers::{Clock, Nanos};
 use crate::fault::Fault;
+use crate::measure::open_loop::Pacing;
 use crate::measure::probe::Probe;
 use crate::measure::progress::Progress;
 use crate::target::Target;
@@ -25,6 +26,33 @@ pub enum Route {
     Same,
     /// On two.
     Cross,
+}
+
+/// Options of every scenario that has an open loop.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Pace {
+    /// Operations a second that are due, of all clients together (open loop); without it the next one begins when the
+    /// last has ended (closed loop).
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
+    /// How operations are laid out in time in an open loop.
+    #[arg(long, value_enum, default_value = "poisson")]
+    pacing: Pacing,
+}
+
+impl Pace {
+    /// Rate and pacing of an open loop.
+    pub fn open(self) -> Option<(f64, Pacing)> {
+        self.rate.map(|rate| (rate, self.pacing))
+    }
+
+    /// Adds names and values of what held.
+    pub fn say(self, found: &mut BTreeMap<String, String>) {
+        if let Some((rate, pacing)) = self.open() {
+            found.insert("rate".to_owned(), rate.to_string());
+            found.insert("pacing".to_owned(), format!("{pacing:?}").to_lowercase());
+        }
+    }
 }
 
 /// Options of every scenario.
@@ -124,11 +152,11 @@ impl Common {
     }
 
     /// Refuses threads that would have no part of the load.
-    pub fn check_share(&self, pairs: u32) -> Result<(), Fault> {
-        if u32::from(self.threads) <= pairs {
+    pub fn check_share(&self, option: &str, number: u32) -> Result<(), Fault> {
+        if u32::from(self.threads) <= number {
             return Ok(());
         }
-        Err(Fault::BadOption(format!("--threads {} is more than there are pairs ({pairs})", self.threads)))
+        Err(Fault::BadOption(format!("--threads {} is more than --{option} {number}", self.threads)))
     }
 
     /// What is watched.
@@ -138,7 +166,7 @@ impl Common {
             (None, Some(pid)) => Some(Probe::Process(pid)),
             (None, None) => None,
         };
-        Ok(Watch { probe, progress: Progress::new(usize::from(self.threads), self.quiet) })
+        Ok(Watch { probe, progress: Progress::new(usize::from(self.threads), self.quiet, self.duration) })
     }
 
     /// Every option with the value that held.

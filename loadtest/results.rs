@@ -35,6 +35,9 @@ pub struct Results {
     pub rate_per_s: f64,
     /// By name, such as `ring_to_connected`. In an open loop they begin when the operation was due, not when it was sent.
     pub latencies: BTreeMap<String, Latency>,
+    /// The name of the latency that the time line is about; absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main_latency: Option<String>,
     /// By name, such as `messages_sent`, `bytes_received`, `connections`.
     pub counts: BTreeMap<String, u64>,
     /// Operations that failed in a way the protocol allows, by reason, such as `busy:offline`.

@@ -11,11 +11,11 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::support::process::wait_for;
-use crate::support::{Process, eventually};
+use crate::support::{Process, Scratch, eventually};
 
 /// Runs the load generator to its end.
 pub fn loadtest(arguments: &[&str]) -> Output {
@@ -28,7 +28,12 @@ pub fn loadtest(arguments: &[&str]) -> Output {
 
 /// Runs a scenario for a second and gives its results.
 pub fn results(arguments: &[&str]) -> (Value, Output) {
-    let short = ["--duration", "1", "--warmup", "0.2", "--timeout", "5", "--json", "--quiet"];
+    results_within("5", arguments)
+}
+
+/// The same, with the seconds that one operation may take.
+pub fn results_within(timeout: &str, arguments: &[&str]) -> (Value, Output) {
+    let short = ["--duration", "1", "--warmup", "0.2", "--timeout", timeout, "--json", "--quiet"];
     let output = loadtest(&[arguments, &short].concat());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let json = serde_json::from_str(&text);
@@ -113,6 +118,24 @@ fn a_limit_on_dials_is_an_error_with_a_hint_and_no_fault() {
 }
 
 #[test]
+fn calls_that_wait_for_a_free_pair_are_told_apart_from_a_slow_server() {
+    let exchange = Process::start(&[]);
+    let url = exchange.url();
+    let rate = ["--rate", "30", "--hold", "20", "--pacing", "even"];
+    for (pairs, waits) in [("1", true), ("8", false)] {
+        // One call takes 20 ms, and with one pair 30 a second leave no room for what comes by chance.
+        let pacing = if waits {
+            ["--rate", "45", "--hold", "20", "--pacing", "poisson"].to_vec()
+        } else {
+            rate.to_vec()
+        };
+        let found = clean_run(&[&["ring", "--url", &url, "--pairs", pairs], &pacing[..]].concat());
+        assert_eq!(found["notes"].to_string().contains("had to wait"), waits, "{found:#}");
+        assert_eq!(found["main_latency"], "ring_to_connected");
+    }
+}
+
+#[test]
 fn two_runs_at_the_same_time_do_not_meet() {
     let exchange = Process::start(&[]);
     let url = exchange.url();
@@ -130,23 +153,27 @@ fn running(url: &str, more: &[&str]) -> Child {
 
 /// A run that is over its beginning and measures.
 fn at_work(arguments: &[&str]) -> Child {
-    // Connecting takes less processor time than this.
-    const AT_WORK_NS: u64 = 100_000_000;
     let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
         .args(arguments)
         .args(["--warmup", "0", "--json", "--quiet"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program is built and can be run");
+    wait_until_at_work(child.id());
+    child
+}
+
+/// Waits until a process has used more processor time than connecting takes.
+fn wait_until_at_work(pid: u32) {
+    const AT_WORK_NS: u64 = 100_000_000;
     eventually("it is at work", || {
-        let times = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
+        let times = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
         let used = |path: PathBuf| {
             std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse::<u64>().ok()
         };
         let all: u64 = times.flatten().filter_map(|task| used(task.path().join("schedstat"))).sum();
         (all > AT_WORK_NS).then_some(())
     });
-    child
 }
 
 /// What a run found, and whether it succeeded.
@@ -170,18 +197,47 @@ fn a_run_that_is_interrupted_still_says_what_it_found() {
 }
 
 #[test]
-fn a_server_that_dies_is_counted_and_what_was_found_is_kept() {
+fn a_profile_that_is_interrupted_ends_its_run_in_order_and_begins_no_other() {
+    use std::os::unix::process::CommandExt as _;
+    let (exchange, folder) = (Process::start(&[]), Scratch::new());
+    let run = |name: &str| format!("[[run]]\nname = '{name}'\nscenario = 'ring'\npairs = 2\n");
+    let head = format!("url = '{}'\nduration = 600\nwarmup = 0\n", exchange.url());
+    let profile = folder.write("p.toml", &(head + &run("first") + &run("second")));
+    let child = Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"))
+        .args(["profile".as_ref(), profile.as_os_str(), "--out".as_ref(), folder.path().as_os_str()])
+        // As a terminal does, the signal goes to the whole group.
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built and can be run");
+    wait_until_at_work(exchange.id());
+    kill_process_group(Pid::from_child(&child), Signal::INT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the run was ended early")
+            && said.contains("second            could not be run: interrupted"),
+        "{said}"
+    );
+    assert!(folder.path().join("first.html").exists() && !folder.path().join("second.json").exists());
+}
+
+#[test]
+fn a_server_that_dies_fails_the_run_and_what_was_found_is_kept() {
     let exchange = Process::start(&[]);
     let pid = exchange.id().to_string();
     let child = running(&exchange.url(), &["--duration", "4", "--pid", &pid]);
     drop(exchange);
     let (found, succeeded) = end_of(child);
-    assert!(succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
+    assert!(!succeeded && found["operations"].as_u64() > Some(0), "{found:#}");
     assert_eq!(
         (&found["errors"]["closed:1006"], &found["faults_total"]),
-        (&4.into(), &0.into()),
+        (&4.into(), &1.into()),
         "{found:#}"
     );
+    assert!(found["faults"][0].as_str().is_some_and(|fault| fault.starts_with("gone: ")), "{found:#}");
     assert!(found["errors"]["connect:refused"].as_u64() > Some(0), "{found:#}");
     assert!(found["server"].is_null() && found["notes"].to_string().contains("figures"), "{found:#}");
 }
@@ -190,7 +246,10 @@ fn a_server_that_dies_is_counted_and_what_was_found_is_kept() {
 fn what_cannot_be_run_is_said_before_the_load_begins() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
     let gone = format!("ws://{}", nobody.local_addr().expect("it is bound"));
+    let gone_page = gone.replace("ws:", "http:");
     drop(nobody);
+    let exchange = Process::start(&[]);
+    let here = exchange.url();
     for (arguments, why) in [
         (&["ring", "--url", "ws://192.0.2.1:8080"][..], "--i-own-this-target"),
         (&["ring", "--url", "ws://192.0.2.1:8080"], "192.0.2.1:8080"),
@@ -198,9 +257,16 @@ fn what_cannot_be_run_is_said_before_the_load_begins() {
         (&["ring", "--url", &gone], "cannot connect"),
         (&["ring", "--url", &gone, "--pairs", "1000000000"], "ulimit"),
         (&["ring", "--url", &gone, "--route", "cross"], "--shards"),
+        (&["mixed", "--url", &gone, "--route", "cross", "--shards", "2"], "only ring, msg and storm"),
         (&["ring", "--url", &gone, "--pairs", "2", "--threads", "3"], "--threads 3"),
         (&["msg", "--url", &gone, "--mode", "open"], "--rate"),
         (&["ring", "--url", &gone, "--metrics", "http://192.0.2.1/"], "--i-own-this-target"),
+        (&["ring", "--url", &here, "--pid", "4194305"], "--pid 4194305"),
+        (&["ring", "--url", &here, "--metrics", &gone_page], "--metrics"),
+        (&["ring", "--url", &here, "--pin", "1000"], "--pin 1000"),
+        // Before the load, not after hours of it.
+        (&["ring", "--url", &gone, "--json=/nowhere/x.json"], "cannot write /nowhere/x.json"),
+        (&["ring", "--url", &gone, "--report", "/nowhere/x.html"], "cannot write /nowhere/x.html"),
     ] {
         let output = loadtest(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -54,6 +54,15 @@ fn equal_runs_are_noise_and_a_slower_one_fails_if_that_is_asked_for() {
         loadtest(&["compare", "a.json", "slow.json", "--fail-on-worse", percent], &folder).status.code()
     };
     assert_eq!((code("5"), code("90")), (Some(2), Some(0)));
+    let mut faulty = findings(30, 2.0, 3);
+    faulty["faults_total"] = json!(1);
+    kept(&folder, "faulty.json", &faulty);
+    let told = loadtest(&["compare", "a.json", "faulty.json", "--fail-on-worse"], &folder);
+    assert_eq!(told.status.code(), Some(2), "{}", said(&told));
+    let html = ["compare", "a.json", "slow.json", "--html", "c.html"];
+    assert!(loadtest(&html, &folder).status.success());
+    let page = std::fs::read_to_string(folder.path().join("c.html")).expect("it was written");
+    assert!(page.contains(r#"<td class="worse">worse</td>"#), "a verdict stands out");
 }
 
 #[test]

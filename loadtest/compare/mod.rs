@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::report::headline::Verdict;
 use crate::report::json::{self, FileError};
 use crate::report::units;
 use crate::results::Results;
@@ -35,7 +36,8 @@ pub struct Options {
     /// Write a page with both runs to this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// End with exit code 2 if anything judged is worse by more than this many per cent (5 if no number is given).
+    /// End with exit code 2 if anything judged is worse by more than this many per cent (5 if no number is given), or if
+    /// the second run failed.
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "5")]
     fail_on_worse: Option<f64>,
 }
@@ -72,7 +74,9 @@ pub fn run(options: &Options) -> Result<ExitCode, FileError> {
         print!("{}", text(&comparison, options));
     }
     let worst = comparison.judged.iter().map(Row::worse_by_percent).fold(0.0, f64::max);
-    let failed = options.fail_on_worse.is_some_and(|percent| worst > percent.max(0.0));
+    // A run with faults, or without operations, is worse than any number says.
+    let worthless = Verdict::of(&b) != Verdict::Correct;
+    let failed = options.fail_on_worse.is_some_and(|percent| worthless || worst > percent.max(0.0));
     Ok(if failed { ExitCode::from(WORSE) } else { ExitCode::SUCCESS })
 }
 
@@ -108,7 +112,10 @@ fn line(row: &Row) -> String {
 }
 
 fn ratio(row: &Row) -> String {
-    row.ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.3}"))
+    row.ratio.map_or("–".to_owned(), |ratio| match ratio {
+        ratio if ratio < 100.0 => format!("{ratio:.3}"),
+        ratio => units::amount(ratio),
+    })
 }
 
 fn interval(row: &Row) -> String {

@@ -1,5 +1,6 @@
 //! The page of a comparison: verdicts, then the curves of both runs in one plot.
 
+use super::rows::Verdict;
 use super::{Comparison, Row, interval, ratio, value};
 use crate::report::headline;
 use crate::report::html::markup::{Table, escape, section};
@@ -43,11 +44,17 @@ fn header(a: &Results, b: &Results) -> String {
 fn judged(rows: &[Row]) -> String {
     let cells = |row: &Row| {
         let verdict = row.reason.unwrap_or(row.verdict.word()).to_owned();
-        [shown(row), vec![interval(row), verdict]].concat()
+        // On a narrow screen the last column is out of sight.
+        [shown(row), vec![verdict, interval(row)]].concat()
     };
-    let head = ["measure", "a", "b", "b/a", "99 % interval", "verdict"];
+    let head = ["measure", "a", "b", "b/a", "verdict", "99 % interval"];
     let rows = rows.iter().map(cells).collect();
-    Table { caption: "Judged by the seconds of both runs", head: &head, numbers: true, rows }.html()
+    let html =
+        Table { caption: "Judged by the seconds of both runs", head: &head, numbers: true, rows }.html();
+    [Verdict::Better, Verdict::Worse].iter().fold(html, |html, verdict| {
+        let word = verdict.word();
+        html.replace(&format!("<td>{word}</td>"), &format!(r#"<td class="{word}">{word}</td>"#))
+    })
 }
 
 fn unjudged(rows: &[Row]) -> String {

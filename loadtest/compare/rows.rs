@@ -120,7 +120,18 @@ fn by_median(name: &str, unit: Unit, a: &Results, b: &Results, of: impl Fn(&Slot
     let median = |values: &[f64]| statistics::median(&mut values.to_vec());
     let row = plain(name, unit, median(&first), median(&second));
     let too_few = first.len().min(second.len()) < SECONDS_MIN;
-    conclude(row, estimate, too_few)
+    match (too_few, stands_still(&first, &second), stands_still(&second, &first)) {
+        (false, true, _) => Row { verdict: Verdict::Worse, reason: None, ..row },
+        (false, _, true) => Row { verdict: Verdict::Better, reason: None, ..row },
+        _ => conclude(row, estimate, too_few),
+    }
+}
+
+/// Whether one run was at work in nearly every second and the other was not in half of its: no ratio says that, and
+/// chance does not either.
+fn stands_still(at_work: &[f64], other: &[f64]) -> bool {
+    let zeros = |values: &[f64]| values.iter().filter(|value| **value == 0.0).count();
+    zeros(at_work) * 10 <= at_work.len() && zeros(other) * 2 >= other.len()
 }
 
 fn conclude(row: Row, estimate: Option<Estimate>, too_few: bool) -> Row {
@@ -232,6 +243,19 @@ mod tests {
         let rows = judged(&sample(), &scaled(0.9, 2));
         assert!(rows[..2].iter().all(|row| (8.0..14.0).contains(&row.worse_by_percent())), "{rows:#?}");
         assert_eq!(judged(&sample(), &scaled(1.1, 2))[0].worse_by_percent(), 0.0);
+    }
+
+    #[test]
+    fn a_run_that_stands_still_is_worse_although_its_ratio_is_nought() {
+        let (a, mut b) = (sample(), sample());
+        b.timeline.iter_mut().for_each(|slot| slot.operations = 0);
+        let row = judged(&a, &b).swap_remove(0);
+        assert_eq!((row.verdict, row.worse_by_percent()), (Verdict::Worse, 100.0));
+        assert_eq!(judged(&b, &a).swap_remove(0).verdict, Verdict::Better);
+        // One operation every few seconds is no standstill.
+        let mut rare = b.clone();
+        rare.timeline.iter_mut().step_by(3).for_each(|slot| slot.operations = 1);
+        assert_eq!(judged(&rare, &b).swap_remove(0).verdict, Verdict::CannotTell);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::findings::{GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY};
 use crate::results::Results;
 
 /// Options in which two runs may differ and still be compared: they say where to, not what.
-const UNIMPORTANT: [&str; 6] = ["json", "report", "seed", "url", "pid", "metrics_url"];
+const UNIMPORTANT: [&str; 6] = ["json", "report", "seed", "url", "pid", "metrics"];
 
 /// Sentences for the reader, the gravest first.
 pub fn warnings(a: &Results, b: &Results) -> Vec<String> {
@@ -13,6 +14,14 @@ pub fn warnings(a: &Results, b: &Results) -> Vec<String> {
     for (name, run) in [("a", a), ("b", b)] {
         if run.faults_total > 0 {
             found.push(format!("{name} has {} faults: its numbers prove nothing", run.faults_total));
+        }
+        if run.operations == 0 {
+            found.push(format!("{name} has completed nothing"));
+        }
+        for spoilt in [GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY] {
+            if run.notes.iter().any(|note| note.starts_with(spoilt)) {
+                found.push(format!("in {name} {spoilt}: see its notes"));
+            }
         }
     }
     if a.scenario != b.scenario {
@@ -52,10 +61,15 @@ mod tests {
         b.parameters.insert("pairs".into(), "8".into());
         b.parameters.insert("size".into(), "64".into());
         b.faults_total = 2;
+        b.operations = 0;
+        b.notes = [GENERATOR_WAS_LIMIT, MACHINE_WAS_BUSY].map(|note| format!("{note}: 9 %")).to_vec();
         b.machine.processors = 64;
         let found = warnings(&a, &b).join("\n");
         for part in [
             "b has 2 faults",
+            "b has completed nothing",
+            "in b the generator was the limit",
+            "in b the machine was busy",
             "ring and msg",
             "pairs differs: 64 and 8",
             "size differs: not given",

@@ -1,20 +1,16 @@
-//! Ctrl-C and SIGTERM end a run in order, with results; a second one ends the process at once.
+//! Ctrl-C and SIGTERM end a run, or a profile, in order, with results; a second one ends the process at once.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::io;
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::worker::Shared;
-use crate::fault::Fault;
-
 /// The exit code of a process that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Watches for both on a thread of its own, for as long as the process lives.
-pub fn watch(shared: &Arc<Shared>) -> Result<(), Fault> {
-    let shared = Arc::clone(shared);
+/// Watches for both on a thread of its own, for as long as the process lives. `end` notes the wish and tells whether it
+/// was known before.
+pub fn watch(end: impl Fn() -> bool + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let wait = async move {
         let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -27,7 +23,7 @@ pub fn watch(shared: &Arc<Shared>) -> Result<(), Fault> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if shared.end_now.swap(true, Ordering::Relaxed) {
+            if end() {
                 std::process::exit(INTERRUPTED);
             }
         }

@@ -6,7 +6,7 @@
 
 pub mod context;
 mod entering;
-mod interrupt;
+pub mod interrupt;
 pub mod link;
 mod read;
 pub mod run;

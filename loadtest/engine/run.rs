@@ -54,6 +54,8 @@ pub struct Outcome {
     pub looked_s: f64,
     /// The generator's own processor time between them.
     pub own_cpu: Cpu,
+    /// What all programs of this machine have used between them, if it could be read.
+    pub all_cpu: Option<Duration>,
     /// Clients that were registered at the end of the set-up.
     pub connections: u64,
     /// When the measured part began.
@@ -73,7 +75,8 @@ pub fn run<S: Scenario + 'static>(
     reach(plan)?;
     let before = watch.probe.as_ref().map(Probe::sample).transpose()?;
     let shared = Arc::new(Shared::default());
-    interrupt::watch(&shared)?;
+    let interrupted = Arc::clone(&shared);
+    interrupt::watch(move || interrupted.end_now.swap(true, Ordering::Relaxed))?;
     let (tell, reports) = channel();
     let (mut wakers, mut threads) = (Vec::new(), Vec::new());
     let mut figures = None;
@@ -99,9 +102,22 @@ pub fn run<S: Scenario + 'static>(
     let result = course.follow();
     course.watch.progress.end();
     course.end(threads);
-    let Found { window, looked_s, own_cpu, connections, began } = result?;
+    if result.is_ok() {
+        course.look_for_server();
+    }
+    let Found { window, looked_s, own_cpu, all_cpu, connections, began } = result?;
     let notes = Vec::new();
-    Ok(Outcome { ledger: course.ledger, before, window, looked_s, own_cpu, connections, began, notes })
+    Ok(Outcome {
+        ledger: course.ledger,
+        before,
+        window,
+        looked_s,
+        own_cpu,
+        all_cpu,
+        connections,
+        began,
+        notes,
+    })
 }
 
 fn spawn<S: Scenario + 'static>(
@@ -134,8 +150,11 @@ pub fn pin(cores: &[usize]) -> Result<(), Fault> {
         }
         set.set(core);
     }
-    sched_setaffinity(None, &set)
-        .map_err(|error| Fault::BadOption(format!("--pin: {}", std::io::Error::from(error))))
+    let list = || cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    sched_setaffinity(None, &set).map_err(|error| {
+        let error = std::io::Error::from(error);
+        Fault::BadOption(format!("--pin {}: this process may not use those processors ({error})", list()))
+    })
 }
 
 /// Asks for as many sockets as the system grants, and refuses a run that needs more.
@@ -172,6 +191,7 @@ struct Found {
     window: Option<(Sample, Sample)>,
     looked_s: f64,
     own_cpu: Cpu,
+    all_cpu: Option<Duration>,
     connections: u64,
     began: Nanos,
 }
@@ -187,16 +207,29 @@ impl Course {
         let end = begin + self.plan.duration;
         self.gather_until(begin)?;
         let (first, own, looked) = (self.sample(), procfs::cpu(std::process::id())?, Instant::now());
+        let all = procfs::all_programs();
         self.gather_until(end)?;
         let (last, looked_s) = (self.sample(), looked.elapsed().as_secs_f64());
         let own_cpu = procfs::cpu(std::process::id())? - own;
+        let all_cpu = all.zip(procfs::all_programs()).map(|(before, after)| after.saturating_sub(before));
         let mut left = self.plan.threads;
         while left > 0 {
             if self.gather(LOOK, true)? == Some(End::Done) {
                 left -= 1;
             }
         }
-        Ok(Found { window: first.zip(last), looked_s, own_cpu, connections, began: begin })
+        Ok(Found { window: first.zip(last), looked_s, own_cpu, all_cpu, connections, began: begin })
+    }
+
+    /// A server that is gone at the end has failed, however good its answers were: a closed loop that nobody answers has
+    /// few errors. Only asked if there were any.
+    fn look_for_server(&mut self) {
+        if self.ledger.errors.is_empty() {
+            return;
+        }
+        if let Err(gone) = reach(&self.plan) {
+            self.ledger.fault(format!("gone: at the end of the run, {gone}"));
+        }
     }
 
     /// A server that is gone by now has no figures; what the clients saw is worth keeping all the same.

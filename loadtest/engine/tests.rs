@@ -48,7 +48,7 @@ fn plan(threads: usize) -> Arc<Plan> {
 }
 
 fn run<S: Scenario + 'static>(plan: &Arc<Plan>, make: impl Fn(Share, &Plan) -> S) -> Outcome {
-    let watch = Watch { probe: None, progress: Progress::new(plan.threads, true) };
+    let watch = Watch { probe: None, progress: Progress::new(plan.threads, true, 1.0) };
     run::run(plan, watch, 16, make).expect("the floor serves")
 }
 

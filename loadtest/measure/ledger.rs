@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hdrhistogram::Histogram;
 
-use super::tally::{FAULTS_SHOWN, Figures, Interval, Span, Tally, Traffic, histogram};
+use super::tally::{FAULTS_SHOWN, Figures, Interval, Span, Tally, Traffic, Waits, histogram};
 use crate::engine::timers::{Nanos, SECOND};
 use crate::results::{Latency, Slot};
 
@@ -42,11 +42,15 @@ pub struct Ledger {
     /// The longest queue of operations that were due.
     pub queue_max: u64,
     /// In the window.
+    pub waits: Waits,
+    /// In the window.
     pub traffic: Traffic,
     /// Processor time of each worker in the window, and the window's length.
     busy: Vec<(f64, f64)>,
     /// The time line before the first of the seconds, in minutes.
     minutes: Vec<Slot>,
+    /// See [`SECONDS_MAX`].
+    seconds_max: usize,
     /// The number of the first second that is kept.
     first: usize,
     slots: VecDeque<Second>,
@@ -76,12 +80,20 @@ impl Ledger {
             faults_total: 0,
             lateness: histogram(),
             queue_max: 0,
+            waits: Waits::default(),
             traffic: Traffic::default(),
             busy: vec![(0.0, 0.0); workers],
             minutes: Vec::new(),
+            seconds_max: SECONDS_MAX,
             first: 0,
             slots: VecDeque::new(),
         }
+    }
+
+    /// A fault that no worker could see. It comes before theirs: it may be why there are any.
+    pub fn fault(&mut self, text: String) {
+        self.faults_total += 1;
+        self.faults.insert(0, text);
     }
 
     /// Adds what a worker counted. Gives the second that is complete with it, to be completed with what the server
@@ -103,7 +115,7 @@ impl Ledger {
         }
         let Span::Slot(number) = tally.span else { return None };
         self.add_counts(tally);
-        if self.slots.len() >= SECONDS_MAX + SECONDS_IN_MINUTE {
+        if self.slots.len() >= self.seconds_max + SECONDS_IN_MINUTE {
             self.merge_oldest();
         }
         let length = interval.length as f64 / SECOND as f64;
@@ -119,6 +131,7 @@ impl Ledger {
         }
         self.lateness.add(&tally.lateness).expect("both have the same bounds");
         self.queue_max = self.queue_max.max(tally.queue_max);
+        self.waits.add(tally.waits);
         let (sum, more) = (&mut self.traffic, tally.traffic);
         sum.frames_sent += more.frames_sent;
         sum.frames_received += more.frames_received;
@@ -275,8 +288,9 @@ mod tests {
     }
     #[test]
     fn a_run_of_days_is_kept_in_minutes_and_loses_no_operation() {
-        let mut ledger = Ledger::new(FIGURES, 1);
-        let seconds = SECONDS_MAX + 3 * SECONDS_IN_MINUTE;
+        const HOUR: usize = 3600;
+        let mut ledger = Ledger { seconds_max: HOUR, ..Ledger::new(FIGURES, 1) };
+        let seconds = HOUR + 3 * SECONDS_IN_MINUTE;
         let mut second = interval(Span::Slot(0), &[1000], &["a"]);
         for number in 0..seconds {
             second.tally.span = Span::Slot(number as u32);
@@ -284,7 +298,7 @@ mod tests {
             ledger.add(0, &second);
         }
         let timeline = ledger.timeline();
-        assert_eq!(timeline.len(), SECONDS_MAX + SECONDS_IN_MINUTE + 2);
+        assert_eq!(timeline.len(), HOUR + SECONDS_IN_MINUTE + 2);
         assert_eq!((timeline[0].at_s, timeline[0].length_s, timeline[0].operations), (60.0, 60.0, 60));
         assert_eq!((timeline[2].at_s, timeline[2].length_s), (121.0, 1.0));
         assert_eq!(timeline.iter().map(|slot| slot.operations).sum::<u64>(), seconds as u64);

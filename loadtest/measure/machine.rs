@@ -6,6 +6,13 @@ use rustix::thread::sched_getaffinity;
 
 use crate::results::Machine;
 
+/// Processors of this machine, whoever may use them.
+pub fn processors() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    // A line for all, and one for each.
+    stat.lines().filter(|line| line.starts_with("cpu")).count().saturating_sub(1).max(1) as f64
+}
+
 /// This machine, as far as this process can see it.
 pub fn describe() -> Machine {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

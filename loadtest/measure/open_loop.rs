@@ -65,7 +65,8 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 pub struct OpenLoop {
     schedule: Schedule,
     next: Nanos,
-    due: VecDeque<Nanos>,
+    /// When each was due, and when that was noticed.
+    due: VecDeque<(Nanos, Nanos)>,
     token: u64,
 }
 
@@ -87,16 +88,26 @@ impl OpenLoop {
         let now = ctx.now();
         while self.next <= now {
             ctx.tally.late(now - self.next);
-            self.due.push_back(self.next);
+            self.due.push_back((self.next, now));
             self.next = self.schedule.next(&mut ctx.rng);
         }
         ctx.tally.queued(self.due.len());
         ctx.at(self.next, self.token);
     }
 
-    /// The oldest that is due and not begun.
-    pub fn take(&mut self) -> Option<Nanos> {
-        self.due.pop_front()
+    /// The oldest that is due and not begun, which begins now.
+    pub fn take(&mut self, ctx: &mut Context) -> Option<Nanos> {
+        let (due, noticed) = self.due.pop_front()?;
+        let now = ctx.now();
+        ctx.tally.began(now.saturating_sub(noticed));
+        Some(due)
+    }
+
+    /// Gives up what is due and not begun, each an error.
+    pub fn give_up(&mut self, ctx: &mut Context) {
+        for _ in self.due.drain(..) {
+            ctx.tally.error("unfinished", "queued");
+        }
     }
 
     /// How many are due and not begun.

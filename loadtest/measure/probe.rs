@@ -74,14 +74,17 @@ impl Probe {
     /// The figures of now.
     pub fn sample(&self) -> Result<Sample, Fault> {
         match self {
-            Self::Process(pid) => Ok(Sample {
-                cpu: procfs::cpu(*pid)?,
-                memory_bytes: Some(procfs::anonymous_bytes(*pid)?),
-                descriptors: procfs::entries(*pid, "fd"),
-                threads: procfs::entries(*pid, "task"),
-                own: BTreeMap::new(),
+            Self::Process(pid) => sample_process(*pid).map_err(|fault| match fault {
+                Fault::Io(error) => Fault::NoProcess(*pid, error),
+                other => other,
             }),
-            Self::Metrics { address, request } => read_metrics(&fetch(*address, request)?),
+            Self::Metrics { address, request } => {
+                let page = fetch(*address, request).map_err(|fault| match fault {
+                    Fault::Io(error) => Fault::NoMetrics(format!("{address}: {error}")),
+                    other => other,
+                })?;
+                read_metrics(&page)
+            }
         }
     }
 
@@ -92,6 +95,16 @@ impl Probe {
             Self::Metrics { .. } => None,
         }
     }
+}
+
+fn sample_process(pid: u32) -> Result<Sample, Fault> {
+    Ok(Sample {
+        cpu: procfs::cpu(pid)?,
+        memory_bytes: Some(procfs::anonymous_bytes(pid)?),
+        descriptors: procfs::entries(pid, "fd"),
+        threads: procfs::entries(pid, "task"),
+        own: BTreeMap::new(),
+    })
 }
 
 fn fetch(address: SocketAddr, request: &str) -> Result<String, Fault> {

@@ -49,6 +49,20 @@ pub fn cpu(pid: u32) -> Result<Cpu, Fault> {
     Ok(Cpu { total: Duration::from_nanos(nanos), user, system })
 }
 
+/// What programs, and other machines on the same hardware, have used of all this machine's processors so far. Interrupts
+/// are left out: much of the work for loopback connections is counted there.
+pub fn all_programs() -> Option<Duration> {
+    programs(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+fn programs(stat: &str) -> Option<Duration> {
+    // cpu user nice system idle iowait irq softirq steal ...
+    const USED: [usize; 4] = [1, 2, 3, 8];
+    let words: Vec<&str> = stat.lines().next()?.split_whitespace().collect();
+    let ticks = USED.iter().map(|&at| words.get(at)?.parse::<u32>().ok()).sum::<Option<u32>>()?;
+    Some(TICK * ticks)
+}
+
 /// Anonymous memory that is resident, in bytes.
 pub fn anonymous_bytes(pid: u32) -> Result<u64, Fault> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -65,6 +79,13 @@ pub fn entries(pid: u32, folder: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn idle_time_and_interrupts_are_no_programs() {
+        let stat = "cpu  100 20 30 4000 50 60 70 8 9 10\ncpu0 1 2 3\n";
+        assert_eq!(programs(stat), Some(TICK * 158));
+        assert!(programs("cpu 1 2").is_none() && all_programs() > Some(Duration::ZERO));
+    }
 
     #[test]
     fn this_process_has_figures() {

@@ -7,6 +7,8 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::tally::{Interval, Span, histogram};
+use crate::engine::timers::SECOND;
+use crate::report::units;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -17,6 +19,8 @@ const NANOS_IN_MICRO: f64 = 1e3;
 pub struct Progress {
     way: Way,
     workers: usize,
+    /// Of the measured part, in seconds.
+    duration: f64,
     /// Of the second that is being gathered.
     main: Histogram<u64>,
     operations: u64,
@@ -38,13 +42,13 @@ enum Way {
 }
 
 impl Progress {
-    /// `quiet`: not at all.
-    pub fn new(workers: usize, quiet: bool) -> Self {
+    /// `quiet`: not at all. The measured part takes `duration` seconds.
+    pub fn new(workers: usize, quiet: bool, duration: f64) -> Self {
         let way = if quiet {
             Way::Not
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(TICK);
@@ -55,6 +59,7 @@ impl Progress {
         Self {
             way,
             workers,
+            duration,
             main: histogram(),
             operations: 0,
             connections: 0,
@@ -82,7 +87,12 @@ impl Progress {
         if self.gathered < self.workers {
             return;
         }
-        self.show(phase(tally.span, started));
+        let mut phase = phase(tally.span, started).to_owned();
+        if matches!(tally.span, Span::Slot(_)) {
+            let seconds = (interval.ended as f64 / SECOND as f64).round();
+            phase += &format!(" ({seconds} of {} s)", self.duration);
+        }
+        self.show(&phase);
         self.main.reset();
         (self.operations, self.connections, self.seconds) = (0, 0, 0.0);
         (self.gathered, self.waiting) = (0, 0);
@@ -92,11 +102,11 @@ impl Progress {
         let length = self.seconds / self.workers as f64;
         let mut text = format!("{phase}: {} connections", self.connections);
         if self.operations > 0 && length > 0.0 {
-            text += &format!(", {:.0}/s", self.operations as f64 / length);
+            text += &format!(", {}", units::rate(self.operations as f64 / length));
         }
         if !self.main.is_empty() {
             let at = |quantile| self.main.value_at_quantile(quantile) as f64 / NANOS_IN_MICRO;
-            text += &format!(", p50 {:.1} us, p99 {:.1} us", at(0.5), at(0.99));
+            text += &format!(", p50 {}, p99 {}", units::time(at(0.5)), units::time(at(0.99)));
         }
         if self.waiting > 0 {
             text += &format!(", {} waiting", self.waiting);

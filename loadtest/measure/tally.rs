@@ -6,7 +6,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::engine::timers::{Nanos, SECOND};
+use crate::engine::timers::{MILLISECOND, Nanos, SECOND};
 
 /// Longer times are counted as this: an hour.
 const LATENCY_MAX: Nanos = 3600 * SECOND;
@@ -14,6 +14,8 @@ const LATENCY_MAX: Nanos = 3600 * SECOND;
 const DIGITS: u8 = 3;
 /// Texts of faults that are kept; all are counted.
 pub const FAULTS_SHOWN: usize = 20;
+/// Whoever begins within this has not waited for anybody.
+const WAIT_MIN: Nanos = MILLISECOND;
 /// Different reasons that are kept apart.
 const REASONS_MAX: usize = 100;
 
@@ -68,10 +70,32 @@ pub struct Tally {
     pub lateness: Histogram<u64>,
     /// Operations that are due and wait, at most.
     pub queue_max: u64,
+    /// Operations that were due and began.
+    pub waits: Waits,
     /// Traffic of all clients.
     pub traffic: Traffic,
     /// The end of the window; what began later does not count.
     window_end: Nanos,
+}
+
+/// How many operations of an open loop had to wait because all pairs, phones or places were taken.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// That began.
+    pub begun: u64,
+    /// Of those, that waited for longer than [`WAIT_MIN`].
+    pub waited: u64,
+    /// The longest wait.
+    pub longest: Nanos,
+}
+
+impl Waits {
+    /// The sum of two.
+    pub fn add(&mut self, more: Self) {
+        self.begun += more.begun;
+        self.waited += more.waited;
+        self.longest = self.longest.max(more.longest);
+    }
 }
 
 /// Traffic of all clients.
@@ -115,6 +139,7 @@ impl Tally {
             faults_total: 0,
             lateness: histogram(),
             queue_max: 0,
+            waits: Waits::default(),
             traffic: Traffic::default(),
             window_end: Nanos::MAX,
         }
@@ -169,6 +194,11 @@ impl Tally {
     /// The generator noticed so late that an operation was due.
     pub fn late(&mut self, by: Nanos) {
         self.lateness.saturating_record(by);
+    }
+
+    /// An operation that was due begins, so long after that was noticed.
+    pub fn began(&mut self, waited: Nanos) {
+        self.waits.add(Waits { begun: 1, waited: u64::from(waited > WAIT_MIN), longest: waited });
     }
 
     /// So many operations are due and wait.

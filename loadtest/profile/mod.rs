@@ -10,7 +10,10 @@ mod thresholds;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::engine::interrupt;
 use crate::invocation;
 use crate::report::{html, json};
 use crate::results::Results;
@@ -66,10 +69,18 @@ pub fn run(options: &Options, program: &clap::Command) -> Result<ExitCode, Profi
         return Ok(ExitCode::SUCCESS);
     }
     fs::create_dir_all(&folder).map_err(ProfileError::System)?;
+    // Ctrl-C reaches the step as well, which ends in order; only what follows is left to be stopped here.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&interrupted);
+    interrupt::watch(move || noted.swap(true, Ordering::Relaxed)).map_err(ProfileError::System)?;
     let mut ended = Vec::new();
     for step in &profile.steps {
         println!("== {}", step.name);
-        ended.push((step.name.as_str(), run_step(&this, step, &folder)?));
+        let how = match interrupted.load(Ordering::Relaxed) {
+            true => Ended::NotRun("interrupted".to_owned()),
+            false => run_step(&this, step, &folder)?,
+        };
+        ended.push((step.name.as_str(), how));
     }
     print!("\n{}", table(&ended));
     Ok(exit_code(&ended))

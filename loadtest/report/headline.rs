@@ -39,19 +39,28 @@ impl Verdict {
     pub fn sentence(self, results: &Results) -> String {
         match self {
             Self::Correct => {
-                "Every frame was checked: none was lost, doubled, reordered or misdelivered.".to_owned()
+                let sentence = "Every frame was checked: none was lost, doubled, reordered or misdelivered.";
+                match errors(results) {
+                    0 => sentence.to_owned(),
+                    some => format!("{sentence} But there were {}.", several(some, "error")),
+                }
             }
-            Self::Faulty => format!(
-                "{} of correctness: frames were lost, doubled, reordered or misdelivered.",
-                several(results.faults_total, "breach")
-            ),
+            Self::Faulty => {
+                format!("{} of correctness: see the faults.", several(results.faults_total, "breach"))
+            }
             Self::Empty => format!("No {} was completed.", results.operation),
         }
     }
 }
 
-/// The latency that the time line is about: the one whose greatest value the seconds have seen. `None` without any.
+/// The latency that the time line is about. Files of older versions do not name it: there it is the one whose greatest
+/// value the seconds have seen. `None` without any.
 pub fn main_latency(results: &Results) -> Option<(&str, &Latency)> {
+    if let Some((name, latency)) =
+        results.main_latency.as_ref().and_then(|name| results.latencies.get_key_value(name))
+    {
+        return Some((name, latency));
+    }
     let seen = results.timeline.iter().filter_map(|slot| slot.max_us).fold(f64::NAN, f64::max);
     let distance = |latency: &Latency| if seen.is_nan() { 0.0 } else { (latency.max_us / seen).ln().abs() };
     let by_distance = |(_, a): &(&String, &Latency), (_, b): &(&String, &Latency)| {
@@ -123,6 +132,8 @@ mod tests {
     fn the_main_latency_is_the_one_the_seconds_saw() {
         let results = sample();
         assert_eq!(main_latency(&results).map(|(name, _)| name), Some("ring_to_connected"));
+        let named = Results { main_latency: Some("dial_to_connected".to_owned()), ..results };
+        assert_eq!(main_latency(&named).map(|(name, _)| name), Some("dial_to_connected"));
     }
 
     #[test]

@@ -99,6 +99,18 @@ pub fn keep(path: &Path, text: &str) -> Result<(), FileError> {
     std::fs::write(path, text).map_err(|error| FileError::Unwritable { path: path.to_owned(), error })
 }
 
+/// Finds out whether a file could be written, and leaves it as it is.
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    let is_new = !path.exists();
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    drop(opened.map_err(|error| FileError::Unwritable { path: path.to_owned(), error })?);
+    if is_new {
+        // A file that stays is empty and will be written over.
+        drop(std::fs::remove_file(path));
+    }
+    Ok(())
+}
+
 /// Reads findings that were kept.
 pub fn read(path: &Path) -> Result<Results, FileError> {
     let text = std::fs::read_to_string(path)
@@ -145,6 +157,17 @@ mod tests {
         let said = refusal("{\n  \"name\": \"x\"\n}");
         assert!(said.contains("missing field `format` at line 3"), "{said}");
         assert!(refusal("hello").contains("line 1 column 1"));
+    }
+
+    #[test]
+    fn a_file_that_can_be_written_is_left_as_it_is() {
+        let path = std::env::temp_dir().join(format!("systemx-writable-{}", std::process::id()));
+        assert!(check_writable(&path).is_ok() && !path.exists());
+        keep(&path, "old").expect("the temporary folder can be written");
+        assert!(check_writable(&path).is_ok());
+        assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), Some("old"));
+        std::fs::remove_file(&path).expect("it is ours");
+        assert!(check_writable(Path::new("/nowhere/x.json")).is_err());
     }
 
     #[test]

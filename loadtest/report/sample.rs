@@ -34,6 +34,7 @@ pub fn scaled(speed: f64, seed: u64) -> Results {
             ("ring_to_connected".to_owned(), latency(operations, 92.0 / speed, longest)),
         ]
         .into(),
+        main_latency: None,
         counts: [("connections".to_owned(), 128), ("messages_sent".to_owned(), operations * 3)].into(),
         errors: [("busy:offline".to_owned(), 9), ("timeout".to_owned(), 3)].into(),
         faults: Vec::new(),

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::hall::{self, Kind, Settings};
 use crate::engine::run::Outcome;
 use crate::fault::Fault;
-use crate::measure::open_loop::Pacing;
-use crate::options::{Common, positive};
+use crate::options::{Common, Pace};
 
 /// Options of `fanout`.
 #[derive(clap::Args, Clone, Debug)]
@@ -22,12 +21,8 @@ pub struct Options {
     /// Bytes of data in a message.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(hall::BYTES_MIN as i64..))]
     bytes: u32,
-    /// Messages a second that are due (open loop); without it the next goes when all have heard the last.
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// How messages are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pacing: Pacing,
+    #[command(flatten)]
+    pace: Pace,
     /// Messages that not all have heard: 1 in a closed loop and 1024 at a rate if it is not given.
     #[arg(long, value_name = "W", value_parser = clap::value_parser!(u32).range(1..=65536))]
     in_flight: Option<u32>,
@@ -35,7 +30,7 @@ pub struct Options {
 
 impl Options {
     fn in_flight(&self) -> u32 {
-        self.in_flight.unwrap_or(if self.rate.is_some() { 1024 } else { 1 })
+        self.in_flight.unwrap_or(if self.pace.open().is_some() { 1024 } else { 1 })
     }
 
     /// Names and values of what only this scenario has.
@@ -46,10 +41,7 @@ impl Options {
             ("bytes".to_owned(), self.bytes.to_string()),
             ("in-flight".to_owned(), self.in_flight().to_string()),
         ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
+        self.pace.say(&mut found);
         found
     }
 
@@ -60,7 +52,7 @@ impl Options {
             listeners: self.listeners as usize,
             bytes: self.bytes as usize,
             in_flight: self.in_flight() as usize,
-            rate: self.rate.map(|rate| (rate, self.pacing)),
+            rate: self.pace.open(),
             deaf: None,
         };
         settings.run(&self.common)

@@ -62,7 +62,7 @@ impl Options {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.connections)?;
+        self.common.check_share("connections", self.connections)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &Plan| Idle::new(self, plan);
         run::run(&plan, self.common.watch()?, u64::from(self.connections), make)

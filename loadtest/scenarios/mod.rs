@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::fault::Fault;
 use crate::findings::{self, Run};
-use crate::options::Common;
+use crate::options::{Common, Route};
 use crate::results::Results;
 
 /// A scenario with its options.
@@ -67,8 +67,20 @@ impl Scenarios {
         }
     }
 
+    /// Refuses options that would say something about a run and have no effect on it.
+    fn check(&self) -> Result<(), Fault> {
+        let has_pairs = matches!(self, Self::Ring(_) | Self::Msg(_) | Self::Storm(_));
+        if !has_pairs && self.common().route == Route::Cross {
+            return Err(Fault::BadOption(
+                "--route cross: only ring, msg and storm have pairs to place".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Runs it and says what was found.
     pub fn run(&self) -> Result<Results, Fault> {
+        self.check()?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (name, own, outcome) = match self {
             Self::Ring(options) => ("ring", options.parameters(), options.run()?),
@@ -85,6 +97,7 @@ impl Scenarios {
         let mut parameters = self.common().parameters();
         parameters.extend(own);
         let metrics = self.common().metrics.is_some();
-        Ok(findings::results(Run { name, parameters, started_unix_s: started.as_secs(), metrics }, &outcome))
+        let (started_unix_s, sees_server) = (started.as_secs(), self.common().pid.is_some());
+        Ok(findings::results(Run { name, parameters, started_unix_s, metrics, sees_server }, &outcome))
     }
 }

@@ -21,6 +21,10 @@ pub enum Cheat {
     ChangeMessage,
     OtherCallOfMessage,
     OtherSender,
+    LoseRing,
+    LoseConnected,
+    LoseHangup,
+    LoseHeartbeat,
     OtherCallOfConnected,
     OtherCallOfHangup,
     DoubleRing,
@@ -69,6 +73,7 @@ impl Cheater {
     fn on_frame(&mut self, from: &str, frame: &Value) {
         let id = frame["call_id"].as_str().unwrap_or_default().to_owned();
         match frame["type"].as_str().unwrap_or_default() {
+            "HEARTBEAT" if self.cheats(Cheat::LoseHeartbeat) => {}
             "HEARTBEAT" => self.say(from, &json!({"type": "HEARTBEAT_ACK", "timestamp": 1})),
             "DIAL" => self.on_dial(from, frame["to"].as_str().unwrap_or_default(), &frame["ref"]),
             "ANSWER" => self.on_answer(&id),
@@ -80,6 +85,9 @@ impl Cheater {
                     if taken_back != self.cheats(Cheat::OtherReason) { "cancelled" } else { "normal" };
                 let id = if self.cheats(Cheat::OtherCallOfHangup) { other(&id) } else { id };
                 let to = if from == caller { callee } else { caller };
+                if self.cheats(Cheat::LoseHangup) {
+                    return;
+                }
                 self.say(&to, &json!({"type": "HANGUP", "call_id": id, "reason": reason}));
             }
             _ => {}
@@ -107,6 +115,9 @@ impl Cheater {
         self.calls.insert(id.clone(), [from, to].map(str::to_owned));
         let from = if self.cheats(Cheat::OtherCaller) { "eve@load.test" } else { from };
         let ring = json!({"type": "RING", "from": from, "call_id": id});
+        if self.cheats(Cheat::LoseRing) {
+            return;
+        }
         self.say(to, &ring);
         if self.cheats(Cheat::DoubleRing) {
             self.say(to, &ring);
@@ -118,6 +129,9 @@ impl Cheater {
         self.answered.insert(id.to_owned());
         let told = if self.cheats(Cheat::OtherCallOfConnected) { other(id) } else { id.to_owned() };
         let connected = json!({"type": "CONNECTED", "call_id": told, "to": callee});
+        if self.cheats(Cheat::LoseConnected) {
+            return;
+        }
         self.say(&caller, &connected);
         if self.cheats(Cheat::DoubleConnected) {
             self.say(&caller, &connected);
@@ -258,6 +272,33 @@ fn a_server_that_cheats_makes_the_run_fail_with_the_reason() {
         assert!(!passed && found["faults_total"].as_u64() > Some(0), "{cheat:?}: {found:#}");
         assert!(found["faults"].to_string().contains(reason), "{cheat:?}: {found:#}");
     }
+}
+
+#[test]
+fn a_frame_of_a_call_that_never_comes_is_lost_and_no_mere_error() {
+    // Connections that stand and a second of silence.
+    const TIMEOUT: &str = "1";
+    let day: &[&str] =
+        &["mixed", "--idle", "40", "--heartbeat", "0.2", "--calls-per-second", "100", "--talk-ms", "5..50"];
+    std::thread::scope(|scope| {
+        for (scenario, cheat, what) in [
+            (RING, Cheat::LoseRing, "RING or BUSY has not come"),
+            (RING, Cheat::LoseConnected, "CONNECTED has not come"),
+            (RING, Cheat::LoseHangup, "HANGUP has not come"),
+            (day, Cheat::LoseRing, "RING or BUSY has not come"),
+            (day, Cheat::LoseConnected, "CONNECTED has not come"),
+            (day, Cheat::LoseHangup, "HANGUP has not come"),
+            (day, Cheat::LoseHeartbeat, "a heartbeat was not acknowledged"),
+        ] {
+            scope.spawn(move || {
+                let url = format!("ws://{}", serve(cheat));
+                let (found, output) = super::results_within(TIMEOUT, &[scenario, &["--url", &url]].concat());
+                assert!(!output.status.success(), "{cheat:?}: {found:#}");
+                let faults = found["faults"].to_string();
+                assert!(faults.contains("lost: ") && faults.contains(what), "{cheat:?}: {found:#}");
+            });
+        }
+    });
 }
 
 #[test]

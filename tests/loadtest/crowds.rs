@@ -94,6 +94,7 @@ enum Cheat {
     LoseMessage,
     DoubleMessage,
     TellTheSpeaker,
+    LoseAnswer,
     ForgetLine,
     DoubleLine,
     LoseHeartbeat,
@@ -139,6 +140,7 @@ impl Attendant {
                 let times = if self.cheats(Cheat::LoseHeartbeat) { 0 } else { 1 };
                 vec![ack; times + usize::from(self.cheats(Cheat::DoubleHeartbeat))]
             }
+            "PRESENCE" if self.cheats(Cheat::LoseAnswer) => Vec::new(),
             "PRESENCE" => {
                 let domain = format!("@{}", frame["query"]["domain"].as_str().unwrap_or_default());
                 let entry = |name: &String| json!({"address": name, "status": "available", "metadata": {}});
@@ -234,6 +236,7 @@ fn a_server_that_cheats_many_makes_the_run_fail_with_the_reason() {
         (FANOUT, Cheat::LoseMessage, "lost"),
         (FANOUT, Cheat::DoubleMessage, "doubled"),
         (FANOUT, Cheat::TellTheSpeaker, "hears itself"),
+        (PRESENCE, Cheat::LoseAnswer, "lost: no answer"),
         (PRESENCE, Cheat::ForgetLine, "lost"),
         (PRESENCE, Cheat::DoubleLine, "doubled"),
         (IDLE, Cheat::LoseHeartbeat, "lost"),

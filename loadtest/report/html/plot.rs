@@ -13,6 +13,8 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
+/// The width of a letter beside an axis.
+const LABEL_X: f64 = 6.5;
 /// Half the side of a mark.
 const MARK: f64 = 5.0;
 
@@ -143,10 +145,14 @@ impl Plot {
         // Every mark on a wide drawing; on a narrow one as many as there is room for.
         let every = self.x.marks.len().div_ceil(canvas.marks_x).max(1);
         for (value, label) in self.x.marks.iter().step_by(every) {
-            let (x, label, under) = (self.at_x(canvas, *value), escape(&units::mark(label)), bottom + 16.0);
+            let (x, label, under) = (self.at_x(canvas, *value), units::mark(label), bottom + 16.0);
+            // A long one at the end would stand out of the drawing, and out of a printed page.
+            let stands_out = x + LABEL_X * label.chars().count() as f64 / 2.0 > canvas.width;
+            let label = escape(&label);
+            let (at, anchor) = if stands_out { (canvas.width, "end") } else { (x, "middle") };
             let _ = write!(
                 svg,
-                r#"<path class="grid" d="M{x:.1} {TOP}V{bottom}"/><text x="{x:.1}" y="{under}" text-anchor="middle">{label}</text>"#
+                r#"<path class="grid" d="M{x:.1} {TOP}V{bottom}"/><text x="{at:.1}" y="{under}" text-anchor="{anchor}">{label}</text>"#
             );
         }
         let (middle, under) = (f64::midpoint(LEFT, right), canvas.height - 6.0);
@@ -257,6 +263,14 @@ mod tests {
         // 2 lies at 238.8 and 4 at 415.6: the border is at 327.2.
         assert!(html.contains(r#"data-x="238.8" x="62.0" y="10" width="265.2""#), "{html}");
         assert!(html.contains(r#"data-x="415.6" x="327.2" y="10" width="618.8""#), "{html}");
+    }
+
+    #[test]
+    fn a_long_label_at_the_end_stays_inside() {
+        let mut plot = plot(Vec::new());
+        assert!(!plot.html().contains(r#"text-anchor="end">10 &lt;</text><path class="axis""#));
+        plot.x.marks[1].1 = "99.9999 %".into();
+        assert!(plot.html().contains(r#"x="960.0" y="276" text-anchor="end">99.9999 %<"#), "{}", plot.html());
     }
 
     #[test]

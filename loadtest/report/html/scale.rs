@@ -75,6 +75,24 @@ impl Scale {
         }
     }
 
+    /// Values that are round in a unit of their own, such as MiB, on a scale that is not logarithmic.
+    pub fn marks_of(self, about: usize, unit: f64) -> Vec<f64> {
+        match self {
+            Self::Linear { low, high } => {
+                let scale = Self::Linear { low: low / unit, high: high / unit };
+                scale.marks(about).into_iter().map(|mark| mark * unit).collect()
+            }
+            Self::Log { .. } => self.marks(about),
+        }
+    }
+
+    /// The value at 1.
+    pub fn high(self) -> f64 {
+        match self {
+            Self::Linear { high, .. } | Self::Log { high, .. } => high,
+        }
+    }
+
     /// Whether the scale should be pointed out as logarithmic.
     pub fn is_log(self) -> bool {
         matches!(self, Self::Log { .. })
@@ -119,6 +137,13 @@ mod tests {
             [20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0]
         );
         assert_eq!(Scale::fit([40.0, 90_000.0].into_iter()).marks(5), [100.0, 1e3, 1e4, 1e5]);
+    }
+
+    #[test]
+    fn marks_are_round_in_their_own_unit() {
+        const MIB: f64 = 1_048_576.0;
+        let marks = Scale::from_zero([14.3 * MIB].into_iter()).marks_of(4, MIB);
+        assert_eq!(marks, [0.0, 5.0 * MIB, 10.0 * MIB, 15.0 * MIB]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn plots(results: &Results) -> Vec<Plot> {
         return Vec::new();
     }
     let unit = if slots.len() < results.timeline.len() { "stretch" } else { "second" };
-    let all = [rate(results, &slots), latency(&slots, unit), connections(&slots), memory(&slots)];
+    let all = [rate(results, &slots, unit), latency(&slots, unit), connections(&slots), memory(&slots)];
     all.into_iter().flatten().collect()
 }
 
@@ -71,13 +71,13 @@ fn series(name: &str, slots: &[Slot], value: impl Fn(&Slot) -> Option<f64>) -> S
     Series { name: name.to_owned(), points, filled: false }
 }
 
-fn rate(results: &Results, slots: &[Slot]) -> Option<Plot> {
+fn rate(results: &Results, slots: &[Slot], unit: &str) -> Option<Plot> {
     let operations = many(&results.operation);
     let y = axis(Scale::from_zero(slots.iter().map(per_second)), "rate", units::amount);
     let line = Series { filled: true, ..series(&operations, slots, |slot| Some(per_second(slot))) };
     let failed = slots.iter().filter(|slot| slot.errors > 0).map(|slot| slot.at_s).collect();
     let plot = plot("rate", format!("{operations} a second"), slots, y, vec![line]);
-    Some(Plot { marks: Some(("with errors".to_owned(), failed)), ..plot })
+    Some(Plot { marks: Some((format!("{} with errors", many(unit)), failed)), ..plot })
 }
 
 fn latency(slots: &[Slot], unit: &str) -> Option<Plot> {
@@ -111,7 +111,10 @@ fn connections(slots: &[Slot]) -> Option<Plot> {
 fn memory(slots: &[Slot]) -> Option<Plot> {
     let bytes = |slot: &Slot| slot.server_anonymous_bytes.map(|bytes| bytes as f64);
     slots.iter().find_map(bytes)?;
-    let y = axis(Scale::from_zero(slots.iter().filter_map(bytes)), "memory", units::bytes);
+    let scale = Scale::from_zero(slots.iter().filter_map(bytes));
+    let unit = units::byte_unit(scale.high());
+    let marks = scale.marks_of(MARKS_Y, unit).into_iter().map(|value| (value, units::bytes(value))).collect();
+    let y = Axis { scale, marks, label: "memory".to_owned() };
     let line = Series { filled: true, ..series("anonymous memory", slots, bytes) };
     Some(plot("memory", "Server's memory".into(), slots, y, vec![line]))
 }

@@ -82,7 +82,7 @@ impl Churn {
     fn new(options: &Options, plan: &Plan) -> Self {
         Self {
             clients: options.clients as usize,
-            rate: options.rate.map(|rate| (rate, options.pacing)),
+            rate: options.pace.open(),
             names: options.names,
             hold: (options.hold * MILLISECOND as f64) as Nanos,
             abrupt: options.abrupt,
@@ -116,7 +116,7 @@ impl Churn {
         while let Some(open_loop) = &mut self.open_loop
             && let Some(place) = self.free.pop_front()
         {
-            let Some(due) = open_loop.take() else { return self.free.push_front(place) };
+            let Some(due) = open_loop.take(ctx) else { return self.free.push_front(place) };
             self.begin(ctx, place, due);
         }
     }
@@ -244,8 +244,8 @@ impl Scenario for Churn {
         for _ in 0..self.begun {
             ctx.tally.error("unfinished", "visit");
         }
-        for _ in 0..self.open_loop.as_ref().map_or(0, OpenLoop::len) {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
     }
 }

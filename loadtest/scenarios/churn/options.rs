@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::Churn;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
-use crate::measure::open_loop::Pacing;
-use crate::options::{Common, not_negative, positive};
+use crate::options::{Common, Pace, not_negative};
 
 /// Which name a client has when it comes again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -25,12 +24,8 @@ pub struct Options {
     /// Clients that come and go, at most so many at a time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) clients: u32,
-    /// Visits a second that are due (open loop); without it each client comes again at once (closed loop).
-    #[arg(long, value_parser = positive)]
-    pub(super) rate: Option<f64>,
-    /// How visits are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pub(super) pacing: Pacing,
+    #[command(flatten)]
+    pub(super) pace: Pace,
     /// Which name a client has when it comes again.
     #[arg(long, value_enum, default_value = "fresh")]
     pub(super) names: Names,
@@ -51,16 +46,13 @@ impl Options {
             ("hold".to_owned(), self.hold.to_string()),
             ("abrupt".to_owned(), self.abrupt.to_string()),
         ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
+        self.pace.say(&mut found);
         found
     }
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.clients)?;
+        self.common.check_share("clients", self.clients)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Churn::new(self, plan);
         run::run(&plan, self.common.watch()?, u64::from(self.clients), make)

@@ -244,7 +244,8 @@ impl Hall {
                 return;
             }
             let Some(number) = self.stage.say() else { return };
-            let time = self.open_loop.as_mut().and_then(OpenLoop::take).unwrap_or(ctx.now());
+            let due = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx));
+            let time = due.unwrap_or(ctx.now());
             ctx.tally.count(SENT, 1);
             form.fill(number, time, |template, values| ctx.send_filled(client, template, values));
         }
@@ -427,8 +428,8 @@ impl Scenario for Hall {
             return;
         }
         self.running = false;
-        while self.open_loop.as_mut().and_then(OpenLoop::take).is_some() {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
         self.stage.end();
     }

@@ -8,6 +8,9 @@ use crate::engine::timers::Nanos;
 use crate::engine::wire::CALL_ID_BYTES;
 use crate::scenarios::msg::talk::Way;
 
+/// What is waited for while it rings, in the words of an error.
+pub const RINGING_ENDS: &str = "end of ringing";
+
 /// What is meant by a dial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -128,13 +131,32 @@ impl Call {
     /// What takes too long, if anything does. `ring_limit` is for calls that nobody answers.
     pub fn is_late(&self, now: Nanos, limit: Nanos, ring_limit: Nanos) -> Option<&'static str> {
         let waited = now.saturating_sub(self.since);
+        let is_late = match self.stage {
+            Stage::Standing => self.ways.iter().any(|way| way.is_late(now, limit)),
+            Stage::Ringing => waited > ring_limit,
+            Stage::Dialled | Stage::Answered | Stage::Ending => waited > limit,
+        };
+        is_late.then(|| self.due())
+    }
+
+    /// The frame that has been due since then, if nothing has come meanwhile and its call is not just ringing.
+    pub fn waits_since(&self, then: Nanos) -> Option<&'static str> {
+        let waits = match self.stage {
+            Stage::Standing => self.in_flight() > 0,
+            Stage::Ringing => false,
+            Stage::Dialled | Stage::Answered | Stage::Ending => self.since <= then,
+        };
+        waits.then(|| self.due())
+    }
+
+    /// What comes next.
+    fn due(&self) -> &'static str {
         match self.stage {
-            Stage::Standing if self.ways.iter().any(|way| way.is_late(now, limit)) => Some("message"),
-            Stage::Standing => None,
-            Stage::Ringing => (waited > ring_limit).then_some("ring timeout"),
-            Stage::Dialled => (waited > limit).then_some("ring or busy"),
-            Stage::Answered => (waited > limit).then_some("connected"),
-            Stage::Ending => (waited > limit).then_some("hangup"),
+            Stage::Standing => "MSG",
+            Stage::Ringing => RINGING_ENDS,
+            Stage::Dialled => "RING or BUSY",
+            Stage::Answered => "CONNECTED",
+            Stage::Ending => "HANGUP",
         }
     }
 }
@@ -172,12 +194,12 @@ mod tests {
     #[test]
     fn a_call_is_late_by_what_it_waits_for() {
         let mut call = Call::new(Kind::Talk, Some(1), 0, 100);
-        assert_eq!((call.is_late(150, 50, 500), call.is_late(151, 50, 500)), (None, Some("ring or busy")));
+        assert_eq!((call.is_late(150, 50, 500), call.is_late(151, 50, 500)), (None, Some("RING or BUSY")));
         call.stage = Stage::Ringing;
-        assert_eq!((call.is_late(600, 50, 500), call.is_late(601, 50, 500)), (None, Some("ring timeout")));
+        assert_eq!((call.is_late(600, 50, 500), call.is_late(601, 50, 500)), (None, Some(RINGING_ENDS)));
         call.stage = Stage::Standing;
         assert_eq!(call.is_late(9000, 50, 500), None);
         call.ways[0].sent(100);
-        assert_eq!(call.is_late(151, 50, 500), Some("message"));
+        assert_eq!(call.is_late(151, 50, 500), Some("MSG"));
     }
 }

@@ -4,11 +4,12 @@
 //! become free when the dial arrives. Everything else that is out of turn is a fault.
 
 use super::call::{Kind, Stage};
-use super::lines::Role;
-use super::{
-    BUSY, CANCELLED, CONNECTED, DIAL_TO_RING, HEARTBEAT, MESSAGE, MESSAGES, Mixed, RACED, RING_MAX,
-    RING_TO_CONNECTED, UNANSWERED, UNKNOWN, below, remove,
+use super::figures::{
+    BUSY, CANCELLED, CONNECTED, DIAL_TO_RING, MESSAGE, MESSAGES, RACED, RING_TO_CONNECTED, UNANSWERED,
+    UNKNOWN,
 };
+use super::lines::Role;
+use super::{Mixed, RING_MAX, below, remove};
 use crate::engine::Context;
 use crate::engine::timers::MILLISECOND;
 use crate::engine::wire;
@@ -56,13 +57,6 @@ impl Mixed {
     /// Whether a frame names this caller's call.
     fn is_about(&self, caller: usize, payload: &[u8]) -> bool {
         self.calls[caller].as_ref().is_some_and(|call| wire::call_id(payload) == Some(call.id))
-    }
-
-    fn on_beat(&mut self, ctx: &mut Context, line: usize, payload: &[u8]) {
-        match self.lines.all[line].beat.take() {
-            Some(due) => ctx.tally.record(HEARTBEAT, due, ctx.now()),
-            None => self.fault(ctx, line, "doubled: a heartbeat was answered again", payload),
-        }
     }
 
     fn on_ring(&mut self, ctx: &mut Context, callee: usize, caller: usize, payload: &[u8]) {

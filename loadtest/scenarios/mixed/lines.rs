@@ -63,6 +63,8 @@ pub struct Lines {
     pub count_in: usize,
     /// Phones that can be used.
     pub free: Vec<usize>,
+    /// Heartbeats that have not been answered.
+    pub beating: usize,
     owners: Vec<Owner>,
     guests: u64,
 }
@@ -115,8 +117,7 @@ impl Lines {
 
     /// A line is registered.
     pub fn on_registered(&mut self, at: usize) {
-        let line = &mut self.all[at];
-        (line.is_in, line.beat) = (true, None);
+        self.all[at].is_in = true;
         self.count_in += 1;
         if at < self.phones {
             self.set_free(at);
@@ -125,6 +126,7 @@ impl Lines {
 
     /// A line's connection is gone; it comes again later.
     pub fn on_closed(&mut self, ctx: &mut Context, at: usize) {
+        self.end_beat(at);
         let line = &mut self.all[at];
         line.client = None;
         if std::mem::take(&mut line.is_in) {
@@ -175,6 +177,22 @@ impl Lines {
         if let Some(client) = line.client {
             ctx.close(client);
         }
+    }
+
+    /// A line's heartbeat is due. Gives who is to say it: nobody while the last one is unanswered.
+    pub fn begin_beat(&mut self, at: usize, due: Nanos) -> Option<Client> {
+        let line = &mut self.all[at];
+        let client = line.client.filter(|_| line.is_in && line.beat.is_none())?;
+        line.beat = Some(due);
+        self.beating += 1;
+        Some(client)
+    }
+
+    /// A heartbeat was answered, or will not be any more. Gives when it was due.
+    pub fn end_beat(&mut self, at: usize) -> Option<Nanos> {
+        let due = self.all[at].beat.take();
+        self.beating -= usize::from(due.is_some());
+        due
     }
 
     /// Says frames on a line.

@@ -2,14 +2,17 @@
 //! dials that come to nothing. One operation is a dial with the outcome that was meant.
 //!
 //! `lines.rs` has the lines, `call.rs` what is meant by a dial, `frames.rs` what comes back and whether it is right.
-//! Here are the schedule and the steps that a caller takes by itself.
+//! `beats.rs` has the heartbeats. Here are the schedule and the steps that a caller takes by itself.
 
+mod beats;
 mod call;
+mod figures;
 mod frames;
 mod lines;
 mod options;
 
-use call::{Call, Kind, Stage};
+use call::{Call, Kind, RINGING_ENDS, Stage};
+use figures::{DIALS, FIGURES, GUESTS};
 use lines::{Lines, Owner, RECONNECT, Role};
 pub use options::{Day, Options};
 
@@ -21,35 +24,6 @@ use crate::engine::{Client, Closed, Context, Plan, Scenario};
 use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing, uniform};
 use crate::measure::tally::Figures;
-
-const FIGURES: Figures = Figures {
-    operation: "dial",
-    latencies: &["ring_to_connected", "dial_to_ring", "message", "heartbeat"],
-    counters: &[
-        "dials",
-        "connected",
-        "cancelled",
-        "unanswered",
-        "busy",
-        "unknown",
-        "raced",
-        "messages",
-        "guests",
-    ],
-};
-const RING_TO_CONNECTED: usize = 0;
-const DIAL_TO_RING: usize = 1;
-const MESSAGE: usize = 2;
-const HEARTBEAT: usize = 3;
-const DIALS: usize = 0;
-const CONNECTED: usize = 1;
-const CANCELLED: usize = 2;
-const UNANSWERED: usize = 3;
-const BUSY: usize = 4;
-const UNKNOWN: usize = 5;
-const RACED: usize = 6;
-const MESSAGES: usize = 7;
-const GUESTS: usize = 8;
 
 /// A call is due.
 const DUE: u64 = 0;
@@ -87,6 +61,8 @@ pub struct Mixed {
     hang_up: CallFrame,
     /// Calls that have begun.
     begun: usize,
+    /// When the load ended.
+    stopped: Nanos,
 }
 
 impl Mixed {
@@ -105,13 +81,14 @@ impl Mixed {
             answer: CallFrame::new("ANSWER"),
             hang_up: CallFrame::new("HANGUP"),
             begun: 0,
+            stopped: 0,
         }
     }
 
     /// Dials what is due as long as there are two free phones.
     fn dial_due(&mut self, ctx: &mut Context) {
         while self.lines.free.len() >= 2
-            && let Some(due) = self.dials.as_mut().and_then(OpenLoop::take)
+            && let Some(due) = self.dials.as_mut().and_then(|dials| dials.take(ctx))
         {
             self.dial(ctx, due);
         }
@@ -260,20 +237,8 @@ impl Mixed {
         }
     }
 
-    fn beat(&mut self, ctx: &mut Context) {
-        let Some(rota) = &mut self.rota else { return };
-        while let Some((line, due)) = rota.next_due(ctx) {
-            let line = &mut self.lines.all[line];
-            let Some(client) = line.client.filter(|_| line.is_in) else { continue };
-            if line.beat.replace(due).is_some() {
-                ctx.tally.error("timeout", "heartbeat");
-            }
-            rota.send(ctx, client);
-        }
-    }
-
     fn invite_guests(&mut self, ctx: &mut Context) {
-        while self.guests.as_mut().and_then(OpenLoop::take).is_some() {
+        while self.guests.as_mut().and_then(|guests| guests.take(ctx)).is_some() {
             self.lines.invite_guest(ctx);
         }
     }
@@ -366,17 +331,20 @@ impl Scenario for Mixed {
         for caller in 0..self.calls.len() {
             let late = self.calls[caller].as_ref().and_then(|call| call.is_late(now, limit, ring_limit));
             match late {
-                Some("message") => self.fault(ctx, caller, "lost: a message has not come", b""),
-                Some(due) => {
-                    ctx.tally.error("timeout", due);
+                // How long a phone may ring is the server's own affair.
+                Some(RINGING_ENDS) => {
+                    ctx.tally.error("timeout", RINGING_ENDS);
                     self.abort(ctx, caller);
                 }
+                Some(due) => self.fault(ctx, caller, &format!("lost: {due} has not come"), b""),
                 None => {}
             }
         }
+        self.lose_beats(ctx, now.saturating_sub(limit));
     }
 
     fn stop(&mut self, ctx: &mut Context) {
+        self.stopped = ctx.now();
         for caller in 0..self.calls.len() {
             let Some(call) = &mut self.calls[caller] else { continue };
             call.left = 0;
@@ -390,20 +358,22 @@ impl Scenario for Mixed {
     }
 
     fn in_flight(&self) -> usize {
-        self.begun + self.dials.as_ref().map_or(0, OpenLoop::len)
+        self.begun + self.lines.beating + self.dials.as_ref().map_or(0, OpenLoop::len)
     }
 
     fn finish(&mut self, ctx: &mut Context) {
+        // What has waited since then has waited for as long as what is in flight is given.
+        let stopped = self.stopped;
         for caller in 0..self.calls.len() {
-            let Some(call) = &self.calls[caller] else { continue };
-            if call.in_flight() > 0 {
-                self.fault(ctx, caller, "lost: a message has not come", b"");
-            } else {
-                ctx.tally.error("unfinished", "dial");
+            match self.calls[caller].as_ref().map(|call| call.waits_since(stopped)) {
+                Some(Some(due)) => self.fault(ctx, caller, &format!("lost: {due} has not come"), b""),
+                Some(None) => ctx.tally.error("unfinished", "dial"),
+                None => {}
             }
         }
-        for _ in 0..self.dials.as_ref().map_or(0, OpenLoop::len) {
-            ctx.tally.error("unfinished", "queued");
+        self.lose_beats(ctx, stopped);
+        if let Some(dials) = &mut self.dials {
+            dials.give_up(ctx);
         }
     }
 }

@@ -92,7 +92,7 @@ impl Msg {
         Self {
             mode: options.mode,
             window: options.in_flight(),
-            rate: options.rate.map(|rate| (rate, options.pacing)),
+            rate: options.pace.open(),
             floor: options.common.floor,
             pairs: Pairs::new(naming),
             talks: Vec::new(),
@@ -207,7 +207,7 @@ impl Msg {
                 return;
             };
             self.turn = pair + 1;
-            let Some(due) = self.open_loop.as_mut().and_then(OpenLoop::take) else { return };
+            let Some(due) = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx)) else { return };
             self.say(ctx, pair, End::Caller, due);
         }
     }
@@ -367,8 +367,9 @@ impl Scenario for Msg {
             let late = |since: Nanos| now.saturating_sub(since) > limit;
             match talk.stage {
                 Stage::Dialled | Stage::Answered if late(talk.since) => {
-                    ctx.tally
-                        .error("timeout", if talk.stage == Stage::Dialled { "ring" } else { "connected" });
+                    let due = if talk.stage == Stage::Dialled { "RING or BUSY" } else { "CONNECTED" };
+                    let number = self.pairs.number(pair);
+                    ctx.tally.fault(|| format!("lost: pair {number}: {due} has not come"));
                 }
                 Stage::Standing if talk.ways.iter().any(|way| way.is_late(now, limit)) => {
                     self.count_lost(ctx, pair);
@@ -382,8 +383,8 @@ impl Scenario for Msg {
 
     fn stop(&mut self, ctx: &mut Context) {
         // What waits in the queue has not been said: nothing can be lost of it.
-        while self.open_loop.as_mut().and_then(OpenLoop::take).is_some() {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
     }
 

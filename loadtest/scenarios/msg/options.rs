@@ -6,8 +6,7 @@ use super::Msg;
 use super::talk::MessageForm;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
-use crate::measure::open_loop::Pacing;
-use crate::options::{Common, positive};
+use crate::options::{Common, Pace};
 use crate::scenarios::pairs::Naming;
 
 /// How messages follow each other.
@@ -38,12 +37,8 @@ pub struct Options {
     /// Messages of a pair in flight: 1 to and fro, 32 in a flood and 1024 at a rate if it is not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) in_flight: Option<u32>,
-    /// Messages a second of all pairs together, for `--mode open`.
-    #[arg(long, value_parser = positive)]
-    pub(super) rate: Option<f64>,
-    /// How messages are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pub(super) pacing: Pacing,
+    #[command(flatten)]
+    pub(super) pace: Pace,
 }
 
 impl Options {
@@ -65,19 +60,16 @@ impl Options {
             ("bytes".to_owned(), self.bytes.to_string()),
             ("in-flight".to_owned(), self.in_flight().to_string()),
         ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
+        self.pace.say(&mut found);
         found
     }
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        if (self.mode == Mode::Open) != self.rate.is_some() {
+        if (self.mode == Mode::Open) != self.pace.open().is_some() {
             return Err(Fault::BadOption("--mode open and --rate belong together".to_owned()));
         }
-        self.common.check_share(self.pairs)?;
+        self.common.check_share("pairs", self.pairs)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Msg::new(self, Naming::new(&self.common, plan, self.pairs as usize));
         run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)

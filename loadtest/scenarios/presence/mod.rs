@@ -106,7 +106,9 @@ impl Presence {
         while let Some(&member) = self.free.last() {
             let is_free = self.crowd.is_up(member) && self.asked[member].is_none();
             if is_free {
-                let Some(due) = self.open_loop.as_mut().and_then(OpenLoop::take) else { return };
+                let Some(due) = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx)) else {
+                    return;
+                };
                 self.ask(ctx, member, due);
             }
             self.free.pop();
@@ -223,10 +225,9 @@ impl Scenario for Presence {
     fn on_second(&mut self, ctx: &mut Context) {
         let (now, limit) = (ctx.now(), ctx.plan().op_limit);
         for member in 0..self.asked.len() {
-            if self.asked[member].is_none_or(|asked| now.saturating_sub(asked.time) <= limit) {
-                continue;
-            }
-            ctx.tally.error("timeout", "presence");
+            let late = self.asked[member].filter(|asked| now.saturating_sub(asked.time) > limit);
+            let Some(asked) = late else { continue };
+            ctx.tally.fault(|| format!("lost: no answer about domain {}", asked.group));
             self.forget(member);
             if let Some(client) = self.crowd.client(member) {
                 ctx.close(client);
@@ -235,8 +236,8 @@ impl Scenario for Presence {
     }
 
     fn stop(&mut self, ctx: &mut Context) {
-        while self.open_loop.as_mut().and_then(OpenLoop::take).is_some() {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
     }
 

@@ -8,7 +8,7 @@ use super::{By, Presence, check};
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::measure::open_loop::Pacing;
-use crate::options::{Common, positive};
+use crate::options::{Common, Pace};
 
 /// Options of `presence`.
 #[derive(clap::Args, Clone, Debug)]
@@ -27,12 +27,8 @@ pub struct Options {
     /// What lines are asked for by.
     #[arg(long, value_enum, default_value = "domain")]
     by: By,
-    /// Queries a second that are due (open loop); without it each asker asks again at once (closed loop).
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// How queries are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pacing: Pacing,
+    #[command(flatten)]
+    pace: Pace,
 }
 
 impl Options {
@@ -41,7 +37,7 @@ impl Options {
     }
 
     pub(super) fn rate(&self) -> Option<(f64, Pacing)> {
-        self.rate.map(|rate| (rate, self.pacing))
+        self.pace.open()
     }
 
     /// Names and values of what only this scenario has.
@@ -52,10 +48,7 @@ impl Options {
             ("askers".to_owned(), self.askers.to_string()),
             ("by".to_owned(), format!("{:?}", self.by).to_lowercase()),
         ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
+        self.pace.say(&mut found);
         found
     }
 

@@ -3,6 +3,7 @@
 //! Closed loop: each pair calls again as soon as the last call has ended. Open loop: calls are due at a rate, and a
 //! call that finds no free pair waits. Every frame is checked for its turn, its parties and its call id.
 
+mod call;
 mod options;
 
 use std::collections::VecDeque;
@@ -14,53 +15,9 @@ use crate::engine::{Client, Closed, Context, Scenario};
 use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing};
 use crate::measure::tally::Figures;
+pub use call::Counting;
+use call::{CONNECTED, Call, DIALS, FIGURES, Other, RINGS, Stage};
 pub use options::Options;
-
-const FIGURES: Figures = Figures {
-    operation: "call",
-    latencies: &["ring_to_connected", "dial_to_ring", "dial_to_connected", "hangup"],
-    counters: &["dials", "rings", "connected"],
-};
-const DIALS: usize = 0;
-const RINGS: usize = 1;
-const CONNECTED: usize = 2;
-
-/// Where calls are counted: as the figures of `ring`, or as one latency of a scenario that has them beside its own.
-#[derive(Clone, Copy, Debug)]
-pub struct Counting {
-    ring_to_connected: usize,
-    /// The others, by their order in the figures of `ring`.
-    others: Option<[usize; 3]>,
-}
-
-impl Counting {
-    const ALL: Self = Self { ring_to_connected: 0, others: Some([1, 2, 3]) };
-
-    /// Only this latency.
-    pub fn only(ring_to_connected: usize) -> Self {
-        Self { ring_to_connected, others: None }
-    }
-
-    fn record(self, ctx: &mut Context, other: Other, from: Nanos) {
-        if let Some(others) = self.others {
-            ctx.tally.record(others[other as usize], from, ctx.now());
-        }
-    }
-
-    fn count(self, ctx: &mut Context, counter: usize) {
-        if self.others.is_some() {
-            ctx.tally.count(counter, 1);
-        }
-    }
-}
-
-/// The latencies beside the main one.
-#[derive(Clone, Copy)]
-enum Other {
-    DialToRing = 0,
-    DialToConnected = 1,
-    HangUp = 2,
-}
 
 /// A pair that was refused in a closed loop tries again after this, so that refusals do not become the load.
 const REFUSED_PAUSE: Nanos = 10 * MILLISECOND;
@@ -69,52 +26,6 @@ const REFUSED_PAUSE: Nanos = 10 * MILLISECOND;
 const DUE: u64 = 0;
 /// With a pair and a call behind it: the call has been held long enough, or the pair may try again.
 const GO_ON: u64 = 1 << 62;
-
-/// What is due next in a pair's call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    /// Not both ends are registered.
-    Down,
-    /// No call.
-    Free,
-    /// RING, at the callee.
-    Dialled,
-    /// CONNECTED, at the caller.
-    Answered,
-    /// Nothing: the call is held.
-    Up,
-    /// HANGUP, at the callee.
-    HungUp,
-}
-
-impl Stage {
-    /// The frame that is waited for.
-    fn due(self) -> &'static str {
-        match self {
-            Self::Dialled => "ring",
-            Self::Answered => "connected",
-            Self::HungUp => "hangup",
-            Self::Down | Self::Free | Self::Up => "nothing",
-        }
-    }
-
-    fn is_waiting(self) -> bool {
-        matches!(self, Self::Dialled | Self::Answered | Self::HungUp)
-    }
-}
-
-/// A pair's call.
-#[derive(Clone, Debug)]
-struct Call {
-    stage: Stage,
-    id: [u8; CALL_ID_BYTES],
-    /// When the call was due.
-    due: Nanos,
-    /// When the last step was taken.
-    since: Nanos,
-    /// Which call it is, so that a timer of an earlier one is known.
-    serial: u32,
-}
 
 /// One worker's pairs.
 pub struct Ring {
@@ -137,11 +48,13 @@ pub struct Ring {
     up: usize,
     /// Calls that have begun.
     begun: usize,
+    /// When the load ended.
+    stopped: Nanos,
 }
 
 impl Ring {
     fn new(options: &Options, naming: Naming) -> Self {
-        let rate = options.rate.map(|rate| (rate, options.pacing));
+        let rate = options.pace.open();
         let hold = (options.hold * MILLISECOND as f64) as Nanos;
         Self { hold, floor: options.common.floor, ..Self::beside(naming, rate, Counting::ALL) }
     }
@@ -163,6 +76,7 @@ impl Ring {
             hang_up: CallFrame::new("HANGUP"),
             up: 0,
             begun: 0,
+            stopped: 0,
         }
     }
 
@@ -180,7 +94,7 @@ impl Ring {
         while let Some(open_loop) = &mut self.open_loop
             && let Some(pair) = self.free.pop_front()
         {
-            let Some(due) = open_loop.take() else { return self.free.push_front(pair) };
+            let Some(due) = open_loop.take(ctx) else { return self.free.push_front(pair) };
             self.begin(ctx, pair, due);
         }
     }
@@ -271,9 +185,7 @@ impl Ring {
             return self.fault(ctx, pair, End::Callee, "misdelivered: HANGUP with another call id", payload);
         }
         self.counting.record(ctx, Other::HangUp, call.since);
-        if self.counting.others.is_some() {
-            ctx.tally.done();
-        }
+        self.counting.done(ctx);
         self.begun -= 1;
         self.set_free(ctx, pair);
     }
@@ -321,6 +233,13 @@ impl Ring {
         let call = &mut self.calls[pair];
         (call.stage, call.since) = (Stage::HungUp, ctx.now());
         ctx.send_about(self.pairs.client(pair, End::Caller), &self.hang_up, &call.id);
+    }
+
+    /// A frame that is due has not come, although both connections stand and there was time enough.
+    fn lost(&mut self, ctx: &mut Context, pair: usize) {
+        let due = self.calls[pair].stage.due();
+        let number = self.pairs.number(pair);
+        ctx.tally.fault(|| format!("lost: pair {number}: {due} has not come"));
     }
 
     fn out_of_turn(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
@@ -408,13 +327,14 @@ impl Scenario for Ring {
         for pair in 0..self.calls.len() {
             let call = &self.calls[pair];
             if call.stage.is_waiting() && ctx.now().saturating_sub(call.since) > limit {
-                ctx.tally.error("timeout", call.stage.due());
+                self.lost(ctx, pair);
                 self.reset(ctx, pair);
             }
         }
     }
 
     fn stop(&mut self, ctx: &mut Context) {
+        self.stopped = ctx.now();
         for pair in 0..self.calls.len() {
             if self.calls[pair].stage == Stage::Up {
                 self.hang_up(ctx, pair);
@@ -427,13 +347,16 @@ impl Scenario for Ring {
     }
 
     fn finish(&mut self, ctx: &mut Context) {
-        for call in &self.calls {
-            if call.stage.is_waiting() {
-                ctx.tally.error("unfinished", call.stage.due());
+        for pair in 0..self.calls.len() {
+            match &self.calls[pair] {
+                call if !call.stage.is_waiting() => {}
+                // It has waited for as long as what is in flight is given.
+                call if call.since <= self.stopped => self.lost(ctx, pair),
+                _ => ctx.tally.error("unfinished", "call"),
             }
         }
-        for _ in 0..self.open_loop.as_ref().map_or(0, OpenLoop::len) {
-            ctx.tally.error("unfinished", "queued");
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.give_up(ctx);
         }
     }
 }

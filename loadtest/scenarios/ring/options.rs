@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::Ring;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
-use crate::measure::open_loop::Pacing;
-use crate::options::{Common, not_negative, positive};
+use crate::options::{Common, Pace, not_negative};
 use crate::scenarios::pairs::Naming;
 
 /// Options of `ring`.
@@ -17,12 +16,8 @@ pub struct Options {
     /// Pairs that call.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) pairs: u32,
-    /// Calls a second that are due (open loop); without it each pair calls again at once (closed loop).
-    #[arg(long, value_parser = positive)]
-    pub(super) rate: Option<f64>,
-    /// How calls are laid out in time in an open loop.
-    #[arg(long, value_enum, default_value = "poisson")]
-    pub(super) pacing: Pacing,
+    #[command(flatten)]
+    pub(super) pace: Pace,
     /// Time between CONNECTED and HANGUP, in milliseconds.
     #[arg(long, default_value_t = 0.0, value_name = "MS", value_parser = not_negative)]
     pub(super) hold: f64,
@@ -35,16 +30,13 @@ impl Options {
             ("pairs".to_owned(), self.pairs.to_string()),
             ("hold".to_owned(), self.hold.to_string()),
         ]);
-        if let Some(rate) = self.rate {
-            found.insert("rate".to_owned(), rate.to_string());
-            found.insert("pacing".to_owned(), format!("{:?}", self.pacing).to_lowercase());
-        }
+        self.pace.say(&mut found);
         found
     }
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.pairs)?;
+        self.common.check_share("pairs", self.pairs)?;
         let plan = self.common.plan()?;
         let make = |_, plan: &_| Ring::new(self, Naming::new(&self.common, plan, self.pairs as usize));
         run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)

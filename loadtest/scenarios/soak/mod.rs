@@ -16,7 +16,7 @@ use crate::engine::run::Outcome;
 use crate::engine::timers::{Nanos, SECOND};
 use crate::fault::Fault;
 use crate::measure::probe::{Probe, Sample};
-use crate::measure::trend::{Bound, Point, leaks, trend};
+use crate::measure::trend::{Bound, POINTS_MIN, Point, leaks, trend};
 use crate::options::{Common, not_negative, positive};
 
 const MIB: f64 = 1_048_576.0;
@@ -119,7 +119,9 @@ impl Level {
         let Some((first, last)) = points.first().zip(points.last()) else { return };
         let (from, to, count) = (first.level / unit, last.level / unit, points.len());
         let Some(trend) = trend(&points) else {
-            outcome.notes.push(format!("too few samples ({count}) to see whether the server's {what} grow"));
+            outcome.notes.push(format!(
+                "too few samples after settling ({count}, {POINTS_MIN} are needed) to see any growth of the server's {what}"
+            ));
             return;
         };
         let [per_hour, low, high] = [trend.per_hour, trend.low, trend.high].map(|value| value / unit);
@@ -128,8 +130,7 @@ impl Level {
              {per_hour:+.2}{word} an hour, with 99 % confidence between {low:+.2} and {high:+.2} ({count} samples)"
         );
         if leaks(&points, *bound) {
-            outcome.ledger.faults_total += 1;
-            outcome.ledger.faults.push(format!("leak: {said}"));
+            outcome.ledger.fault(format!("leak: {said}"));
         }
         outcome.notes.push(said);
     }

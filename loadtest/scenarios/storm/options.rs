@@ -62,7 +62,7 @@ impl Options {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share(self.connections)?;
+        self.common.check_share("connections", self.connections)?;
         if !self.wait_for_restart && self.after >= self.common.duration {
             return Err(Fault::BadOption("--after leaves nothing of --duration for the storm".to_owned()));
         }
