@@ -16,7 +16,7 @@ use crate::websocket::{CloseCode, encoder};
 
 use super::super::connection::Role;
 use super::outbound::{Said, Scarcity};
-use super::{CLOSING_SECONDS, Switchboard};
+use super::{CLOSING_SECONDS, MESSAGES_PER_CLOSING, Switchboard};
 
 impl Switchboard {
     /// The core has dismissed a line.
@@ -52,6 +52,8 @@ impl Switchboard {
 
     /// From now on the connection is only written, drained and dropped.
     pub(super) fn begin_closing(&mut self, handle: Handle) {
+        self.messages_left = self.messages_left.saturating_sub(MESSAGES_PER_CLOSING);
+        self.queues.messages += MESSAGES_PER_CLOSING;
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let state = &mut connection.state;
         (state.paused, state.self_paused, state.overflowed, state.congested) = (false, false, false, false);

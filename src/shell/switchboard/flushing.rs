@@ -11,8 +11,8 @@ use crate::exchange::ids::Handle;
 use super::super::connection::{Connection, Role, State};
 use super::super::mailer::{Attempt, BATCH_MAX, BATCH_MIN};
 use super::super::output::Written;
-use super::Switchboard;
 use super::outbound::Scarcity;
+use super::{FAN_OUT_BYTES_PER_TURN, Switchboard};
 
 /// Connections that are being written. Empty but for its memory outside of a flush.
 #[derive(Default)]
@@ -33,8 +33,8 @@ impl Mailbag {
 
 impl Switchboard {
     /// Writes what waits. Everything that was said to one connection alone goes now; of what was said to many at
-    /// once, as much as the budget allows.
-    pub(super) fn flush(&mut self, fan_out_budget: usize) {
+    /// once, so many connections' at most, and not many more bytes than the turn has for that.
+    pub(super) fn flush(&mut self, fan_out_writes: usize) {
         (self.queues.messages, self.queues.bytes) = (0, 0);
         let mut next = 0;
         // By number, because a lost connection makes others dirty.
@@ -46,9 +46,13 @@ impl Switchboard {
             }
         }
         self.queues.dirty.clear();
-        for _ in 0..fan_out_budget {
+        let mut bytes = 0;
+        for _ in 0..fan_out_writes {
             let Some(handle) = self.queues.fanned.pop_front() else { break };
-            self.pick_up(handle, |state| &mut state.fanned);
+            bytes += self.pick_up(handle, |state| &mut state.fanned);
+            if bytes >= FAN_OUT_BYTES_PER_TURN {
+                break;
+            }
             if self.mailbag.is_full() {
                 self.deliver();
             }
@@ -71,20 +75,23 @@ impl Switchboard {
         }
     }
 
-    /// Puts what waits for a connection into the bag, taken from the list that `listed` is the mark of.
-    fn pick_up(&mut self, handle: Handle, listed: impl FnOnce(&mut State) -> &mut bool) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
+    /// Puts what waits for a connection into the bag, taken from the list that `listed` is the mark of; how many bytes.
+    fn pick_up(&mut self, handle: Handle, listed: impl FnOnce(&mut State) -> &mut bool) -> usize {
+        let Some(connection) = self.connections.get_mut(handle) else { return 0 };
         *listed(&mut connection.state) = false;
         // What is on its way to another shard is written there: a socket found dead here would take the luggage along.
         if connection.state.blocked || connection.state.moving {
-            return;
+            return 0;
         }
-        match &connection.output {
-            None => {}
-            Some(output) if output.sole_piece().is_some() => self.mailbag.letters.push(handle),
+        let Some(output) = &connection.output else { return 0 };
+        let len = output.len();
+        if output.sole_piece().is_some() {
+            self.mailbag.letters.push(handle);
+        } else {
             // The rest of the batch would not gain: several pieces are one system call as well.
-            Some(_) => self.write_out(handle, None),
+            self.write_out(handle, None);
         }
+        len
     }
 
     /// Writes what is in the bag: many by one system call, few one by one. Only when all is written is the core told

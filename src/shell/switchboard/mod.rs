@@ -61,7 +61,7 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// Poller events taken at a time.
 const EVENTS_MAX: usize = 1024;
 /// Most connections read in one turn, so that a turn stays near a millisecond.
-const READS_PER_TURN: usize = 256;
+const READS_PER_TURN: usize = 128;
 /// Messages after which a turn writes what it has, so that a ring does not wait for the whole turn (design.md, D4).
 const MESSAGES_PER_FLUSH: usize = 128;
 /// The same for bytes: of large messages no more are queued than the processor's cache holds beside the rest, and
@@ -71,8 +71,12 @@ const BYTES_PER_FLUSH: usize = 128 << 10;
 const SIGNALS_PER_MESSAGE: usize = 2;
 /// Most messages handled in one turn, however many a trunk holds: about half a millisecond's work.
 const MESSAGES_PER_TURN_MAX: usize = 1024;
-/// Most connections written in one turn on behalf of fan-outs.
+/// Most connections written in one turn on behalf of fan-outs, and most bytes: either is about half a millisecond.
 const FAN_OUT_WRITES_PER_TURN: usize = 128;
+const FAN_OUT_BYTES_PER_TURN: usize = 512 << 10;
+/// A connection that closes counts as so many messages: its close frame, the end of the stream and the end of the socket
+/// are several times the work of a message, and thousands may come at the same time.
+const MESSAGES_PER_CLOSING: usize = 4;
 /// How long a connection that was sent a close frame may take to go, in seconds.
 const CLOSING_SECONDS: u32 = 5;
 /// The token of the waker that peers and the operator use.
