@@ -14,6 +14,7 @@ mod outbound;
 mod parts;
 mod reading;
 mod stop;
+mod timepiece;
 mod wait;
 
 pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
@@ -54,6 +55,7 @@ use flushing::Mailbag;
 use journal::Gags;
 use reading::Input;
 use stop::Stopping;
+use timepiece::{TIMER, Timepiece};
 use wait::{Alarm, Bell, RUNTIME_VISITS};
 
 /// One read: more than a socket usually holds, small enough to stay in the processor's cache.
@@ -106,6 +108,7 @@ pub struct Switchboard {
     lobby: Lobby,
     bell: Rc<Bell>,
     alarm: Alarm,
+    timepiece: Timepiece,
     mailbox: Receiver<Post>,
     desk: Desk,
     log_service: Option<LogService>,
@@ -233,6 +236,7 @@ impl Switchboard {
             depot: parts.depot,
             spares: Spares::default(),
             lobby: Lobby::new(parts.poll.registry().try_clone()?, Rc::new(move || ring.ring())),
+            timepiece: Timepiece::new(parts.poll.registry())?,
             poller: nest(parts.poll)?,
             bell,
             alarm: Alarm::new(parts.clock),
@@ -287,7 +291,7 @@ impl Switchboard {
         }
         self.receive_freight();
         if !std::mem::take(&mut self.polled) {
-            self.take_events(Duration::ZERO);
+            self.take_events(Some(Duration::ZERO));
         }
         self.read_ready();
         self.take_arrivals();
@@ -312,15 +316,15 @@ impl Switchboard {
         }
     }
 
-    /// What the poller knows about sockets; waits for it at most so long. How many there are.
-    fn take_events(&mut self, wait: Duration) -> usize {
+    /// What the poller knows about sockets; waits for it at most so long, if there is a limit. How many there are.
+    fn take_events(&mut self, wait: Option<Duration>) -> usize {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        if let Err(error) = self.poller.get_mut().poll(&mut events, Some(wait))
+        if let Err(error) = self.poller.get_mut().poll(&mut events, wait)
             && error.kind() != std::io::ErrorKind::Interrupted
         {
             warn!(shard = self.id.index(), %error, "the poller failed");
         }
-        if !wait.is_zero() {
+        if wait != Some(Duration::ZERO) {
             self.now = self.clock.now();
         }
         let mut count = 0;
@@ -328,6 +332,11 @@ impl Switchboard {
             count += 1;
             match event.token() {
                 WAKER => {}
+                TIMER => {
+                    self.timepiece.rang();
+                    // Nobody else woke the shard: a good moment.
+                    self.visits_left = RUNTIME_VISITS;
+                }
                 LISTENER | HANDSHAKE => self.visits_left = RUNTIME_VISITS,
                 _ => self.take_event(event),
             }

@@ -109,13 +109,13 @@ impl Switchboard {
         let must_look = self.visits_left > 0 || self.has_more() || self.spin();
         if must_look || !self.port.prepare_sleep() {
             if !self.polled {
-                self.take_events(Duration::ZERO);
+                self.take_events(Some(Duration::ZERO));
             }
             self.polled = true;
             return;
         }
-        let micros = self.sleep_until().micros().saturating_sub(self.clock.tick().micros());
-        if self.take_events(Duration::from_micros(micros.max(1))) == 0 {
+        let limit = self.timepiece.set(self.clock.tick(), self.sleep_until());
+        if self.take_events(limit) == 0 {
             // Nobody came: a good moment.
             self.visits_left = RUNTIME_VISITS;
         }
@@ -176,7 +176,7 @@ impl Switchboard {
     /// Whether the poller has something; what it has is taken in at once.
     fn take_events_now(&mut self) -> bool {
         self.now = self.clock.now();
-        self.polled = self.take_events(Duration::ZERO) > 0;
+        self.polled = self.take_events(Some(Duration::ZERO)) > 0;
         self.polled
     }
 }
