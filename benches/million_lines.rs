@@ -40,7 +40,7 @@ const UNANSWERED: usize = 10;
 /// The kernel's part of a connection at the server's end: socket, inode, file, epoll item (shared/research/performance.md).
 const KERNEL_BYTES: usize = 4096;
 /// What an idle registered line takes in the server process, all in, measured over sockets (docs/BENCHMARKS.md).
-const SERVER_BYTES: usize = 318;
+const SERVER_BYTES: usize = 293;
 const MACHINE_GIB: usize = 128;
 /// Of that machine, what is left to the system and to output under way, in percent.
 const RESERVE_PERCENT: usize = 25;
