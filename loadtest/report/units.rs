@@ -90,7 +90,7 @@ pub fn bytes(value: f64) -> String {
     format!("{} {unit}", significant(value))
 }
 
-/// The unit that [`bytes`] writes a value in.
+/// The unit that [`bytes()`] writes a value in.
 pub fn byte_unit(value: f64) -> f64 {
     let units = [KIB, KIB.powi(2), KIB.powi(3), KIB.powi(4)];
     units.into_iter().rev().find(|unit| value.abs() >= *unit).unwrap_or(1.0)
