@@ -15,4 +15,6 @@ pub mod mailer;
 pub mod operator;
 pub mod output;
 pub mod switchboard;
+#[cfg(test)]
+mod testing;
 pub mod trunk;

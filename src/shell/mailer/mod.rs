@@ -64,18 +64,11 @@ impl Mailer {
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read as _};
-    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd as _;
 
-    use super::*;
+    use crate::shell::testing::pair;
 
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (far, _) = listener.accept().unwrap();
-        near.set_nonblocking(true).unwrap();
-        (near, far)
-    }
+    use super::*;
 
     /// `None` where the system has no io_uring: then there is nothing to test but that it is said.
     fn mailer() -> Option<Mailer> {
