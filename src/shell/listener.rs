@@ -98,7 +98,7 @@ impl Lobby {
         self.pauses.get()
     }
 
-    /// Whether anybody was accepted, or any handshake went on, since this was last asked. If so in a turn of the runtime,
+    /// Whether anybody came, or any handshake went on, since this was last asked. If so in a turn of the runtime,
     /// more may come in its next.
     pub fn take_stirred(&self) -> bool {
         self.stirs.take()
@@ -166,7 +166,9 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
         if number % ACCEPTS_AT_A_TIME == 0 {
             tokio::task::yield_now().await;
         }
-        let (stream, peer) = match listener.accept().await {
+        let accepted = listener.accept().await;
+        lobby.stirs.set(true);
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
@@ -179,7 +181,6 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
         };
         match admission.admit(peer.ip()) {
             Ok(permit) => {
-                lobby.stirs.set(true);
                 let socket = stream.as_raw_fd();
                 let shaking = shake_hands(stream, limits, permit, lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));

@@ -1,4 +1,4 @@
-//! Many sends in one system call, by io_uring, where the system has it: a fifth less time for a fan-out.
+//! Many sends in one system call, by io_uring, where the system has it: a sixth less time for a fan-out.
 //!
 //! A mailer never decides anything: it tries to send, and says what came of it. Whatever it did not try, because there is no
 //! io_uring, the batch is small or something went wrong, its user sends in the ordinary way.
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_and_a_closed_one_say_so_and_hold_up_nobody() {
+    fn a_full_socket_says_so_and_neither_it_nor_a_closed_one_holds_up_others() {
         let Some(mut mailer) = mailer() else { return };
         let (full, closed, open) = (pair(), pair(), pair());
         closed.0.shutdown(std::net::Shutdown::Write).unwrap();
@@ -115,14 +115,16 @@ mod tests {
             mailer.send_all(parcels.into_iter(), &mut attempts);
             attempts
                 .drain(..)
-                .map(|attempt| attempt.unwrap().map_err(|error| error.kind()))
+                .map(|attempt| attempt.map(|done| done.map_err(|error| error.kind())))
                 .collect::<Vec<_>>()
         };
         let first = send(&large);
-        assert!(matches!(first[0], Ok(part) if 0 < part && part < large.len()), "{first:?}");
+        assert!(matches!(first[0], Some(Ok(part)) if 0 < part && part < large.len()), "{first:?}");
         // What it takes in the end depends on the system's buffers; then it takes nothing.
-        let last = (0..1000).map(|_| send(&large)).find(|sent| sent[0].is_err()).unwrap();
-        assert_eq!(last, [Err(ErrorKind::WouldBlock), Err(ErrorKind::BrokenPipe), Ok(1)]);
+        let last =
+            (0..1000).map(|_| send(&large)).find(|sent| sent[0] == Some(Err(ErrorKind::WouldBlock))).unwrap();
+        // Why the closed one failed is for whoever sends by itself to find out.
+        assert_eq!(last[1..], [None, Some(Ok(1))]);
     }
 
     #[test]

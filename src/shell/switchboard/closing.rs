@@ -132,7 +132,12 @@ impl Switchboard {
 
     /// A connection is gone without a word.
     pub(super) fn lose(&mut self, handle: Handle, loss: Loss) {
-        let Some(role) = self.connections.get(handle).map(|connection| connection.role) else { return };
+        let Some(connection) = self.connections.get(handle) else { return };
+        // On the way to another shard it would take its line's luggage along; there it is found dead.
+        if connection.state.moving {
+            return;
+        }
+        let role = connection.role;
         self.drop_connection(handle);
         if let Role::Line(line) = role {
             self.note_gone(line, "connection lost");

@@ -100,7 +100,8 @@ impl Switchboard {
         let mut letters = std::mem::take(&mut self.mailbag.letters);
         let mut attempts = std::mem::take(&mut self.mailbag.attempts);
         if letters.len() >= BATCH_MIN {
-            let parcels = letters.iter().filter_map(|&handle| {
+            // Attempts are told from each other by their order alone: whoever is missing ends the batch.
+            let parcels = letters.iter().map_while(|&handle| {
                 let connection = self.connections.get(handle)?;
                 Some((connection.stream.as_fd(), connection.output.as_ref()?.sole_piece()?))
             });

@@ -2,8 +2,8 @@
 //!
 //! A wait with a time limit makes the kernel set a timer before each sleep and take it back after; on a virtual machine both
 //! go through the hypervisor and cost more than all else of a wake-up. So a timer of its own (timerfd) stays set in the
-//! poller, is only set anew when a deadline has come nearer, and otherwise rings early once a second. On systems without
-//! timerfd the wait has a limit.
+//! poller, is only set anew when a deadline has come nearer, and otherwise rings early once a second. On systems other
+//! than Linux the wait has a limit.
 
 use std::time::Duration;
 

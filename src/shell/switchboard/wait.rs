@@ -94,7 +94,10 @@ impl Switchboard {
         let is_visited = self.visits_left > 0;
         self.visits_left = self.visits_left.saturating_sub(1);
         if needs_runtime {
-            return self.wait_in_runtime().await;
+            self.wait_in_runtime().await;
+            // What the runtime was told of meanwhile is not told again.
+            self.visits_left = RUNTIME_VISITS;
+            return;
         }
         self.wait_in_poller();
         if is_visited {
