@@ -374,4 +374,23 @@ mod tests {
             })
             .await;
     }
+
+    /// After some that were refused in a row, the others waited for the next to knock.
+    #[tokio::test]
+    async fn callers_that_are_refused_are_refused_all_at_once() {
+        const CALLERS: usize = 10 * ACCEPTS_AT_A_TIME as usize;
+        let poll = mio::Poll::new().unwrap();
+        let lobby = Lobby::new(poll.registry().try_clone().unwrap(), Rc::new(|| {}));
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(accept(listener, LIMITS, Admission::new(Some(0), None), lobby.clone()));
+        let connect = |_| std::net::TcpStream::connect(address).unwrap();
+        let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
+        local.run_until(visit(&lobby)).await;
+        for caller in &mut callers {
+            caller.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            assert!(matches!(caller.read(&mut [0]), Ok(0)), "it is still at the door");
+        }
+    }
 }
