@@ -27,6 +27,8 @@ use systemx::shell::connection::Connection;
 
 /// Fills of which the least time of each event counts.
 const FILLS: usize = 3;
+/// How often the allocator looks through what was freed.
+const TIDYINGS: usize = 10;
 /// Of the longest events, so many are shown.
 const PAUSES_SHOWN: usize = 5;
 const HEARTBEAT_SECONDS: usize = 30;
@@ -119,6 +121,7 @@ struct Findings {
     serving_cpu: Duration,
     presence: Vec<Duration>,
     presence_found: usize,
+    tidying: Duration,
     pauses: Vec<Pause>,
 }
 
@@ -142,6 +145,7 @@ fn main() {
     let registered: usize = exchange.cores.iter().map(|core| core.shard.counts().registered).sum();
     assert_eq!(registered, plan.lines, "nobody was cut");
     assert!(findings.calls > 0, "calls were connected");
+    findings.tidying = exodus(&mut exchange, &lines);
     drop(exchange);
     findings.pauses = longest_pauses(&plan, &mut lines);
     report(&plan, &findings);
@@ -277,6 +281,20 @@ fn ask(plan: &Plan, exchange: &mut Exchange, lines: &[LineId], mut findings: Fin
     findings
 }
 
+/// Every other line goes, so that memory is free everywhere in between; the longest that the allocator then takes to look
+/// through it, which a shard has it do once a second. Here one thread has freed what eight would have.
+fn exodus(exchange: &mut Exchange, lines: &[LineId]) -> Duration {
+    for &line in lines.iter().step_by(2) {
+        exchange.lose(line);
+    }
+    let tidy_up = |_| {
+        let start = Instant::now();
+        systemx::shell::allocator::tidy_up();
+        start.elapsed()
+    };
+    (0..TIDYINGS).map(tidy_up).max().unwrap_or_default()
+}
+
 fn report(plan: &Plan, findings: &Findings) {
     let Plan { lines, shards, seconds, domain, profiles_percent } = *plan;
     println!("{lines} lines, {shards} shards, {domain} a domain, {profiles_percent} % with profiles");
@@ -298,6 +316,8 @@ fn report(plan: &Plan, findings: &Findings) {
     row("addresses found", findings.presence_found as f64 / asked.len() as f64);
     row("us, median", percentile(50));
     row("us, 99th percentile", percentile(99));
+    println!("half of the lines gone");
+    row("longest look of the allocator, us", findings.tidying.as_secs_f64() * 1e6);
     println!("longest events of the fill, least of {FILLS} fills, us");
     for Pause { verb, time, lines } in &findings.pauses {
         row(&format!("{verb} with {lines} lines on the shard"), time.as_secs_f64() * 1e6);

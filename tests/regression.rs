@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::phone::id_of;
-use crate::support::{Process, Rig, address_on};
+use crate::support::{Process, Rig, address_on, eventually};
 
 /// More than one connection's output limit, and more than the system's buffers take at once.
 const LARGE_BYTES: usize = 8 << 20;
@@ -111,6 +111,26 @@ fn what_was_read_of_a_line_goes_with_it_when_its_partner_sends_it_home() {
             "round {round}: {heard:?}"
         );
         peer.expect_nothing();
+    }
+}
+
+/// A connection that was found dead while it was on its way to another shard was dropped with its luggage: its line stayed
+/// for ever, and its address with it.
+#[test]
+fn a_client_that_dies_on_the_way_to_another_shard_leaves_nothing_behind() {
+    const ROUNDS: usize = 60;
+    let rig = Rig::new();
+    let mut watcher = rig.registered("watcher@x.test");
+    for round in 0..ROUNDS {
+        let mut traveller = rig.registered(&address_on(0, 2, &format!("old{round}")));
+        // A stay, answers that wait to be written, a move, and a reset instead of a farewell.
+        let new = address_on(1, 2, &format!("new{round}"));
+        let beats = vec![json!({"type": "HEARTBEAT"}); round];
+        let register = json!({"type": "REGISTER", "address": new});
+        traveller.send_together(&[&beats[..], &[register]].concat());
+        traveller.vanish();
+        // What one round leaves behind, the next ones find if this look comes too early.
+        eventually("only the watcher is there", || (watcher.presence(json!({})).len() <= 1).then_some(()));
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use systemx::exchange::effect::{Effect, Notice, Outbox, Payload};
-use systemx::exchange::event::{Concurrency, Event, Profile, Registration, Request};
+use systemx::exchange::event::{Concurrency, Event, Loss, Profile, Registration, Request};
 use systemx::exchange::ids::{CallId, LineId, ShardId};
 use systemx::exchange::shard::{Setup, Shard};
 use systemx::exchange::signal::Signal;
@@ -134,6 +134,14 @@ impl Exchange {
         let send = |to, signal| transit.push_back((at, to, signal));
         self.cores[at].feed(Event::Request { line, request }, send, &mut tell);
         self.carry(tell);
+    }
+
+    /// A line's connection is gone.
+    pub fn lose(&mut self, line: LineId) {
+        let (at, transit) = (line.shard().index(), &mut self.transit);
+        let send = |to, signal| transit.push_back((at, to, signal));
+        self.cores[at].feed(Event::Lost { line, loss: Loss::Vanished }, send, |_| {});
+        self.carry(|_| {});
     }
 
     /// Does what is due on every shard.

@@ -53,10 +53,11 @@ impl Mailer {
     /// in the same order what came of it; those that are missing there were not tried.
     pub fn send_all<'a>(&mut self, parcels: impl Iterator<Item = Parcel<'a>>, attempts: &mut Vec<Attempt>) {
         attempts.clear();
-        let Some(ring) = &mut self.ring else { return };
-        if let Err(error) = ring.send_all(parcels.take(BATCH_MAX), attempts) {
-            tracing::warn!(%error, "io_uring failed: frames are sent one by one from now on");
-            self.ring = None;
+        // Taken out meanwhile: should `parcels` panic, the ring goes, and with it what was begun.
+        let Some(mut ring) = self.ring.take() else { return };
+        match ring.send_all(parcels.take(BATCH_MAX), attempts) {
+            Ok(()) => self.ring = Some(ring),
+            Err(error) => tracing::warn!(%error, "io_uring failed: frames are sent one by one from now on"),
         }
     }
 }
@@ -137,6 +138,22 @@ mod tests {
         far.read_exact(&mut [0; BATCH_MAX]).unwrap();
         mailer.send_all(std::iter::empty(), &mut attempts);
         assert!(attempts.is_empty() && mailer.works());
+    }
+
+    #[test]
+    fn a_batch_whose_maker_panics_sends_nothing_later_either() {
+        let Some(mut mailer) = mailer() else { return };
+        let (near, far) = pair();
+        let mut attempts = Vec::new();
+        let broken =
+            std::iter::once((near.as_fd(), &b"x"[..])).chain(std::iter::from_fn(|| panic!("on purpose")));
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| mailer.send_all(broken, &mut attempts)));
+        assert!(result.is_err() && !mailer.works());
+        mailer.send_all(std::iter::once((near.as_fd(), &b"y"[..])), &mut attempts);
+        assert!(attempts.is_empty());
+        far.set_nonblocking(true).unwrap();
+        assert_eq!((&far).read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 
     #[test]

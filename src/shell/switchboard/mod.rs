@@ -43,7 +43,7 @@ use crate::logging::unfed;
 
 use super::allocator;
 use super::clock::Clock;
-use super::connection::Connection;
+use super::connection::{Connection, State};
 use super::depot::Depot;
 use super::desk::Desk;
 use super::listener::{self, HANDSHAKE, Lobby};
@@ -182,6 +182,16 @@ struct Queues {
     messages: usize,
     /// Bytes of output since then, to one connection each.
     bytes: usize,
+}
+
+impl Queues {
+    /// Lists a connection among those with something to write that was said to many, unless it is to be written anyway.
+    fn fan(&mut self, handle: Handle, state: &mut State) {
+        if !state.dirty && !state.fanned {
+            state.fanned = true;
+            self.fanned.push_back(handle);
+        }
+    }
 }
 
 /// Bytes held for connections of this shard.
@@ -352,9 +362,8 @@ impl Switchboard {
         let held = connection.is_held();
         // Bytes and the end of the stream may be announced together.
         connection.state.hung_up |= event.is_read_closed() || event.is_error();
-        if event.is_writable() && connection.state.blocked {
-            connection.state.blocked = false;
-            self.mark_dirty(handle);
+        if event.is_writable() {
+            self.unblock(handle);
         }
         if event.is_error() && held {
             // Nobody will read it for now, so nobody would notice.

@@ -114,10 +114,7 @@ impl Switchboard {
             if before == 0 {
                 connection.progress_s = self.second;
             }
-            if !connection.state.dirty && !connection.state.fanned {
-                connection.state.fanned = true;
-                self.queues.fanned.push_back(handle);
-            }
+            self.queues.fan(handle, &mut connection.state);
             if self.is_much(len) {
                 self.check_bounds(handle, before, Said::Message);
             }
@@ -165,6 +162,15 @@ impl Switchboard {
         if !connection.state.dirty && connection.output.is_some() {
             connection.state.dirty = true;
             self.queues.dirty.push(handle);
+        }
+    }
+
+    /// The socket takes something again. What waits for it takes its turn with what was said to many: a large audience
+    /// that was blocked together delays nobody when it is unblocked together.
+    pub(super) fn unblock(&mut self, handle: Handle) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        if std::mem::take(&mut connection.state.blocked) && connection.output.is_some() {
+            self.queues.fan(handle, &mut connection.state);
         }
     }
 
