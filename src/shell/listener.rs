@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ use tracing::{debug, warn};
 
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
-use super::admission::{Admission, Permit};
+use super::admission::Permit;
+use super::doorway::{Doorway, Visitor};
 
 /// Connections that the kernel holds for a listener until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -70,6 +71,8 @@ pub struct Upgraded {
     pub early: Bytes,
     /// Whether it asked for `/echo`, and may.
     pub echo: bool,
+    /// The client's address, as far as those who are trusted have told it.
+    pub client: IpAddr,
     /// Its place in the limits on connections.
     pub permit: Option<Box<Permit>>,
 }
@@ -160,7 +163,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Accepts until the task is dropped.
-pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: Arc<Admission>, lobby: Lobby) {
+pub async fn accept(listener: TcpListener, limits: HandshakeLimits, door: Arc<Doorway>, lobby: Lobby) {
     let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
     for number in 1_u64.. {
         if number % ACCEPTS_AT_A_TIME == 0 {
@@ -179,10 +182,10 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
                 continue;
             }
         };
-        match admission.admit(peer.ip()) {
-            Ok(permit) => {
+        match door.admit(peer) {
+            Ok(visitor) => {
                 let socket = stream.as_raw_fd();
-                let shaking = shake_hands(stream, limits, permit, lobby.clone());
+                let shaking = shake_hands(stream, visitor, limits, door.clone(), lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
@@ -219,35 +222,51 @@ impl Pending {
     }
 }
 
-async fn shake_hands(stream: TcpStream, limits: HandshakeLimits, permit: Option<Box<Permit>>, lobby: Lobby) {
+async fn shake_hands(
+    mut stream: TcpStream,
+    mut visitor: Visitor,
+    limits: HandshakeLimits,
+    door: Arc<Doorway>,
+    lobby: Lobby,
+) {
     // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, speak_http(stream, limits)).await else {
-        return;
+    let shaking = async {
+        door.greet(&mut stream, &mut visitor).await?;
+        speak_http(stream, limits, door, visitor).await
     };
+    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, shaking).await else { return };
     let Ok(upgraded) = agreed.upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let Ok(stream) = parts.io.into_inner().into_std() else { return };
-    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, permit });
+    let Visitor { client, permit, .. } = agreed.visitor;
+    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, client, permit });
 }
 
 /// A handshake that was accepted.
 struct Agreed {
     upgrade: OnUpgrade,
     echo: bool,
+    visitor: Visitor,
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
-async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed> {
-    let agreed = Rc::new(RefCell::new(None));
-    let slot = agreed.clone();
+async fn speak_http(
+    stream: TcpStream,
+    limits: HandshakeLimits,
+    door: Arc<Doorway>,
+    visitor: Visitor,
+) -> Option<Agreed> {
+    let visitor = Rc::new(RefCell::new(visitor));
+    let upgrade = Rc::new(RefCell::new(None));
+    let (asking, slot) = (visitor.clone(), upgrade.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = answer(&request);
+        let response = answer(&request, &door, &mut asking.borrow_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *slot.borrow_mut() = Some(Agreed { upgrade: hyper::upgrade::on(&mut request), echo });
+            *slot.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -262,11 +281,16 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         debug!(%error, "handshake failed");
         return None;
     }
-    agreed.take()
+    // The service, which held the other half, went with the connection.
+    let (visitor, (upgrade, echo)) = (Rc::into_inner(visitor)?.into_inner(), upgrade.take()?);
+    Some(Agreed { upgrade, echo, visitor })
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
-fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, door: &Doorway, visitor: &mut Visitor) -> Response<Full<Bytes>> {
+    if let Err(refusal) = door.examine(request.headers(), visitor) {
+        return refuse(refusal);
+    }
     let version =
         if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -309,6 +333,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Instant;
 
+    use super::super::admission::Admission;
     use super::*;
 
     const LIMITS: HandshakeLimits =
@@ -316,6 +341,10 @@ mod tests {
     const HANDSHAKE_BYTES: &[u8] =
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn open_door(connections_max: Option<usize>) -> Arc<Doorway> {
+        Arc::new(Doorway::new(Admission::new(connections_max, None)))
+    }
 
     /// Gives the runtime its turns until nothing has stirred for some.
     async fn visit(lobby: &Lobby) {
@@ -343,7 +372,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(None, None), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(None), lobby.clone()));
         local
             .run_until(async {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
@@ -384,7 +413,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(Some(0), None), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), lobby.clone()));
         let connect = |_| std::net::TcpStream::connect(address).unwrap();
         let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
         local.run_until(visit(&lobby)).await;

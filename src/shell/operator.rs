@@ -30,6 +30,7 @@ use super::admission::Admission;
 use super::clock::{Clock, draw_seed};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
+use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
@@ -339,7 +340,7 @@ fn pin_to_core(id: ShardId) {
 struct Common {
     limits: Arc<Limits>,
     handshakes: HandshakeLimits,
-    admission: Arc<Admission>,
+    door: Arc<Doorway>,
     bounds: ByteBounds,
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
@@ -378,7 +379,7 @@ impl Common {
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
             },
-            admission: Admission::new(config.connections_max, config.connections_per_ip_max),
+            door: Arc::new(doorway(config)),
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
@@ -404,7 +405,7 @@ impl Common {
             poll,
             listener,
             handshakes: self.handshakes,
-            admission: self.admission.clone(),
+            door: self.door.clone(),
             bounds: self.bounds,
             mailbox,
             desk: Desk {
@@ -421,6 +422,11 @@ impl Common {
             stopped: self.stopped.clone(),
         }
     }
+}
+
+/// Who may come in, as configured.
+fn doorway(config: &Config) -> Doorway {
+    Doorway::new(Admission::new(config.connections_max, config.connections_per_ip_max))
 }
 
 /// The core's limits, as configured.
