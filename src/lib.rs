@@ -19,6 +19,7 @@ pub mod dialect;
 pub mod exchange;
 pub mod logging;
 pub mod phone;
+pub mod proxy;
 pub mod shell;
 pub mod sim;
 pub mod store;

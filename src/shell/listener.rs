@@ -333,7 +333,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Instant;
 
-    use super::super::admission::Admission;
+    use crate::config::{Config, RawFlags};
+
     use super::*;
 
     const LIMITS: HandshakeLimits =
@@ -343,7 +344,8 @@ mod tests {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
     fn open_door(connections_max: Option<usize>) -> Arc<Doorway> {
-        Arc::new(Doorway::new(Admission::new(connections_max, None)))
+        let (config, _) = Config::load(RawFlags::default(), std::iter::empty(), None, None).unwrap();
+        Arc::new(Doorway::new(&Config { connections_max, ..config }))
     }
 
     /// Gives the runtime its turns until nothing has stirred for some.

@@ -26,7 +26,6 @@ use crate::logging::FeedReader;
 use crate::store::{CallLog, CallLogError};
 use crate::wake;
 
-use super::admission::Admission;
 use super::clock::{Clock, draw_seed};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
@@ -379,7 +378,7 @@ impl Common {
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
             },
-            door: Arc::new(doorway(config)),
+            door: Arc::new(Doorway::new(config)),
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
@@ -422,11 +421,6 @@ impl Common {
             stopped: self.stopped.clone(),
         }
     }
-}
-
-/// Who may come in, as configured.
-fn doorway(config: &Config) -> Doorway {
-    Doorway::new(Admission::new(config.connections_max, config.connections_per_ip_max))
 }
 
 /// The core's limits, as configured.
