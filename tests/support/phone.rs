@@ -28,13 +28,18 @@ impl Phone {
     }
 
     /// Shakes hands over a connection that exists.
-    pub fn over(mut stream: TcpStream, early: &[u8]) -> Self {
+    pub fn over(stream: TcpStream, early: &[u8]) -> Self {
+        let mut opening = handshake_request();
+        opening.extend_from_slice(early);
+        Self::opening(stream, opening.chunks(opening.len()))
+    }
+
+    /// Says these pieces, which must contain a handshake, one by one.
+    pub fn opening<'p>(mut stream: TcpStream, pieces: impl Iterator<Item = &'p [u8]>) -> Self {
         stream.set_read_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_nodelay(true).expect("a socket takes the option");
-        let mut opening = handshake_request();
-        opening.extend_from_slice(early);
-        stream.write_all(&opening).expect("the exchange reads the handshake");
+        pieces.for_each(|piece| stream.write_all(piece).expect("the exchange reads the handshake"));
         let (head, rest) = read_head(&mut stream);
         assert!(head.starts_with("HTTP/1.1 101 "), "the exchange says {head}");
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
