@@ -23,9 +23,9 @@ use hyper::header::{
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tracing::{debug, warn};
@@ -233,40 +233,41 @@ async fn shake_hands(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let shaking = async {
+    let agreeing = async {
         door.greet(&mut stream, &mut visitor).await?;
-        speak_http(stream, limits, door, visitor).await
+        speak_http(stream, limits, &door, &mut visitor).await
     };
-    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, shaking).await else { return };
-    let Ok(upgraded) = agreed.upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let Ok(stream) = parts.io.into_inner().into_std() else { return };
-    let Visitor { client, permit, .. } = agreed.visitor;
-    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, client, permit });
+    let Ok(Some((stream, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
+    let Ok(stream) = stream.into_std() else { return };
+    let Visitor { client, permit, .. } = visitor;
+    lobby.enter(Upgraded { stream, early: agreed.early, echo: agreed.echo, client, permit });
 }
 
 /// A handshake that was accepted.
 struct Agreed {
-    upgrade: OnUpgrade,
+    /// What the client sent after it.
+    early: Bytes,
     echo: bool,
-    visitor: Visitor,
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
-async fn speak_http(
-    stream: TcpStream,
+async fn speak_http<S>(
+    stream: S,
     limits: HandshakeLimits,
-    door: Arc<Doorway>,
-    visitor: Visitor,
-) -> Option<Agreed> {
-    let visitor = Rc::new(RefCell::new(visitor));
-    let upgrade = Rc::new(RefCell::new(None));
-    let (asking, slot) = (visitor.clone(), upgrade.clone());
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = answer(&request, &door, &mut asking.borrow_mut());
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(S, Agreed)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Requests of one connection are answered one after the other, and never while another is.
+    let visitor = RefCell::new(visitor);
+    let agreed = RefCell::new(None);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let response = answer(&request, door, &mut visitor.borrow_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *slot.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
+            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -281,9 +282,9 @@ async fn speak_http(
         debug!(%error, "handshake failed");
         return None;
     }
-    // The service, which held the other half, went with the connection.
-    let (visitor, (upgrade, echo)) = (Rc::into_inner(visitor)?.into_inner(), upgrade.take()?);
-    Some(Agreed { upgrade, echo, visitor })
+    let (upgrade, echo) = agreed.take()?;
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<S>>().ok()?;
+    Some((parts.io.into_inner(), Agreed { early: parts.read_buf, echo }))
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
