@@ -17,4 +17,5 @@ pub mod output;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;
+pub mod transport;
 pub mod trunk;

@@ -1,6 +1,6 @@
 //! Authorities, certificates and folders for the tests of this module. Compiled for tests only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
@@ -10,10 +10,10 @@ use rcgen::{
 };
 
 /// A folder that is gone when the test is.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("systemx-tls-{}-{number}", std::process::id()));
@@ -21,11 +21,11 @@ impl Folder {
         Self(path)
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).expect("the temporary folder can be written");
         path
@@ -39,16 +39,16 @@ impl Drop for Folder {
 }
 
 /// Signs certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
-pub(super) struct Issued {
-    pub(super) chain: String,
-    pub(super) key: String,
+pub(crate) struct Issued {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -56,22 +56,22 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("it can sign itself"))
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         pem("CERTIFICATE", self.0.der())
     }
 
     /// A certificate for a server of this name.
-    pub(super) fn server(&self, name: &str) -> Issued {
+    pub(crate) fn server(&self, name: &str) -> Issued {
         self.issue(name, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])
     }
 
     /// A certificate for a client that is called so.
-    pub(super) fn client(&self, name: &str) -> Issued {
+    pub(crate) fn client(&self, name: &str) -> Issued {
         self.issue(name, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A certificate with anything else in it.
-    pub(super) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    pub(crate) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("names are ASCII"))];
@@ -85,4 +85,11 @@ impl Authority {
 fn pem(label: &str, der: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
+/// Replaces the target of a link in one step, as those who mount secrets do.
+pub(crate) fn relink(link: &Path, target: &Path) {
+    let fresh = link.with_extension("fresh");
+    std::os::unix::fs::symlink(target, &fresh).expect("links can be made");
+    std::fs::rename(&fresh, link).expect("links can be replaced");
 }
