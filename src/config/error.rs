@@ -64,6 +64,13 @@ pub enum ConfigError {
         /// Whether equal values are a contradiction too.
         strictly: bool,
     },
+    /// A setting that another one cannot do without is not given.
+    Missing {
+        /// What is missing.
+        setting: &'static Setting,
+        /// What needs it.
+        needed_by: &'static Setting,
+    },
     /// A TOML key that no setting has.
     UnknownKey {
         /// The key.
@@ -124,6 +131,10 @@ impl fmt::Display for ConfigError {
                     "{smaller} ({smaller_value}) must be {relation} {larger} ({larger_value}); change one of them"
                 )
             }
+            ConfigError::Missing { setting, needed_by } => {
+                let (missing, needing) = (setting.env, needed_by.env);
+                write!(f, "{needing} is true, but {missing} is not set; set it to {}", setting.allowed())
+            }
             ConfigError::UnknownKey { key, path, nearest } => {
                 write!(f, "unknown key {key:?} in {}", path.display())?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
@@ -173,13 +184,6 @@ pub enum Warning {
         /// Where it was said.
         origin: Origin,
     },
-    /// TLS is switched on by exactly `true` and by nothing else.
-    TlsNotEnabled {
-        /// What was given instead.
-        value: String,
-        /// Where.
-        origin: Origin,
-    },
     /// The log level is not a level, so it is info.
     UnknownLogLevel {
         /// What was given.
@@ -223,9 +227,6 @@ impl fmt::Display for Warning {
             }
             Warning::NoEffectYet { variable, origin } => {
                 write!(f, "{variable} ({origin}) is not supported by this version yet and has no effect")
-            }
-            Warning::TlsNotEnabled { value, origin } => {
-                write!(f, "TLS_ENABLED is {value:?} ({origin}), only \"true\" switches TLS on; connections are not encrypted")
             }
             Warning::UnknownLogLevel { value, origin } => {
                 write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")

@@ -1,7 +1,7 @@
 //! Accepting connections and their WebSocket handshakes, on the shard's own runtime.
 //!
 //! Each shard has a listener of its own on the same port (SO_REUSEPORT); the kernel spreads connections over them.
-//! hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
+//! If connections are to be encrypted, TLS shakes hands first, within the same limits. hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
 //! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
 //! gives way, so that slow ones cannot lock others out. The shard's own poller watches the sockets of those who shake
 //! hands as well, so that the runtime needs a turn only when one of them has something to say.
@@ -28,12 +28,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::tls::{self, Credentials};
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
 use super::admission::Permit;
 use super::doorway::{Doorway, Visitor};
+use super::transport::Transport;
 
 /// Connections that the kernel holds for a listener until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -65,8 +68,8 @@ pub struct HandshakeLimits {
 /// A connection whose handshake is done.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket, not blocking.
-    pub stream: std::net::TcpStream,
+    /// The way to the client, not blocking; it knows the names that a client's certificate proves.
+    pub transport: Transport,
     /// What the client sent after its handshake.
     pub early: Bytes,
     /// Whether it asked for `/echo`, and may.
@@ -163,7 +166,13 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Accepts until the task is dropped.
-pub async fn accept(listener: TcpListener, limits: HandshakeLimits, door: Arc<Doorway>, lobby: Lobby) {
+pub async fn accept(
+    listener: TcpListener,
+    limits: HandshakeLimits,
+    door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
+    lobby: Lobby,
+) {
     let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
     for number in 1_u64.. {
         if number % ACCEPTS_AT_A_TIME == 0 {
@@ -185,7 +194,8 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, door: Arc<Do
         match door.admit(peer) {
             Ok(visitor) => {
                 let socket = stream.as_raw_fd();
-                let shaking = shake_hands(stream, visitor, limits, door.clone(), lobby.clone());
+                let shaking =
+                    shake_hands(stream, visitor, limits, door.clone(), credentials.clone(), lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
@@ -227,6 +237,7 @@ async fn shake_hands(
     mut visitor: Visitor,
     limits: HandshakeLimits,
     door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
     lobby: Lobby,
 ) {
     // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
@@ -235,12 +246,41 @@ async fn shake_hands(
     }
     let agreeing = async {
         door.greet(&mut stream, &mut visitor).await?;
-        speak_http(stream, limits, &door, &mut visitor).await
+        match credentials {
+            None => agree(stream, limits, &door, &mut visitor).await,
+            Some(credentials) => agree_in_secret(stream, &credentials, limits, &door, &mut visitor).await,
+        }
     };
-    let Ok(Some((stream, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
-    let Ok(stream) = stream.into_std() else { return };
+    let Ok(Some((transport, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
     let Visitor { client, permit, .. } = visitor;
-    lobby.enter(Upgraded { stream, early: agreed.early, echo: agreed.echo, client, permit });
+    lobby.enter(Upgraded { transport, early: agreed.early, echo: agreed.echo, client, permit });
+}
+
+async fn agree(
+    stream: TcpStream,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(Transport, Agreed)> {
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
+    Some((Transport::plain(stream.into_std().ok()?), agreed))
+}
+
+/// The same through TLS, whose session the switchboard goes on with.
+async fn agree_in_secret(
+    stream: TcpStream,
+    credentials: &Credentials,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(Transport, Agreed)> {
+    let accepted = TlsAcceptor::from(credentials.current()).accept(stream).await;
+    let stream = accepted.inspect_err(|error| debug!(%error, "TLS handshake failed")).ok()?;
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
+    let (stream, session) = stream.into_inner();
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let peer_names = shown.map(tls::names_of).unwrap_or_default();
+    Some((Transport::secure(stream.into_std().ok()?, session, peer_names), agreed))
 }
 
 /// A handshake that was accepted.
@@ -375,7 +415,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, open_door(None), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(None), None, lobby.clone()));
         local
             .run_until(async {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
@@ -401,7 +441,7 @@ mod tests {
                 client.read_exact(&mut answer).unwrap();
                 assert_eq!(&answer, b"HTTP/1.1 101");
                 // From here on somebody else watches it.
-                let mut source = mio::unix::SourceFd(&upgraded.stream.as_raw_fd());
+                let mut source = mio::unix::SourceFd(&upgraded.transport.as_raw_fd());
                 poll.registry().register(&mut source, mio::Token(1), mio::Interest::READABLE).unwrap();
             })
             .await;
@@ -416,7 +456,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), None, lobby.clone()));
         let connect = |_| std::net::TcpStream::connect(address).unwrap();
         let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
         local.run_until(visit(&lobby)).await;

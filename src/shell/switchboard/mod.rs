@@ -98,6 +98,8 @@ pub struct Switchboard {
     seats: Vec<Handle>,
     dialect: Dialect,
     scratch: Vec<u8>,
+    /// The same for what is still encrypted; empty until somebody comes by TLS.
+    wire: Vec<u8>,
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
@@ -214,9 +216,11 @@ impl Switchboard {
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
             let (handshakes, door) = (parts.handshakes, parts.door.clone());
+            let credentials = parts.credentials.clone();
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting = tokio::task::spawn_local(listener::accept(listener, handshakes, door, lobby));
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, door, credentials, lobby));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
@@ -238,6 +242,7 @@ impl Switchboard {
             seats: Vec::new(),
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
             scratch: vec![0; SCRATCH_BYTES],
+            wire: Vec::new(),
             batch: Vec::new(),
             outbox: Outbox::default(),
             mailer,

@@ -15,6 +15,7 @@ use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::tls::Credentials;
 
 use super::super::clock::Clock;
 use super::super::connection::Connection;
@@ -94,6 +95,8 @@ pub struct Parts {
     pub handshakes: HandshakeLimits,
     /// Who may come in.
     pub door: Arc<Doorway>,
+    /// What connections are encrypted with; `None`: they are not.
+    pub credentials: Option<Arc<Credentials>>,
     /// Bounds.
     pub bounds: ByteBounds,
     /// The operator's words.
