@@ -28,14 +28,15 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit } = arrival;
+        let Upgraded { transport, early, echo, client, permit } = arrival;
         let role = if echo {
             Role::Echo
         } else {
             let Some(line) = self.shard.open_line(self.now, false) else { return };
+            self.note_arrival(line, client);
             Role::Line(line)
         };
-        let mut connection = Connection::new(stream, role, permit);
+        let mut connection = Connection::new(transport, role, permit);
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
@@ -58,7 +59,7 @@ impl Switchboard {
             self.seat(line, handle);
         }
         let Some(connection) = self.connections.get_mut(handle) else { return handle };
-        let mut source = mio::unix::SourceFd(&connection.stream.as_raw_fd());
+        let mut source = mio::unix::SourceFd(&connection.transport.as_raw_fd());
         let token = Token(handle.to_bits() as usize);
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {
