@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command};
 
 use super::error::{ConfigError, Origin, Warning};
+use super::federation::FileFault;
 use super::later;
-use super::settings::{self, Kind, SETTINGS, Setting};
+use super::settings::{self, FEDERATION_PREFIX, Kind, SETTINGS, Setting};
 
 /// The variable that names the TOML file.
 pub const CONFIG_FILE_ENV: &str = "SYSTEMX_CONFIG";
@@ -36,7 +37,8 @@ impl clap::Args for RawFlags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help(format!("TOML file with settings; the least important source [{CONFIG_FILE_ENV}]"));
-        SETTINGS.iter().fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        flags.fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -47,7 +49,8 @@ impl clap::Args for RawFlags {
 impl clap::FromArgMatches for RawFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let value = |setting: &Setting| matches.get_one::<String>(setting.name).cloned();
-        let values = SETTINGS.iter().filter_map(|setting| Some((setting.name, value(setting)?))).collect();
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        let values = flags.filter_map(|setting| Some((setting.name, value(setting)?))).collect();
         Ok(Self { values, config_file: matches.get_one::<PathBuf>(CONFIG_FILE_FLAG).cloned() })
     }
 
@@ -72,6 +75,8 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),
+        Kind::Url => arg.value_name("URL"),
+        Kind::Text | Kind::Secret => arg.value_name("TEXT"),
     }
 }
 
@@ -101,6 +106,8 @@ pub struct RawConfig {
     given: BTreeMap<&'static str, Given>,
     /// Variables of later issues, such as `TLS_ENABLED`, by name.
     pub(super) later: BTreeMap<String, Given>,
+    /// What came of reading the file that `FEDERATION_CONFIG` names, if it names one.
+    pub federation_file: Option<Result<String, FileFault>>,
     /// What is odd; see [`Warning`].
     pub warnings: Vec<Warning>,
     /// What is wrong; see [`ConfigError`].
@@ -158,7 +165,8 @@ impl RawConfig {
             self.later.insert(variable, Given { value: value.trim().to_owned(), origin });
             return;
         }
-        if variable.starts_with(OWN_PREFIX) && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
+        let is_ours = variable.starts_with(OWN_PREFIX) || variable.starts_with(FEDERATION_PREFIX);
+        if is_ours && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
             let nearest = nearest_variable(&variable);
             self.warnings.push(Warning::UnknownVariable { variable, origin, nearest });
         }
@@ -207,14 +215,15 @@ impl RawConfig {
 
 /// The known variable that an unknown one is a slip of. The common prefix is left out of the comparison: it would make all alike.
 fn nearest_variable(variable: &str) -> Option<String> {
+    let prefix = if variable.starts_with(OWN_PREFIX) { OWN_PREFIX } else { FEDERATION_PREFIX };
     let known = SETTINGS
         .iter()
         .map(|setting| setting.env)
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
-    let bare = |name: &'static str| name.trim_start_matches(OWN_PREFIX);
-    let nearest = settings::nearest(variable.trim_start_matches(OWN_PREFIX), known.map(bare))?;
-    Some(format!("{OWN_PREFIX}{nearest}"))
+    let bare = known.filter_map(|name: &'static str| name.strip_prefix(prefix));
+    let nearest = settings::nearest(variable.strip_prefix(prefix)?, bare)?;
+    Some(format!("{prefix}{nearest}"))
 }
 
 /// A TOML value as an operator would write it in the environment; `None` for types no setting has.

@@ -93,7 +93,8 @@ impl<'a> Reader<'a> {
 pub(super) fn largest(setting: &Setting) -> usize {
     match setting.kind {
         Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands | Kind::File => 0,
+        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands => 0,
+        Kind::File | Kind::Text | Kind::Url | Kind::Secret => 0,
     }
 }
 
