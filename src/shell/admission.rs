@@ -1,13 +1,14 @@
 //! Who may connect: caps on connections in all and by address, checked when a connection is accepted.
 //!
 //! Shared by all shards, off the message path. A permit gives its place back when it is dropped, wherever the
-//! connection has moved to in the meantime.
+//! connection has moved to in the meantime; that of a link to another exchange tells who keeps it up.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 /// The caps of an exchange.
 #[derive(Debug)]
@@ -23,11 +24,24 @@ struct Taken {
     by_ip: HashMap<IpAddr, usize, ahash::RandomState>,
 }
 
-/// The place of one connection.
+/// What ends with a connection.
 #[derive(Debug)]
-pub struct Permit {
-    admission: Arc<Admission>,
-    ip: IpAddr,
+pub struct Permit(Stake);
+
+#[derive(Debug)]
+enum Stake {
+    /// The place of a connection that somebody made to this exchange.
+    Place { admission: Arc<Admission>, ip: IpAddr },
+    /// Word to whoever keeps a link up. Links count in no limit: the configuration says how many there are.
+    Link { _gone: oneshot::Sender<()> },
+}
+
+impl Permit {
+    /// The permit of a link to another exchange, and what ends when it is dropped.
+    pub fn of_link() -> (Box<Self>, oneshot::Receiver<()>) {
+        let (sender, gone) = oneshot::channel();
+        (Box::new(Self(Stake::Link { _gone: sender })), gone)
+    }
 }
 
 /// Why a connection is not admitted.
@@ -62,18 +76,19 @@ impl Admission {
         taken.all += 1;
         taken.by_ip.insert(ip, of_ip + 1);
         drop(taken);
-        Ok(Some(Box::new(Permit { admission: self.clone(), ip })))
+        Ok(Some(Box::new(Permit(Stake::Place { admission: self.clone(), ip }))))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.admission.taken.lock();
+        let Stake::Place { admission, ip } = &self.0 else { return };
+        let mut taken = admission.taken.lock();
         taken.all -= 1;
-        if let Some(of_ip) = taken.by_ip.get_mut(&self.ip) {
+        if let Some(of_ip) = taken.by_ip.get_mut(ip) {
             *of_ip -= 1;
             if *of_ip == 0 {
-                taken.by_ip.remove(&self.ip);
+                taken.by_ip.remove(ip);
             }
         }
     }
@@ -96,5 +111,13 @@ mod tests {
         drop((permits, third));
         assert!(admission.taken.lock().by_ip.is_empty());
         assert!(admission.admit(ip).is_ok());
+    }
+
+    #[test]
+    fn a_link_is_known_to_be_gone_when_its_permit_is() {
+        let (permit, mut gone) = Permit::of_link();
+        assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(permit);
+        assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

@@ -70,6 +70,10 @@ pub struct State {
     pub congested: bool,
     /// Its line holds an address: larger messages are allowed.
     pub registered: bool,
+    /// This exchange has called: what is written is masked, what is read must not be, and no ERROR is said.
+    pub outbound: bool,
+    /// It leads to another exchange and carries the calls of many: more may wait for it, and it is always read.
+    pub link: bool,
     /// On its way to another shard.
     pub moving: bool,
     /// Our side has been shut down after the close frame.

@@ -70,9 +70,15 @@ impl PeerUrl {
         Ok(Self { is_secure, host, port, bracketed, path, query })
     }
 
-    /// Host and port, as a `Host` header and the name of a link have them.
+    /// Host and port, as the name of a link has them.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.bracketed, self.port)
+    }
+
+    /// The value of a `Host` header: the usual port is left out, as browsers do.
+    pub fn host_header(&self) -> String {
+        let usual = if self.is_secure { PORT_OF_WSS } else { PORT_OF_WS };
+        if self.port == usual { self.bracketed.to_string() } else { self.authority() }
     }
 
     /// What is asked for: path and query. May hold a secret.
@@ -107,6 +113,9 @@ mod tests {
             ("parent.test:443", "/up?token=s3cret")
         );
         assert_eq!(format!("{url} {url:?}"), "wss://parent.test:443/up wss://parent.test:443/up");
+        assert_eq!(url.host_header(), "parent.test");
+        let url = PeerUrl::parse("ws://[::1]:8080").expect("it is fine");
+        assert_eq!(url.host_header(), "[::1]:8080");
         let url = PeerUrl::parse("ws://[::1]").expect("it is fine");
         assert_eq!((&*url.host, url.authority().as_str(), url.target().as_str()), ("::1", "[::1]:80", "/"));
     }

@@ -1,18 +1,21 @@
-//! How connections come to a shard: from the lobby once their handshake is done, or from another shard.
+//! How connections come to a shard: from the lobby once their handshake is done, from another shard, or as links to other
+//! exchanges that this one has called.
 //!
-//! Either way a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
+//! In any case a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
 //! it has sent already is announced by nobody.
 
 use std::os::fd::AsRawFd;
 
 use mio::{Interest, Token};
-use tracing::warn;
+use tracing::{debug, warn};
 
+use crate::exchange::effect::Outbox;
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
+use super::super::peers::Link;
 use super::{Crossing, Switchboard};
 
 /// Most new connections taken in one turn.
@@ -41,6 +44,28 @@ impl Switchboard {
         }
         let handle = self.install(connection);
         self.send_off(handle);
+    }
+
+    /// A link to another exchange. The core may have something to say on it at once, so it is seated before that is performed.
+    pub(super) fn take_link(&mut self, link: Link) {
+        let mut out = std::mem::take(&mut self.outbox);
+        if let Some(line) = self.open_line_for_peer(&link, &mut out) {
+            let mut connection = Connection::new(link.stream, Role::Line(line), Some(link.permit));
+            let state = &mut connection.state;
+            (state.outbound, state.link, state.registered) = (true, true, true);
+            connection.decoder.carry(&link.early);
+            let handle = self.install(connection);
+            self.perform(&mut out);
+            self.send_off(handle);
+        }
+        self.outbox = out;
+        self.settle_accounts();
+    }
+
+    /// The core's line for a link. What it has to say on it is put into `_out`.
+    fn open_line_for_peer(&mut self, link: &Link, _out: &mut Outbox<'_>) -> Option<LineId> {
+        debug!(shard = self.id.index(), peer = &*link.peer.id, position = link.position, "link taken");
+        self.shard.open_line(self.now, false)
     }
 
     /// Whoever comes while the exchange stops is told so.
