@@ -9,7 +9,7 @@
 //!
 //! [`exchange`] is the core, a pure state machine for one shard; [`dialect`] translates wire protocols at the edge;
 //! [`websocket`] is RFC 6455 framing on bytes; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
-//! [`cli`] with its [`commands`], [`logging`], [`wake`] for handlers, [`store`] for the call log, and [`phone`], the example
+//! [`cli`] with its [`commands`], [`logging`], [`tls`] for certificates, [`wake`] for handlers, [`store`] for the call log, and [`phone`], the example
 //! client. `docs/ARCHITECTURE.md` is the map.
 
 pub mod cli;
@@ -22,5 +22,6 @@ pub mod phone;
 pub mod shell;
 pub mod sim;
 pub mod store;
+pub mod tls;
 pub mod wake;
 pub mod websocket;

@@ -56,6 +56,8 @@ mod slow_lines;
 mod support;
 /// Does the source keep to the style that a machine can check?
 mod tidy;
+/// Is what clients say encrypted, with a certificate that can be renewed, and is nothing lost over it?
+mod tls;
 /// Is everything as the SDK of most clients expects it?
 mod trimphone;
 /// Does a call to a sleeping agent wake it, and does everybody learn how that went?

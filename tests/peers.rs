@@ -3,15 +3,22 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, accept_hdr};
 
+use crate::support::certificates::Authority;
 use crate::support::process::{Scratch, systemx};
 use crate::support::{LIMIT, Process, Rig, eventually};
 
@@ -79,11 +86,11 @@ impl Parent {
 }
 
 /// The exchange that has called.
-struct Child {
-    socket: WebSocket<TcpStream>,
+struct Child<S = TcpStream> {
+    socket: WebSocket<S>,
 }
 
-impl Child {
+impl<S: Read + Write> Child<S> {
     /// What it says next beyond introducing itself and being alive. tungstenite fails on frames that are not masked.
     fn next(&mut self) -> Result<Message, Error> {
         loop {
@@ -357,4 +364,100 @@ fn the_settings_are_shown_without_what_may_be_secret() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(shown.contains("wss://up.test:443/") && shown.contains("(secret)"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+/// An exchange that calls by wss:// with these files.
+fn secure_process(parent: &Parent, ca: &Path, identity: Option<[PathBuf; 2]>) -> Process {
+    let url = format!("wss://localhost:{}/", parent.address().port());
+    let text = |path: &Path| path.to_str().expect("a temporary folder has a plain name").to_owned();
+    let ca = text(ca);
+    let own = identity.map(|paths| paths.map(|path| text(&path)));
+    let mut environment = vec![
+        ("FEDERATION_ENABLED", "true"),
+        ("FEDERATION_PEER_URL", &*url),
+        ("FEDERATION_ROUTES", "*@parent.test"),
+        ("FEDERATION_RECONNECT_DELAY_MS", "200"),
+        ("FEDERATION_CA", &*ca),
+    ];
+    if let Some([certificate, key]) = &own {
+        environment.extend([("FEDERATION_CERT", &**certificate), ("FEDERATION_KEY", &**key)]);
+    }
+    Process::start_with(&[], &environment)
+}
+
+/// What a parent with a certificate of `authority` accepts, from anybody or from those who show one of it as well.
+fn server_config(authority: &Authority, must_show: bool) -> Arc<ServerConfig> {
+    let own = authority.issue("localhost", |_| {});
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("there are some");
+    let builder = if must_show {
+        let roots = Arc::new(authority.roots());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, provider).build().expect("it is fine");
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    Arc::new(builder.with_single_cert(vec![own.der()], key).expect("they belong together"))
+}
+
+/// The next caller, through TLS; `None` if it does not like what it is shown.
+fn let_in_secretly(
+    parent: &Parent,
+    config: &Arc<ServerConfig>,
+) -> Option<Child<StreamOwned<ServerConnection, TcpStream>>> {
+    let mut stream = parent.accept();
+    let mut session = ServerConnection::new(config.clone()).expect("it is fine");
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).ok()?;
+    }
+    let socket = accept_hdr(StreamOwned::new(session, stream), |_: &Request, response| Ok(response)).ok()?;
+    Some(Child { socket })
+}
+
+#[test]
+fn a_secure_link_shows_who_it_is_and_carries_what_a_plain_one_does() {
+    let (parent, folder, authority) = (Parent::new(), Scratch::new(), Authority::new());
+    let ca = folder.write("ca.pem", &authority.pem());
+    let identity = authority.issue("home.test", |_| {});
+    let mut exchange = secure_process(&parent, &ca, Some(identity.write(&folder)));
+    let mut child =
+        let_in_secretly(&parent, &server_config(&authority, true)).expect("both trust each other");
+    let shown = child.socket.get_ref().conn.peer_certificates().expect("it shows a certificate");
+    assert_eq!(shown[0], identity.der());
+    for padding in [0, 1_000, 100_000] {
+        child.send(Message::text(json!({"type": "HEARTBEAT", "padding": "x".repeat(padding)}).to_string()));
+        let answer = child.next().expect("it answers").into_text().expect("it sends text");
+        assert!(answer.contains("HEARTBEAT_ACK"), "{answer}");
+    }
+    exchange.signal(Signal::TERM);
+    assert_eq!(child.expect_close().code, 1001.into());
+    assert_eq!(exchange.wait().code(), Some(0));
+}
+
+#[test]
+fn a_peer_that_nobody_vouches_for_is_not_linked_with_until_somebody_does() {
+    let (parent, folder, authority) = (Parent::new(), Scratch::new(), Authority::new());
+    let config = server_config(&authority, false);
+    let ca = folder.write("ca.pem", &Authority::new().pem());
+    let exchange = secure_process(&parent, &ca, None);
+    assert!(let_in_secretly(&parent, &config).is_none());
+    let told = exchange.log.wait_for("link cannot be set up");
+    assert!(told.contains("TLS handshake failed"), "{told}");
+    // The files are read anew for each attempt.
+    folder.write("ca.pem", &authority.pem());
+    let mut child = eventually("it is let in", || let_in_secretly(&parent, &config));
+    child.expect_nothing();
+}
+
+#[test]
+fn a_file_of_tls_that_cannot_be_used_is_told_and_the_exchange_runs() {
+    let parent = Parent::new();
+    let exchange = secure_process(&parent, Path::new("/no/such/ca.pem"), None);
+    let told = exchange.log.wait_for("link cannot be set up");
+    assert!(told.contains("/no/such/ca.pem"), "{told}");
+    exchange.registered("a@home.test");
 }

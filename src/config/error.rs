@@ -65,6 +65,13 @@ pub enum ConfigError {
         /// Whether equal values are a contradiction too.
         strictly: bool,
     },
+    /// A setting that another one cannot do without is not given.
+    Missing {
+        /// What is missing.
+        setting: &'static Setting,
+        /// What needs it.
+        needed_by: &'static Setting,
+    },
     /// A TOML key that no setting has.
     UnknownKey {
         /// The key.
@@ -127,6 +134,10 @@ impl fmt::Display for ConfigError {
                     f,
                     "{smaller} ({smaller_value}) must be {relation} {larger} ({larger_value}); change one of them"
                 )
+            }
+            ConfigError::Missing { setting, needed_by } => {
+                let (missing, needing) = (setting.env, needed_by.env);
+                write!(f, "{needing} is true, but {missing} is not set; set it to {}", setting.allowed())
             }
             ConfigError::UnknownKey { key, path, nearest } => {
                 write!(f, "unknown key {key:?} in {}", path.display())?;
@@ -194,13 +205,6 @@ pub enum Warning {
         /// What the second is called instead.
         renamed: String,
     },
-    /// TLS is switched on by exactly `true` and by nothing else.
-    TlsNotEnabled {
-        /// What was given instead.
-        value: String,
-        /// Where.
-        origin: Origin,
-    },
     /// The log level is not a level, so it is info.
     UnknownLogLevel {
         /// What was given.
@@ -248,9 +252,6 @@ impl fmt::Display for Warning {
             }
             Warning::PeerRenamed { id, renamed } => {
                 write!(f, "FEDERATION_CONFIG: two peers are called {id:?}; the later one is {renamed:?} now")
-            }
-            Warning::TlsNotEnabled { value, origin } => {
-                write!(f, "TLS_ENABLED is {value:?} ({origin}), only \"true\" switches TLS on; connections are not encrypted")
             }
             Warning::UnknownLogLevel { value, origin } => {
                 write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")

@@ -12,6 +12,7 @@ mod reader;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use error::{ConfigError, Origin, Warning};
 pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
 pub use settings::{SETTINGS, Setting};
+pub use tls::TlsFiles;
 
 use reader::Reader;
 
@@ -40,6 +42,9 @@ pub struct Config {
     pub io_uring: bool,
     /// How long an idle shard spins before it sleeps.
     pub spin_us: u64,
+
+    /// What connections are encrypted with; `None`: they are not.
+    pub tls: Option<TlsFiles>,
 
     /// How often clients are expected to send HEARTBEAT (spec 7).
     pub heartbeat_interval_ms: u64,
@@ -210,6 +215,7 @@ impl Config {
             pin: reader.switch(&settings::PIN),
             io_uring: reader.switch(&settings::IO_URING),
             spin_us: reader.amount(&settings::SPIN_US),
+            tls: tls::read(reader),
             heartbeat_interval_ms: reader.amount(&settings::HEARTBEAT_INTERVAL),
             heartbeat_timeout_ms: reader.amount(&settings::HEARTBEAT_TIMEOUT),
             call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),

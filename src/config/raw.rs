@@ -67,7 +67,7 @@ fn flag_of(setting: &'static Setting) -> Arg {
         .long(setting.name.replace('_', "-"))
         .help(format!("{} [{}, default {default}]", setting.help, setting.env));
     match setting.kind {
-        Kind::Switch => {
+        Kind::Switch | Kind::ExactSwitch => {
             arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
         }
         Kind::Integer { .. } => arg.value_name("N").allow_negative_numbers(true),
@@ -104,7 +104,7 @@ pub struct DotEnvEntry {
 #[derive(Debug, Default)]
 pub struct RawConfig {
     given: BTreeMap<&'static str, Given>,
-    /// Variables of later issues, such as `TLS_ENABLED`, by name.
+    /// Variables of later issues, such as `SYSTEMX_AUTH_FILE`, by name.
     pub(super) later: BTreeMap<String, Given>,
     /// What came of reading the file that `FEDERATION_CONFIG` names, if it names one.
     pub federation_file: Option<Result<String, FileFault>>,
@@ -215,13 +215,16 @@ impl RawConfig {
 
 /// The known variable that an unknown one is a slip of. The common prefix is left out of the comparison: it would make all alike.
 fn nearest_variable(variable: &str) -> Option<String> {
-    let prefix = if variable.starts_with(OWN_PREFIX) { OWN_PREFIX } else { FEDERATION_PREFIX };
+    let family =
+        |name: &str| [OWN_PREFIX, FEDERATION_PREFIX].into_iter().find(|prefix| name.starts_with(prefix));
+    let prefix = family(variable).unwrap_or_default();
     let known = SETTINGS
         .iter()
         .map(|setting| setting.env)
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
-    let bare = known.filter_map(|name: &'static str| name.strip_prefix(prefix));
+    let bare =
+        known.filter(|name| family(name).unwrap_or_default() == prefix).map(|name| &name[prefix.len()..]);
     let nearest = settings::nearest(variable.strip_prefix(prefix)?, bare)?;
     Some(format!("{prefix}{nearest}"))
 }

@@ -62,6 +62,10 @@ impl<'a> Reader<'a> {
         self.parsed(setting, switch).unwrap_or(false)
     }
 
+    pub(super) fn exact_switch(&mut self, setting: &'static Setting) -> bool {
+        self.parsed(setting, |text| text.parse().ok()).unwrap_or(false)
+    }
+
     pub(super) fn host(&mut self, setting: &'static Setting) -> IpAddr {
         self.parsed(setting, host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
@@ -93,7 +97,7 @@ impl<'a> Reader<'a> {
 pub(super) fn largest(setting: &Setting) -> usize {
     match setting.kind {
         Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands => 0,
+        Kind::Switch | Kind::ExactSwitch | Kind::Host | Kind::Word(_) | Kind::Commands => 0,
         Kind::File | Kind::Text | Kind::Url | Kind::Secret => 0,
     }
 }

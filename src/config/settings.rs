@@ -45,6 +45,8 @@ pub enum Kind {
     },
     /// A switch: true/on/yes/1 or false/off/no/0.
     Switch,
+    /// A switch that no other words turn than exactly `true` and `false`.
+    ExactSwitch,
     /// An IP address to listen on, or `localhost`.
     Host,
     /// One of these words, in any case.
@@ -75,6 +77,7 @@ impl Setting {
             }
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Switch => "true or false".to_owned(),
+            Kind::ExactSwitch => "exactly true or false".to_owned(),
             Kind::Host => "an IP address or localhost".to_owned(),
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
@@ -175,6 +178,16 @@ table! {
         "how long an idle shard spins before it sleeps");
     IO_URING = word("io_uring", "SYSTEMX_IO_URING", "true", Kind::Switch,
         "send many frames in one system call where the system has io_uring");
+
+    TLS_ENABLED = word("tls_enabled", "TLS_ENABLED", "false", Kind::ExactSwitch,
+        "serve wss:// instead of ws://; only exactly true switches it on");
+    TLS_CERT_PATH = word("tls_cert_path", "TLS_CERT_PATH", "", Kind::File,
+        "certificate of the exchange, with its chain (PEM)");
+    TLS_KEY_PATH = word("tls_key_path", "TLS_KEY_PATH", "", Kind::File, "key of that certificate (PEM)");
+    TLS_CLIENT_CA = word("tls_client_ca", "SYSTEMX_TLS_CLIENT_CA", "", Kind::File,
+        "authorities whose certificates clients may show (PEM)");
+    TLS_CLIENT_CERT_REQUIRED = word("tls_client_cert_required", "SYSTEMX_TLS_CLIENT_CERT_REQUIRED", "false", Kind::Switch,
+        "let in only clients that show such a certificate");
 
     HEARTBEAT_INTERVAL = number("heartbeat_interval", "SYSTEMX_HEARTBEAT_INTERVAL", "30000", Milliseconds, (1, DAY_MS),
         "how often clients are expected to send HEARTBEAT");
@@ -300,6 +313,7 @@ mod tests {
         let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), SETTINGS.len());
         for setting in SETTINGS {
+            // Some names are older than this program: they go without the prefix.
             let bare = setting.env.strip_prefix("SYSTEMX_").unwrap_or(setting.env);
             assert_eq!(bare, setting.name.to_uppercase());
         }

@@ -263,9 +263,7 @@ fn a_bad_dotenv_line_is_an_error_only_if_it_is_about_this_program() {
 
 #[test]
 fn protections_that_do_not_exist_yet_stop_the_start_without_naming_secrets() {
-    for (variable, value) in
-        [("TLS_ENABLED", "true"), ("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")]
-    {
+    for (variable, value) in [("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")] {
         let errors = env(&[(variable, value)]).errors();
         assert_eq!(errors.len(), 1);
         assert!(
@@ -291,12 +289,29 @@ fn other_variables_of_later_versions_are_warned_about_without_their_values() {
             "SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",
         ]
     );
-    let tls = env(&[("TLS_ENABLED", "yes")]).warnings();
-    assert!(
-        tls[0].starts_with("TLS_ENABLED is \"yes\" (environment), only \"true\" switches TLS on"),
-        "{tls:?}"
-    );
-    assert!(env(&[("TLS_ENABLED", "false")]).warnings().is_empty());
+}
+
+#[test]
+fn tls_is_on_by_exactly_true_and_never_half() {
+    const PATHS: [(&str, &str); 2] = [("TLS_CERT_PATH", "/c.pem"), ("TLS_KEY_PATH", "/k.pem")];
+    let tls = |more: &[(&str, &str)]| env(&[&PATHS, more].concat()).config().tls;
+    assert_eq!((tls(&[]), tls(&[("TLS_ENABLED", "false"), ("TLS_DOMAIN", "x.test")])), (None, None));
+    let client_ca = Some(PathBuf::from("/ca.pem"));
+    let (certificate, key) = (PathBuf::from("/c.pem"), PathBuf::from("/k.pem"));
+    let expected = TlsFiles { certificate, key, client_ca, client_cert_required: false };
+    assert_eq!(tls(&[("TLS_ENABLED", "true"), ("SYSTEMX_TLS_CLIENT_CA", "/ca.pem")]), Some(expected));
+    for word in ["yes", "TRUE", "1", "on", "no"] {
+        let errors = env(&[PATHS[0], PATHS[1], ("TLS_ENABLED", word)]).errors();
+        let expected =
+            format!("TLS_ENABLED: {word:?} (environment) is not allowed; it must be exactly true or false");
+        assert_eq!(errors, [expected]);
+    }
+    let errors = env(&[("TLS_ENABLED", "true")]).errors();
+    let expected = "TLS_ENABLED is true, but TLS_CERT_PATH is not set; set it to the path of a file";
+    assert_eq!((errors.len(), errors[0].as_str()), (2, expected));
+    assert_eq!(env(&[("SYSTEMX_TLS_CLIENT_CERT_REQUIRED", "true")]).errors().len(), 2);
+    let misspelt = env(&[("SYSTEMX_TLS_ENABLED", "true")]).warnings();
+    assert!(misspelt[0].ends_with("did you mean TLS_ENABLED?"), "{misspelt:?}");
 }
 
 #[test]

@@ -18,4 +18,5 @@ pub mod peers;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;
+pub mod transport;
 pub mod trunk;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,14 +16,20 @@ use hyper::header::{
 };
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::config::federation::{Peer, PeerTls};
+use crate::tls::{self, TlsError};
 use crate::websocket::upgrade::{BadAnswer, KEY_BYTES, Key};
 
 use super::super::clock::draw_seed;
+use super::super::transport::Transport;
 
 /// Largest HTTP head of an answer, in bytes, and most header lines: as much as this exchange takes from its clients.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -37,8 +44,12 @@ pub(super) enum DialError {
     Unresolvable(io::Error),
     /// Nobody accepts there.
     Unreachable(io::Error),
-    /// It was called by wss://.
-    NoTls,
+    /// The files of TLS cannot be used.
+    Tls(TlsError),
+    /// Its name is none that a certificate could be for.
+    Name,
+    /// It cannot be spoken to in secret: it does not know how, or is not whom it should be.
+    Handshake(io::Error),
     /// What was to be asked is no HTTP.
     Request(hyper::http::Error),
     /// What it answers is no HTTP.
@@ -56,7 +67,9 @@ impl fmt::Display for DialError {
         match self {
             Self::Unresolvable(error) => write!(f, "its name cannot be resolved: {error}"),
             Self::Unreachable(error) => write!(f, "it does not accept a connection: {error}"),
-            Self::NoTls => f.write_str("wss:// is not supported by this version yet"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Name => f.write_str("TLS: no certificate can be for its name"),
+            Self::Handshake(error) => write!(f, "its TLS handshake failed: {error}"),
             Self::Request(error) => write!(f, "its URL cannot be asked for: {error}"),
             Self::Http(error) => write!(f, "it does not answer as a web server does: {error}"),
             Self::Answer(answer) => answer.fmt(f),
@@ -70,21 +83,35 @@ impl std::error::Error for DialError {}
 
 /// A connection that speaks WebSocket now.
 pub(super) struct Called {
-    /// The socket, not blocking.
-    pub(super) stream: std::net::TcpStream,
+    /// The way there, not blocking.
+    pub(super) transport: Transport,
     /// What was received behind the handshake.
     pub(super) early: Bytes,
 }
 
-/// Calls a peer once.
-pub(super) async fn dial(peer: &Peer, _tls: &PeerTls, resolver: &mut Resolver) -> Result<Called, DialError> {
+/// Calls a peer once. The files of TLS are read anew each time, so that renewed ones count from the next call on.
+pub(super) async fn dial(peer: &Peer, files: &PeerTls, resolver: &mut Resolver) -> Result<Called, DialError> {
+    let config = peer.url.is_secure.then(|| client_config(files)).transpose()?;
     let addresses = resolver.resolve(&peer.url.host, peer.url.port).await?;
     let stream = connect(&addresses).await.map_err(DialError::Unreachable)?;
+    // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
     stream.set_nodelay(true).map_err(DialError::System)?;
-    if peer.url.is_secure {
-        return Err(DialError::NoTls);
-    }
-    upgrade(peer, stream).await
+    let Some(config) = config else {
+        let (stream, early) = upgrade(peer, stream).await?;
+        let stream = stream.into_std().map_err(DialError::System)?;
+        return Ok(Called { transport: Transport::plain(stream), early });
+    };
+    let name = ServerName::try_from(peer.url.host.to_string()).map_err(|_| DialError::Name)?;
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(DialError::Handshake)?;
+    let (stream, early) = upgrade(peer, stream).await?;
+    let (stream, session) = stream.into_inner();
+    let stream = stream.into_std().map_err(DialError::System)?;
+    Ok(Called { transport: Transport::secure(stream, session, Box::default()), early })
+}
+
+fn client_config(files: &PeerTls) -> Result<Arc<ClientConfig>, DialError> {
+    let identity = files.identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+    tls::client_config(files.ca.as_deref(), identity).map_err(DialError::Tls)
 }
 
 /// The first address that accepts.
@@ -102,7 +129,11 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-async fn upgrade(peer: &Peer, stream: TcpStream) -> Result<Called, DialError> {
+/// Shakes hands; what is left of the stream, and what has been read of it already.
+async fn upgrade<S>(peer: &Peer, stream: S) -> Result<(S, Bytes), DialError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let random = draw_seed().map_err(DialError::System)?;
     let key = Key::new(*random.first_chunk::<KEY_BYTES>().expect("a seed is longer than a key"));
     let request = request(peer, &key).map_err(DialError::Request)?;
@@ -125,9 +156,8 @@ async fn upgrade(peer: &Peer, stream: TcpStream) -> Result<Called, DialError> {
         upgraded = asking => upgraded?,
         never = driving => match never {},
     };
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("it was made of such a stream above");
-    let stream = parts.io.into_inner().into_std().map_err(DialError::System)?;
-    Ok(Called { stream, early: parts.read_buf })
+    let parts = upgraded.downcast::<TokioIo<S>>().expect("it was made of such a stream above");
+    Ok((parts.io.into_inner(), parts.read_buf))
 }
 
 fn request(peer: &Peer, key: &Key) -> hyper::http::Result<Request<Empty<Bytes>>> {

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::federation::{Federation, Peer, PeerTls};
 
 use super::admission::Permit;
+use super::transport::Transport;
 use dial::{DialError, Resolver};
 use standing::Standing;
 
@@ -37,8 +38,8 @@ pub struct Link {
     pub peer: Arc<Peer>,
     /// Its place in the configuration.
     pub position: usize,
-    /// The socket, not blocking.
-    pub stream: std::net::TcpStream,
+    /// The way there, not blocking.
+    pub transport: Transport,
     /// What the other exchange sent after its handshake.
     pub early: Bytes,
     /// To be kept as long as the link is.
@@ -101,8 +102,8 @@ async fn keep_up(position: usize, peer: Arc<Peer>, tls: Arc<PeerTls>, deliver: D
             Ok(called) => {
                 let (permit, mut gone) = Permit::of_link();
                 standing.is_up(&peer);
-                let (stream, early) = (called.stream, called.early);
-                deliver(Link { peer: peer.clone(), position, stream, early, permit });
+                let (transport, early) = (called.transport, called.early);
+                deliver(Link { peer: peer.clone(), position, transport, early, permit });
                 let is_steady = timeout(STEADY, &mut gone).await.is_err();
                 if is_steady {
                     standing.is_steady(&peer);

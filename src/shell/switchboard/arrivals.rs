@@ -31,14 +31,14 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit } = arrival;
+        let Upgraded { transport, early, echo, permit } = arrival;
         let role = if echo {
             Role::Echo
         } else {
             let Some(line) = self.shard.open_line(self.now, false) else { return };
             Role::Line(line)
         };
-        let mut connection = Connection::new(stream, role, permit);
+        let mut connection = Connection::new(transport, role, permit);
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
@@ -50,7 +50,7 @@ impl Switchboard {
     pub(super) fn take_link(&mut self, link: Link) {
         let mut out = std::mem::take(&mut self.outbox);
         if let Some(line) = self.open_line_for_peer(&link, &mut out) {
-            let mut connection = Connection::new(link.stream, Role::Line(line), Some(link.permit));
+            let mut connection = Connection::new(link.transport, Role::Line(line), Some(link.permit));
             let state = &mut connection.state;
             (state.outbound, state.link, state.registered) = (true, true, true);
             connection.decoder.carry(&link.early);
@@ -83,7 +83,7 @@ impl Switchboard {
             self.seat(line, handle);
         }
         let Some(connection) = self.connections.get_mut(handle) else { return handle };
-        let mut source = mio::unix::SourceFd(&connection.stream.as_raw_fd());
+        let mut source = mio::unix::SourceFd(&connection.transport.as_raw_fd());
         let token = Token(handle.to_bits() as usize);
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {

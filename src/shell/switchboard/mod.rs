@@ -99,6 +99,8 @@ pub struct Switchboard {
     seats: Vec<Handle>,
     dialect: Dialect,
     scratch: Vec<u8>,
+    /// The same for what is still encrypted; empty until somebody comes by TLS.
+    wire: Vec<u8>,
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
@@ -217,10 +219,16 @@ impl Switchboard {
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
             let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
+            let credentials = parts.credentials.clone();
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting =
-                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+            let accepting = tokio::task::spawn_local(listener::accept(
+                listener,
+                handshakes,
+                admission,
+                credentials,
+                lobby,
+            ));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
@@ -242,6 +250,7 @@ impl Switchboard {
             seats: Vec::new(),
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
             scratch: vec![0; SCRATCH_BYTES],
+            wire: Vec::new(),
             batch: Vec::new(),
             outbox: Outbox::default(),
             mailer,

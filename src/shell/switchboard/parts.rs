@@ -15,6 +15,7 @@ use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::tls::Credentials;
 
 use super::super::admission::Admission;
 use super::super::clock::Clock;
@@ -97,6 +98,8 @@ pub struct Parts {
     pub handshakes: HandshakeLimits,
     /// Caps on connections.
     pub admission: Arc<Admission>,
+    /// What connections are encrypted with; `None`: they are not.
+    pub credentials: Option<Arc<Credentials>>,
     /// Bounds.
     pub bounds: ByteBounds,
     /// The operator's words.
