@@ -22,6 +22,7 @@ pub mod phone;
 pub mod shell;
 pub mod sim;
 pub mod store;
+pub mod timestamp;
 pub mod tls;
 pub mod wake;
 pub mod websocket;

@@ -203,6 +203,68 @@ fn a_file_describes_several_peers_with_subprotocols_and_names_instead_of_address
 }
 
 #[test]
+fn it_introduces_itself_and_says_that_it_is_alive() {
+    let parent = Parent::new();
+    let folder = Scratch::new();
+    let file = json!({"domain": "home.test", "heartbeatIntervalMs": 50, "peers": [
+        {"url": parent.url(), "routes": ["*"], "auth": "s3cret", "announceRoutes": ["*@home.test", "me@else.test"]},
+    ]});
+    let path = folder.write("peers.json", &file.to_string());
+    let exchange = Process::start_with(
+        &[],
+        &[("FEDERATION_CONFIG", path.to_str().expect("a temporary folder has a plain name"))],
+    );
+    let mut child = parent.let_in();
+    let mut frame = || -> Value {
+        let text = child.socket.read().expect("it speaks").into_text().expect("it sends text");
+        serde_json::from_str(&text).expect("it sends JSON")
+    };
+    let introduction = frame();
+    assert_eq!(
+        (&introduction["type"], &introduction["domain"]),
+        (&json!("REGISTER_PBX"), &json!("home.test"))
+    );
+    assert_eq!(introduction["routes"], json!(["*@home.test", "me@else.test"]));
+    assert_eq!((&introduction["endpoint"], &introduction["auth"]), (&json!("internal"), &json!("s3cret")));
+    assert_eq!(frame()["type"], "HEARTBEAT");
+    assert_eq!(frame()["type"], "HEARTBEAT");
+    assert!(exchange.log.all().iter().all(|line| !line.contains("s3cret")));
+}
+
+#[test]
+fn calls_go_both_ways_over_a_link() {
+    let parent = Rig::new();
+    let url = format!("ws://{}", parent.address());
+    let home = Rig::with(&[
+        ("federation_enabled", "true"),
+        ("federation_peer_url", &url),
+        ("federation_routes", "*@parent.test"),
+        ("federation_domain", "home.test"),
+        ("federation_reconnect_delay_ms", "100"),
+    ]);
+    let (mut ann, mut bob) = (home.registered("ann@home.test"), parent.registered("bob@parent.test"));
+    // The link comes up in its own time.
+    let call = eventually("there is a way", || {
+        ann.dial("bob@parent.test");
+        let said = ann.next();
+        (said["type"] == "RING").then(|| said["call_id"].as_str().expect("it has one").to_owned())
+    });
+    assert_eq!(bob.expect_ring("ann@home.test"), call);
+    bob.answer(&call);
+    ann.expect_connected("bob@parent.test");
+    let long = "x".repeat(200_000);
+    ann.say(&call, long.as_str());
+    bob.expect_msg(&call, "ann@home.test", long.into());
+    bob.hang_up(&call);
+    ann.expect(json!({"type": "HANGUP", "call_id": call}));
+    bob.dial("ann@home.test");
+    let call = ann.expect_ring("bob@parent.test");
+    ann.answer(&call);
+    bob.expect(json!({"type": "RING", "call_id": call}));
+    bob.expect_connected("ann@home.test");
+}
+
+#[test]
 fn a_lost_link_is_called_again_after_the_delay_however_it_was_lost() {
     let parent = Parent::new();
     let _rig = rig(&parent);

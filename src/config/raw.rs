@@ -213,20 +213,16 @@ impl RawConfig {
     }
 }
 
-/// The known variable that an unknown one is a slip of. The common prefix is left out of the comparison: it would make all alike.
+/// The known variable that an unknown one is a slip of. The common prefixes are left out of the comparison: they would make all alike.
 fn nearest_variable(variable: &str) -> Option<String> {
-    let family =
-        |name: &str| [OWN_PREFIX, FEDERATION_PREFIX].into_iter().find(|prefix| name.starts_with(prefix));
-    let prefix = family(variable).unwrap_or_default();
     let known = SETTINGS
         .iter()
         .map(|setting| setting.env)
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
-    let bare =
-        known.filter(|name| family(name).unwrap_or_default() == prefix).map(|name| &name[prefix.len()..]);
-    let nearest = settings::nearest(variable.strip_prefix(prefix)?, bare)?;
-    Some(format!("{prefix}{nearest}"))
+    let bare = |name| str::trim_start_matches(name, OWN_PREFIX).trim_start_matches(FEDERATION_PREFIX);
+    let nearest = settings::nearest(bare(variable), known.clone().map(bare))?;
+    known.into_iter().find(|name| bare(name) == nearest).map(str::to_owned)
 }
 
 /// A TOML value as an operator would write it in the environment; `None` for types no setting has.

@@ -73,8 +73,9 @@ pub struct State {
     pub registered: bool,
     /// This exchange has called: what is written is masked, what is read must not be, and no ERROR is said.
     pub outbound: bool,
-    /// It leads to another exchange and carries the calls of many: more may wait for it, and it is always read.
-    pub link: bool,
+    /// It leads to another exchange: it may say what only exchanges say. It carries the calls of many: more may wait for it than
+    /// for a client, and it is always read.
+    pub tie: bool,
     /// On its way to another shard.
     pub moving: bool,
     /// Our side has been shut down after the close frame.

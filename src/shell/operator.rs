@@ -336,7 +336,8 @@ fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
 /// The thread that keeps links to other exchanges up. Each link belongs to the shard that its place in the configuration picks.
 fn start_dialler(config: &Config, shards: &[ShardThread]) -> std::io::Result<Option<Dialler>> {
     let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
-    let deliver = move |link: Link| wires[link.position % wires.len()].post(Post::Link(Box::new(link)));
+    let deliver =
+        move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
     Dialler::start(&config.federation, Arc::new(deliver))
 }
 
@@ -506,6 +507,7 @@ fn limits(config: &Config) -> Limits {
                 SpawnPolicy::Listed(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
             }
         },
+        ..Limits::default()
     }
 }
 

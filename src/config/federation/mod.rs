@@ -26,7 +26,7 @@ pub use url::{PeerUrl, UrlFault};
 /// Most exchanges to link with: each costs a connection attempt every few seconds while it is down.
 pub const PEERS_MAX: usize = 64;
 /// Most routes of one link, to it and from it: as many as the exchange holds for a tie line.
-pub const ROUTES_PER_PEER_MAX: usize = 1024;
+pub const ROUTES_PER_PEER_MAX: usize = crate::exchange::limits::ROUTES_PER_TIE_MAX;
 /// Longest file: all links with all their routes at some 60 bytes each.
 pub const FILE_BYTES_MAX: usize = 4 << 20;
 /// All announced routes of a link together, in bytes: they go out in one message, of which an exchange such as this takes

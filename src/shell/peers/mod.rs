@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::federation::{Federation, Peer, PeerTls};
+use crate::exchange::tie;
 
 use super::admission::Permit;
 use super::transport::Transport;
@@ -34,10 +35,8 @@ const JITTER_PART: u32 = 10;
 /// A link that has come up.
 #[derive(Debug)]
 pub struct Link {
-    /// Whose it is.
-    pub peer: Arc<Peer>,
-    /// Its place in the configuration.
-    pub position: usize,
+    /// Whose it is, as the core knows it.
+    pub peer: Arc<tie::Peer>,
     /// The way there, not blocking.
     pub transport: Transport,
     /// What the other exchange sent after its handshake.
@@ -68,7 +67,7 @@ impl Dialler {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let tls = Arc::new(federation.tls.clone());
-        let peers: Vec<_> = federation.peers.iter().cloned().map(Arc::new).collect();
+        let peers = federation.peers.clone();
         let body = move || runtime.block_on(keep_all_up(peers, tls, deliver, stopped));
         let thread = std::thread::Builder::new().name("peers".into()).spawn(body)?;
         Ok(Some(Self { thread, _stop: stop }))
@@ -80,22 +79,18 @@ impl Dialler {
     }
 }
 
-async fn keep_all_up(
-    peers: Vec<Arc<Peer>>,
-    tls: Arc<PeerTls>,
-    deliver: Deliver,
-    stopped: oneshot::Receiver<()>,
-) {
+async fn keep_all_up(peers: Vec<Peer>, tls: Arc<PeerTls>, deliver: Deliver, stopped: oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
-    for (position, peer) in peers.into_iter().enumerate() {
+    for (position, peer) in (0..).zip(peers) {
         tasks.spawn(keep_up(position, peer, tls.clone(), deliver.clone()));
     }
     // Never sent, only dropped. The tasks are dropped with their set.
     drop(stopped.await);
 }
 
-async fn keep_up(position: usize, peer: Arc<Peer>, tls: Arc<PeerTls>, deliver: Deliver) {
+async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, deliver: Deliver) {
     let (mut standing, mut resolver) = (Standing::new(), Resolver::default());
+    let known = Arc::new(known_to_the_core(position, &peer));
     loop {
         let dialled = timeout(DIAL_MAX, dial::dial(&peer, &tls, &mut resolver)).await;
         match dialled.unwrap_or(Err(DialError::TimedOut)) {
@@ -103,7 +98,7 @@ async fn keep_up(position: usize, peer: Arc<Peer>, tls: Arc<PeerTls>, deliver: D
                 let (permit, mut gone) = Permit::of_link();
                 standing.is_up(&peer);
                 let (transport, early) = (called.transport, called.early);
-                deliver(Link { peer: peer.clone(), position, transport, early, permit });
+                deliver(Link { peer: known.clone(), transport, early, permit });
                 let is_steady = timeout(STEADY, &mut gone).await.is_err();
                 if is_steady {
                     standing.is_steady(&peer);
@@ -115,6 +110,20 @@ async fn keep_up(position: usize, peer: Arc<Peer>, tls: Arc<PeerTls>, deliver: D
             Err(error) => standing.cannot_be_reached(&peer, &error),
         }
         sleep(with_jitter(peer.reconnect_delay, random())).await;
+    }
+}
+
+/// What the core has to know of a peer.
+fn known_to_the_core(position: u32, peer: &Peer) -> tie::Peer {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    tie::Peer {
+        id: peer.id.clone(),
+        domain: peer.domain.clone(),
+        auth: peer.auth.as_ref().map(|auth| tie::Secret::new(auth.reveal().as_str())),
+        routes: peer.routes.clone(),
+        announced: peer.announced.clone(),
+        position,
+        heartbeat_ms: peer.heartbeat.map(ms),
     }
 }
 

@@ -9,7 +9,6 @@ use std::os::fd::AsRawFd;
 use mio::{Interest, Token};
 use tracing::{debug, warn};
 
-use crate::exchange::effect::Outbox;
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
@@ -46,26 +45,22 @@ impl Switchboard {
         self.send_off(handle);
     }
 
-    /// A link to another exchange. The core may have something to say on it at once, so it is seated before that is performed.
+    /// A link to another exchange. The core has something to say on it at once, so it is seated before that is performed.
     pub(super) fn take_link(&mut self, link: Link) {
+        let Link { peer, transport, early, permit } = link;
+        debug!(shard = self.id.index(), peer = &*peer.id, "link taken");
         let mut out = std::mem::take(&mut self.outbox);
-        if let Some(line) = self.open_line_for_peer(&link, &mut out) {
-            let mut connection = Connection::new(link.transport, Role::Line(line), Some(link.permit));
+        if let Some(line) = self.shard.open_tie(self.now, &peer, &mut out) {
+            let mut connection = Connection::new(transport, Role::Line(line), Some(permit));
             let state = &mut connection.state;
-            (state.outbound, state.link, state.registered) = (true, true, true);
-            connection.decoder.carry(&link.early);
+            (state.outbound, state.tie, state.registered) = (true, true, true);
+            connection.decoder.carry(&early);
             let handle = self.install(connection);
             self.perform(&mut out);
             self.send_off(handle);
         }
         self.outbox = out;
         self.settle_accounts();
-    }
-
-    /// The core's line for a link. What it has to say on it is put into `_out`.
-    fn open_line_for_peer(&mut self, link: &Link, _out: &mut Outbox<'_>) -> Option<LineId> {
-        debug!(shard = self.id.index(), peer = &*link.peer.id, position = link.position, "link taken");
-        self.shard.open_line(self.now, false)
     }
 
     /// Whoever comes while the exchange stops is told so.

@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 
-use crate::dialect::systemx::{encode, encoded_len_hint};
+use crate::dialect::systemx::{encode, encode_named, encoded_len_hint};
 use crate::exchange::LineId;
 use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
 use crate::exchange::event::Event;
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
+use crate::exchange::tie::TieNotice;
 use crate::websocket::{MessageKind, encoder};
 
 use super::super::connection::Role;
@@ -22,7 +23,7 @@ const TOLERATED_BYTES: usize = 32 << 20;
 /// How many times as much as for a client may wait for a link to another exchange. A client that does not take its own calls
 /// loses them; a link that is cut loses those of many, who cannot be held one by one. With the defaults it is 16 MiB, as
 /// long as the longest message: what one call says in one breath cuts off no other.
-const LINK_OUTPUT_TIMES: usize = 16;
+const TIE_OUTPUT_TIMES: usize = 16;
 /// The part of the total by which it may be exceeded before connections are dropped without a word.
 const SEVERE_EXCESS_PART: usize = 4;
 
@@ -59,7 +60,17 @@ impl Switchboard {
                 Effect::Signal { to, signal } => self.port.send(to.index(), Freight::Signal(signal)),
                 Effect::Wake { run, address, handler } => self.desk.wake(run, &address, &handler),
                 Effect::WakeSettled(run) => self.desk.settle(run),
-                Effect::Record(record) => self.desk.record(&record),
+                Effect::Record(record) => {
+                    let name = self.call_names.as_ref().and_then(|names| names.get(record.call));
+                    self.desk.record(&record, name);
+                }
+                Effect::CallNamed { call, name } => self.call_names.get_or_insert_default().add(call, name),
+                Effect::CallForgotten(call) => {
+                    if let Some(names) = &mut self.call_names {
+                        names.forget(call);
+                    }
+                }
+                Effect::Tie { line, news } => self.note_tie(line, &news),
                 Effect::Stray(line) => self.warn_of_stray(line),
             }
         }
@@ -72,14 +83,20 @@ impl Switchboard {
         if matches!(notice, Notice::Refused { .. }) && self.is_outbound(handle) {
             return;
         }
-        if matches!(notice, Notice::Registered { .. }) {
-            self.note_registered(handle);
+        match notice {
+            Notice::Registered { .. } => self.note_registered(handle),
+            Notice::Tie(TieNotice::Registered { .. }) => self.note_tie_line(handle),
+            _ => {}
         }
         let said = match notice {
             Notice::Message { .. } | Notice::PartyMessage { .. } => Said::Message,
             _ => Said::Signalling,
         };
-        self.write_text(handle, said, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
+        let names = self.call_names.take();
+        self.write_text(handle, said, encoded_len_hint(&notice), |buffer| {
+            encode_named(&notice, names.as_deref(), buffer);
+        });
+        self.call_names = names;
         if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
             out.recycle(spent);
         }
@@ -98,6 +115,14 @@ impl Switchboard {
             let counted = connection.counted as usize;
             self.totals.unregistered = self.totals.unregistered.saturating_sub(counted);
             self.totals.input += counted;
+        }
+    }
+
+    /// The connection leads to another exchange, which may say more than clients.
+    pub(super) fn note_tie_line(&mut self, handle: Handle) {
+        self.note_registered(handle);
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.state.tie = true;
         }
     }
 
@@ -228,14 +253,14 @@ impl Switchboard {
         if newly {
             self.queues.afterwards.push_back(Event::Congested(line));
         }
-        let is_link = connection.state.link;
-        let most = self.output_most(is_link);
+        let is_tie = connection.state.tie;
+        let most = self.output_most(is_tie);
         let Some(connection) = self.connections.get_mut(handle) else { return };
         if before <= most || !connection.state.blocked {
             return;
         }
         // Two exchanges that both wait for the other to read would wait for ever.
-        connection.state.self_paused |= above && !is_link;
+        connection.state.self_paused |= above && !is_tie;
         let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
         let bearable = !scarce && before <= most + TOLERATED_BYTES && excused;
         if !bearable {
@@ -244,8 +269,8 @@ impl Switchboard {
     }
 
     /// How much may wait for one connection that takes nothing now.
-    fn output_most(&self, is_link: bool) -> usize {
-        let times = if is_link { LINK_OUTPUT_TIMES } else { 1 };
+    fn output_most(&self, is_tie: bool) -> usize {
+        let times = if is_tie { TIE_OUTPUT_TIMES } else { 1 };
         match self.scarcity() {
             Scarcity::None => self.bounds.output_bytes_max.saturating_mul(times),
             Scarcity::Some => self.bounds.output_high_water.saturating_mul(times),
