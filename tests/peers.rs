@@ -265,6 +265,67 @@ fn calls_go_both_ways_over_a_link() {
 }
 
 #[test]
+fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end() {
+    const CLIENT_BYTES_MAX: usize = 64 << 10;
+    const TIMES: usize = 16;
+    let parent = Parent::new();
+    let url = parent.url();
+    let flags = [
+        ("--output-bytes-max", CLIENT_BYTES_MAX.to_string()),
+        ("--output-high-water", (CLIENT_BYTES_MAX / 4).to_string()),
+        ("--output-low-water", (CLIENT_BYTES_MAX / 8).to_string()),
+    ];
+    let flags: Vec<&str> = flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect();
+    let environment = [
+        ("FEDERATION_ENABLED", "true"),
+        ("FEDERATION_PEER_URL", &*url),
+        ("FEDERATION_ROUTES", "*@parent.test"),
+    ];
+    let exchange = Process::start_with(&flags, &environment);
+    let mut child = parent.let_in();
+    // It answers two calls, and then reads nothing any more.
+    let answering = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let text = child.next().expect("it dials").into_text().expect("it sends text");
+            let dial: Value = serde_json::from_str(&text).expect("it sends JSON");
+            assert_eq!(dial["type"], "DIAL_FORWARD");
+            for word in ["RING", "ANSWER"] {
+                let frame = json!({"type": word, "call_id": dial["call_id"], "from": dial["to"]});
+                child.send(Message::text(frame.to_string()));
+            }
+        }
+        child
+    });
+    let mut ann = exchange.registered("ann@home.test");
+    // With two calls she is not held: that would hold the other call as well.
+    let calls = ["bob@parent.test", "cid@parent.test"].map(|callee| {
+        eventually("there is a way", || {
+            ann.dial(callee);
+            (ann.next()["type"] == "RING").then_some(())
+        });
+        ann.expect_connected(callee)
+    });
+    let _deaf = answering.join().expect("it is called");
+    let part = "x".repeat(32 << 10);
+    let until = Instant::now() + LIMIT;
+    // The parent reads nothing. What the sockets take is none of our bounds.
+    while !exchange.log.all().iter().any(|line| line.contains("slow consumer cut off")) {
+        assert!(Instant::now() < until, "it waits without end");
+        let message = json!({"type": "MSG", "call_id": calls[0], "data": part});
+        if ann.try_send(&message).is_err() {
+            break;
+        }
+    }
+    let line = exchange.log.wait_for("slow consumer cut off");
+    let context: Value =
+        serde_json::from_str(&line[line.find('{').expect("it has fields")..]).expect("fields are JSON");
+    assert!(context["queued"].as_u64().expect("a number") >= (TIMES * CLIENT_BYTES_MAX) as u64, "{line}");
+    for _ in &calls {
+        assert_eq!(ann.next()["type"], "HANGUP");
+    }
+}
+
+#[test]
 fn a_lost_link_is_called_again_after_the_delay_however_it_was_lost() {
     let parent = Parent::new();
     let _rig = rig(&parent);

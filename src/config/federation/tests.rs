@@ -266,3 +266,20 @@ fn unknown_keys_are_warned_about_and_equal_names_told_apart() {
     );
     assert_eq!((&*federation.peers[0].id, &*federation.peers[1].id), ("p:80", "p:80#2"));
 }
+
+/// The first fenced block of the page about links that begins so.
+fn shown(fence: &str) -> &'static str {
+    let page = include_str!("../../../docs/FEDERATION.md");
+    let block = page.split(&format!("{fence}\n")).nth(1).expect("the page shows it");
+    block.split("```").next().expect("a text has a beginning")
+}
+
+#[test]
+fn the_examples_of_the_document_are_right() {
+    let lines: Vec<(&str, &str)> = shown("```").lines().filter_map(|line| line.split_once('=')).collect();
+    assert_eq!(lines.len(), 5);
+    let (federation, warnings) = load(&lines);
+    assert_eq!((federation.mistakes, warnings, federation.peers.len()), (vec![], vec![], 1));
+    let (federation, warnings) = load_file(shown("```json"));
+    assert_eq!((federation.mistakes, warnings, federation.peers.len()), (vec![], vec![], 1));
+}
