@@ -1,6 +1,8 @@
 //! Links that an exchange keeps up by itself, as far as sockets go: tungstenite's server plays the other exchange. What is said
 //! over a link once it is up is asked elsewhere; here frames that introduce this exchange or say that it is alive are skipped.
 
+#![expect(clippy::result_large_err, reason = "what a handshake is answered with is tungstenite's")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -75,7 +77,6 @@ impl Parent {
         answer: fn(&Request, Response) -> Result<Response, ErrorResponse>,
     ) -> (Child, Request) {
         let mut asked = None;
-        #[expect(clippy::result_large_err, reason = "it is tungstenite's")]
         let callback = |request: &Request, response: Response| {
             asked = Some(request.clone());
             answer(request, response)

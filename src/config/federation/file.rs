@@ -79,7 +79,7 @@ fn peer(whole: &Fields<'_>, fields: &Fields<'_>) -> Result<Peer, Mistake> {
         true => (whole.texts(EXPORT_ROUTES)?, whole.place(EXPORT_ROUTES)),
         false => (own, fields.place(ANNOUNCE_ROUTES)),
     };
-    let (announced, announced_texts) = announcement(&exported, domain, &place)?;
+    let announced = announcement(&exported, domain, &place)?;
     Ok(Peer {
         id: fields.text(ID)?.map_or_else(|| url.authority(), str::to_owned).into(),
         url,
@@ -87,7 +87,6 @@ fn peer(whole: &Fields<'_>, fields: &Fields<'_>) -> Result<Peer, Mistake> {
         auth: fields.text(AUTH)?.map(|auth| Private::new(auth.to_owned())),
         routes: patterns(&routes, &fields.place(ROUTES))?,
         announced,
-        announced_texts,
         reconnect_delay: reconnect_delay(fields.ms(RECONNECT_DELAY)?.unwrap_or(RECONNECT_DELAY_MS)),
         heartbeat: heartbeat(whole.ms(HEARTBEAT)?.unwrap_or(HEARTBEAT_MS)),
         protocols: protocols(fields)?,

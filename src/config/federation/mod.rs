@@ -75,8 +75,6 @@ pub struct Peer {
     pub routes: Box<[Pattern]>,
     /// What is called here; at least one.
     pub announced: Box<[Pattern]>,
-    /// The same as it was given.
-    pub announced_texts: Box<[Box<str>]>,
     /// Wait before it is called again.
     pub reconnect_delay: Duration,
     /// How often it is told that this exchange is alive; `None`: never.
@@ -146,7 +144,7 @@ fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mis
     let id = text(raw, &s::FEDERATION_PEER_ID).map(|id| short(id, s::FEDERATION_PEER_ID.env)).transpose()?;
     let auth = text(raw, &s::FEDERATION_AUTH).map(|auth| short(auth, s::FEDERATION_AUTH.env)).transpose()?;
     let announced = list(text(raw, &s::FEDERATION_ANNOUNCE_ROUTES));
-    let (announced, announced_texts) = announcement(&announced, domain, s::FEDERATION_ANNOUNCE_ROUTES.env)?;
+    let announced = announcement(&announced, domain, s::FEDERATION_ANNOUNCE_ROUTES.env)?;
     let mut number = |setting| amount(raw, setting, mistakes);
     Ok(Peer {
         id: id.map_or_else(|| url.authority(), str::to_owned).into(),
@@ -155,7 +153,6 @@ fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mis
         auth: auth.map(|auth| Private::new(auth.to_owned())),
         routes: patterns(&routes, s::FEDERATION_ROUTES.env)?,
         announced,
-        announced_texts,
         reconnect_delay: reconnect_delay(number(&s::FEDERATION_RECONNECT_DELAY_MS)),
         heartbeat: heartbeat(number(&s::FEDERATION_HEARTBEAT_MS)),
         protocols: Box::default(),
@@ -200,11 +197,7 @@ fn patterns(texts: &[&str], place: &str) -> Result<Box<[Pattern]>, Mistake> {
 }
 
 /// What is announced: the given routes, else everybody of the domain (spec 21).
-fn announcement(
-    given: &[&str],
-    domain: &str,
-    place: &str,
-) -> Result<(Box<[Pattern]>, Box<[Box<str>]>), Mistake> {
+fn announcement(given: &[&str], domain: &str, place: &str) -> Result<Box<[Pattern]>, Mistake> {
     let of_domain = if domain.contains('@') {
         domain.to_owned()
     } else {
@@ -214,7 +207,7 @@ fn announcement(
     if texts.iter().map(|text| text.len()).sum::<usize>() > ANNOUNCED_BYTES_MAX {
         return Err(Mistake::TooMany { place: place.into(), what: "bytes", max: ANNOUNCED_BYTES_MAX });
     }
-    Ok((patterns(texts, place)?, texts.iter().map(|text| Box::from(text.trim())).collect()))
+    patterns(texts, place)
 }
 
 fn reconnect_delay(ms: i64) -> Duration {

@@ -80,7 +80,6 @@ mod tests {
             auth: None,
             routes: Box::default(),
             announced: Box::default(),
-            announced_texts: Box::default(),
             reconnect_delay: std::time::Duration::from_secs(5),
             heartbeat: None,
             protocols: Box::default(),
