@@ -15,6 +15,7 @@ pub mod handshake;
 mod head;
 mod mask;
 mod message;
+pub mod origin;
 mod partial;
 #[cfg(test)]
 mod testing;
