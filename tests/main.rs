@@ -30,6 +30,8 @@ mod log_stream;
 mod packaging;
 /// Who is on a party line, and who hears whom there?
 mod parties;
+/// Does an exchange call others by itself, and again when a link is lost?
+mod peers;
 /// Who gets the call when a callee takes several?
 mod pools;
 /// Does everybody see who is there, and only that?

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::federation::Mistake;
 use super::settings::Setting;
 
 /// Where a value was said. Later variants win over earlier ones.
@@ -101,6 +102,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The links to other exchanges cannot be as they were described. The exchange starts without them; only
+    /// `check-config` reports it so.
+    Federation(Mistake),
     /// A protection was asked for that this version does not have. Starting without it would be dangerous.
     NotSupported {
         /// The variable; its value may be a secret.
@@ -146,6 +150,7 @@ impl fmt::Display for ConfigError {
                 write!(f, ".env line {line} is not NAME=value; put quotes around values with spaces")
             }
             ConfigError::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            ConfigError::Federation(mistake) => mistake.fmt(f),
             ConfigError::NotSupported { variable, origin, danger } => {
                 write!(
                     f,
@@ -183,6 +188,22 @@ pub enum Warning {
         variable: String,
         /// Where it was said.
         origin: Origin,
+    },
+    /// A key of the file of links that nothing has.
+    UnknownFederationKey {
+        /// Where it stands.
+        place: String,
+        /// The key that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Another exchange is described, and linking with it is not switched on.
+    FederationNotEnabled,
+    /// Two links have the same name.
+    PeerRenamed {
+        /// The name.
+        id: String,
+        /// What the second is called instead.
+        renamed: String,
     },
     /// The log level is not a level, so it is info.
     UnknownLogLevel {
@@ -227,6 +248,16 @@ impl fmt::Display for Warning {
             }
             Warning::NoEffectYet { variable, origin } => {
                 write!(f, "{variable} ({origin}) is not supported by this version yet and has no effect")
+            }
+            Warning::UnknownFederationKey { place, nearest } => {
+                write!(f, "FEDERATION_CONFIG: unknown key {place}")?;
+                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
+            }
+            Warning::FederationNotEnabled => {
+                f.write_str("FEDERATION_PEER_URL is set, but only FEDERATION_ENABLED=true links with it; there is no link")
+            }
+            Warning::PeerRenamed { id, renamed } => {
+                write!(f, "FEDERATION_CONFIG: two peers are called {id:?}; the later one is {renamed:?} now")
             }
             Warning::UnknownLogLevel { value, origin } => {
                 write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")

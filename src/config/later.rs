@@ -1,4 +1,4 @@
-//! Variables that the specification names and that this version does not serve yet: federation, authentication, Redis and
+//! Variables that the specification names and that this version does not serve yet: authentication, Redis and
 //! the console. Whoever sets one that protects the exchange must not get an unprotected exchange, so the start stops;
 //! the others have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
 //! of settings. Values are never repeated: they may be tokens or passwords.
@@ -11,7 +11,7 @@ const COMPOSE_ONLY: [&str; 2] = ["TLS_DOMAIN", "TLS_ROOT"];
 /// Everything about tokens.
 const AUTH_PREFIX: &str = "SYSTEMX_AUTH_";
 /// Everything else of later versions.
-const HARMLESS_PREFIXES: [&str; 3] = ["FEDERATION_", "SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
+const HARMLESS_PREFIXES: [&str; 2] = ["SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
 
 /// Names of later versions that a misspelt variable may have meant; above all those that protect the exchange.
 pub(super) const HINTS: [&str; 3] = ["SYSTEMX_AUTH_FILE", "SYSTEMX_AUTH_TOKENS", "SYSTEMX_REDIS_URL"];

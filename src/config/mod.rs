@@ -5,6 +5,7 @@
 
 mod doorway;
 pub mod error;
+pub mod federation;
 mod later;
 pub mod process;
 pub mod raw;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use error::{ConfigError, Origin, Warning};
+pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
 pub use settings::{SETTINGS, Setting};
 pub use tls::TlsFiles;
@@ -117,6 +119,9 @@ pub struct Config {
     pub trunk_capacity: usize,
     /// Longest orderly stop.
     pub stop_timeout_ms: u64,
+
+    /// The exchanges to link with (spec 19.9), and what is wrong with them: none of that stops the start.
+    pub federation: Federation,
 }
 
 /// A limit on dials: so many within a sliding window.
@@ -188,9 +193,11 @@ impl Config {
     pub fn check(mut raw: RawConfig) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let (mut errors, mut warnings) = (std::mem::take(&mut raw.errors), std::mem::take(&mut raw.warnings));
         let (later_errors, later_warnings) = later::check(&raw);
+        let (federation, federation_warnings) = federation::read(&raw);
         let mut reader = Reader::new(&raw);
-        let config = Config::read(&mut reader);
-        warnings.extend(later_warnings.into_iter().chain(reader.warnings).chain(config.oddities()));
+        let config = Config { federation, ..Config::read(&mut reader) };
+        let said = later_warnings.into_iter().chain(reader.warnings).chain(federation_warnings);
+        warnings.extend(said.chain(config.oddities()));
         warnings.extend(doorway::warnings(&raw, &config));
         errors.extend(later_errors.into_iter().chain(reader.errors));
         // A contradiction that comes from a value already refused would only confuse.
@@ -253,6 +260,7 @@ impl Config {
             connections_per_ip_max: reader.optional_count(&settings::CONNECTIONS_PER_IP),
             trunk_capacity: reader.count(&settings::TRUNK_CAPACITY),
             stop_timeout_ms: reader.amount(&settings::STOP_TIMEOUT_MS),
+            federation: Federation::default(),
         }
     }
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command};
 
 use super::error::{ConfigError, Origin, Warning};
+use super::federation::FileFault;
 use super::later;
-use super::settings::{self, Kind, SETTINGS, Setting};
+use super::settings::{self, FEDERATION_PREFIX, Kind, SETTINGS, Setting};
 
 /// The variable that names the TOML file.
 pub const CONFIG_FILE_ENV: &str = "SYSTEMX_CONFIG";
@@ -36,7 +37,8 @@ impl clap::Args for RawFlags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help(format!("TOML file with settings; the least important source [{CONFIG_FILE_ENV}]"));
-        SETTINGS.iter().fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        flags.fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -47,7 +49,8 @@ impl clap::Args for RawFlags {
 impl clap::FromArgMatches for RawFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let value = |setting: &Setting| matches.get_one::<String>(setting.name).cloned();
-        let values = SETTINGS.iter().filter_map(|setting| Some((setting.name, value(setting)?))).collect();
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        let values = flags.filter_map(|setting| Some((setting.name, value(setting)?))).collect();
         Ok(Self { values, config_file: matches.get_one::<PathBuf>(CONFIG_FILE_FLAG).cloned() })
     }
 
@@ -72,6 +75,8 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),
+        Kind::Url => arg.value_name("URL"),
+        Kind::Text | Kind::Secret => arg.value_name("TEXT"),
         Kind::Origins => arg.value_name("ORIGINS"),
         Kind::Networks => arg.value_name("NETWORKS"),
     }
@@ -103,6 +108,8 @@ pub struct RawConfig {
     given: BTreeMap<&'static str, Given>,
     /// Variables of later issues, such as `SYSTEMX_AUTH_FILE`, by name.
     pub(super) later: BTreeMap<String, Given>,
+    /// What came of reading the file that `FEDERATION_CONFIG` names, if it names one.
+    pub federation_file: Option<Result<String, FileFault>>,
     /// What is odd; see [`Warning`].
     pub warnings: Vec<Warning>,
     /// What is wrong; see [`ConfigError`].
@@ -166,7 +173,8 @@ impl RawConfig {
             self.later.insert(variable, Given { value: value.trim().to_owned(), origin });
             return;
         }
-        if variable.starts_with(OWN_PREFIX) && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
+        let is_ours = variable.starts_with(OWN_PREFIX) || variable.starts_with(FEDERATION_PREFIX);
+        if is_ours && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
             let nearest = nearest_variable(&variable);
             self.warnings.push(Warning::UnknownVariable { variable, origin, nearest });
         }
@@ -213,15 +221,15 @@ impl RawConfig {
     }
 }
 
-/// The known variable that an unknown one is a slip of. The common prefix is left out of the comparison: it would make all alike.
+/// The known variable that an unknown one is a slip of. The common prefixes are left out of the comparison: they would make all alike.
 fn nearest_variable(variable: &str) -> Option<String> {
     let known = SETTINGS
         .iter()
         .map(|setting| setting.env)
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
-    let bare = |name: &'static str| name.trim_start_matches(OWN_PREFIX);
-    let nearest = settings::nearest(variable.trim_start_matches(OWN_PREFIX), known.clone().map(bare))?;
+    let bare = |name| str::trim_start_matches(name, OWN_PREFIX).trim_start_matches(FEDERATION_PREFIX);
+    let nearest = settings::nearest(bare(variable), known.clone().map(bare))?;
     known.into_iter().find(|name| bare(name) == nearest).map(str::to_owned)
 }
 

@@ -127,6 +127,9 @@ pub(super) fn largest(setting: &Setting) -> usize {
         | Kind::Word(_)
         | Kind::Commands
         | Kind::File
+        | Kind::Text
+        | Kind::Url
+        | Kind::Secret
         | Kind::Origins
         | Kind::Networks => 0,
     }

@@ -2,13 +2,14 @@
 //! proxy has said whose it is.
 //!
 //! Shared by all shards, off the message path. A permit gives its place back when it is dropped, wherever the
-//! connection has moved to in the meantime.
+//! connection has moved to in the meantime; that of a link to another exchange tells who keeps it up.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 /// The caps of an exchange.
 #[derive(Debug)]
@@ -24,9 +25,21 @@ struct Taken {
     by_ip: HashMap<IpAddr, usize, ahash::RandomState>,
 }
 
+/// What ends with a connection.
+#[derive(Debug)]
+pub struct Permit(Stake);
+
+#[derive(Debug)]
+enum Stake {
+    /// The place of a connection that somebody made to this exchange.
+    Place(Place),
+    /// Word to whoever keeps a link up. Links count in no limit: the configuration says how many there are.
+    Link { _gone: oneshot::Sender<()> },
+}
+
 /// The place of one connection.
 #[derive(Debug)]
-pub struct Permit {
+struct Place {
     admission: Arc<Admission>,
     /// The address it counts for; `None` while only its proxy is known.
     ip: Option<IpAddr>,
@@ -63,13 +76,28 @@ impl Admission {
         }
         taken.all += 1;
         drop(taken);
-        Ok(Some(Box::new(Permit { admission: self.clone(), ip })))
+        Ok(Some(Box::new(Permit(Stake::Place(Place { admission: self.clone(), ip })))))
     }
 }
 
 impl Permit {
+    /// The permit of a link to another exchange, and what ends when it is dropped.
+    pub fn of_link() -> (Box<Self>, oneshot::Receiver<()>) {
+        let (sender, gone) = oneshot::channel();
+        (Box::new(Self(Stake::Link { _gone: sender })), gone)
+    }
+
     /// Counts the connection for `ip` from now on. If that is refused it counts for whom it did.
     pub fn assign(&mut self, ip: IpAddr) -> Result<(), Refused> {
+        match &mut self.0 {
+            Stake::Place(place) => place.assign(ip),
+            Stake::Link { .. } => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    fn assign(&mut self, ip: IpAddr) -> Result<(), Refused> {
         let ip = ip.to_canonical();
         if self.ip == Some(ip) {
             return Ok(());
@@ -102,7 +130,7 @@ impl Taken {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.admission.taken.lock();
         taken.all -= 1;
@@ -148,5 +176,13 @@ mod tests {
         drop((proxied, second));
         assert!(admission.taken.lock().by_ip.is_empty());
         assert_eq!(admission.taken.lock().all, 0);
+    }
+
+    #[test]
+    fn a_link_is_known_to_be_gone_when_its_permit_is() {
+        let (permit, mut gone) = Permit::of_link();
+        assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(permit);
+        assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

@@ -71,7 +71,10 @@ pub struct State {
     pub congested: bool,
     /// Its line holds an address: larger messages are allowed.
     pub registered: bool,
-    /// It leads to another exchange: it may say what only exchanges say.
+    /// This exchange has called: what is written is masked, what is read must not be, and no ERROR is said.
+    pub outbound: bool,
+    /// It leads to another exchange: it may say what only exchanges say. It carries the calls of many: more may wait for it than
+    /// for a client, and it is always read.
     pub tie: bool,
     /// On its way to another shard.
     pub moving: bool,

@@ -15,6 +15,7 @@ pub mod log_service;
 pub mod mailer;
 pub mod operator;
 pub mod output;
+pub mod peers;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;

@@ -1,8 +1,8 @@
 //! Starts the exchange, watches it, stops it.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
-//! thread for slow work, and one thread for each shard. Stop: shards close everything and end (within the limit),
-//! then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
+//! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
+//! more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
 //! serves what ends earlier.
 
 use std::fmt;
@@ -33,6 +33,7 @@ use super::desk::{Desk, outcome_of, run_of};
 use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
+use super::peers::{Dialler, Link};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
@@ -98,6 +99,7 @@ pub struct Running {
     shards: Vec<ShardThread>,
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
+    dialler: Option<Dialler>,
     certificate: Option<tls::Watch>,
     stop_timeout: Duration,
 }
@@ -192,11 +194,12 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         let parts = common.parts(id, Wiring { listener, poll, port, mailbox, wire: &wire, log_service });
         shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin, ready.clone())?), wire });
     }
-    let running = Running {
+    let mut running = Running {
         address,
         shards,
         operator: Some(operator),
         call_log,
+        dialler: None,
         certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
@@ -207,6 +210,13 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     if let Err(source) = words.collect::<std::io::Result<()>>() {
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
+    }
+    match start_dialler(config, &running.shards) {
+        Ok(dialler) => running.dialler = dialler,
+        Err(source) => {
+            running.stop();
+            return Err(StartError::System { what: "the thread that keeps links up", source });
+        }
     }
     let is_encrypted = config.tls.is_some();
     info!(%address, shards = config.shards, is_encrypted, "exchange is up");
@@ -236,6 +246,7 @@ impl Running {
 
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
+        let dialler = self.dialler.take().map(Dialler::stop);
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
         }
@@ -246,6 +257,9 @@ impl Running {
             {
                 error!(shard = number, "shard did not stop in time");
             }
+        }
+        if dialler.is_some_and(|dialler| !join_until(dialler, deadline)) {
+            warn!("the thread that keeps links up did not stop in time");
         }
         if let Some(operator) = self.operator.take()
             && !join_until(operator, deadline)
@@ -317,6 +331,14 @@ fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
     // A wake that fails is made up for by the shard's next turn; logging it here would feed on itself.
     service.wake_with(move || drop(waker.wake()));
     service
+}
+
+/// The thread that keeps links to other exchanges up. Each link belongs to the shard that its place in the configuration picks.
+fn start_dialler(config: &Config, shards: &[ShardThread]) -> std::io::Result<Option<Dialler>> {
+    let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
+    let deliver =
+        move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
+    Dialler::start(&config.federation, Arc::new(deliver))
 }
 
 /// The thread for slow work: wake handlers.

@@ -194,7 +194,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
-fn has_token(value: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn has_token(value: &[u8], wanted: &[u8]) -> bool {
     tokens(value).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
@@ -202,7 +202,8 @@ fn is_key(key: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|decoded| decoded.len() == KEY_LEN)
 }
 
-fn accept(key: &[u8]) -> String {
+/// What a server proves with that it has read a key.
+pub(super) fn accept(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 

@@ -69,6 +69,13 @@ impl Authority {
         }
     }
 
+    /// Trust in this authority.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("it is a certificate");
+        roots
+    }
+
     /// A client that trusts this authority and shows nothing.
     pub fn client(&self) -> Arc<ClientConfig> {
         self.client_of(rustls::ALL_VERSIONS, None)
@@ -80,8 +87,7 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         identity: Option<&Identity>,
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("it is a certificate");
+        let roots = self.roots();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

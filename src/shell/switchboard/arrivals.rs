@@ -1,18 +1,20 @@
-//! How connections come to a shard: from the lobby once their handshake is done, or from another shard.
+//! How connections come to a shard: from the lobby once their handshake is done, from another shard, or as links to other
+//! exchanges that this one has called.
 //!
-//! Either way a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
+//! In any case a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
 //! it has sent already is announced by nobody.
 
 use std::os::fd::AsRawFd;
 
 use mio::{Interest, Token};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
+use super::super::peers::Link;
 use super::{Crossing, Switchboard};
 
 /// Most new connections taken in one turn.
@@ -42,6 +44,24 @@ impl Switchboard {
         }
         let handle = self.install(connection);
         self.send_off(handle);
+    }
+
+    /// A link to another exchange. The core has something to say on it at once, so it is seated before that is performed.
+    pub(super) fn take_link(&mut self, link: Link) {
+        let Link { peer, transport, early, permit } = link;
+        debug!(shard = self.id.index(), peer = &*peer.id, "link taken");
+        let mut out = std::mem::take(&mut self.outbox);
+        if let Some(line) = self.shard.open_tie(self.now, &peer, &mut out) {
+            let mut connection = Connection::new(transport, Role::Line(line), Some(permit));
+            let state = &mut connection.state;
+            (state.outbound, state.tie, state.registered) = (true, true, true);
+            connection.decoder.carry(&early);
+            let handle = self.install(connection);
+            self.perform(&mut out);
+            self.send_off(handle);
+        }
+        self.outbox = out;
+        self.settle_accounts();
     }
 
     /// Whoever comes while the exchange stops is told so.

@@ -162,6 +162,13 @@ impl Switchboard {
         }
     }
 
+    /// Another exchange, which this one has called, says what cannot be understood. It is told nothing (spec 19.9).
+    pub(super) fn warn_of_nonsense(&self, line: LineId) {
+        if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
+            warn!(shard = self.id.index(), %line, suppressed, "frame of a link dropped: it cannot be understood");
+        }
+    }
+
     /// A connection is cut because it does not take what it is sent.
     pub(super) fn warn_of_slowness(&self, line: Option<LineId>, queued: usize) {
         if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {

@@ -40,9 +40,10 @@ use crate::exchange::rack::Rack;
 use crate::exchange::shard::Shard;
 use crate::exchange::time::Moment;
 use crate::logging::unfed;
+use crate::websocket::Masks;
 
 use super::allocator;
-use super::clock::Clock;
+use super::clock::{Clock, draw_seed};
 use super::connection::{Connection, State};
 use super::depot::Depot;
 use super::desk::Desk;
@@ -109,6 +110,8 @@ pub struct Switchboard {
     mailbag: Mailbag,
     depot: Depot,
     spares: Spares,
+    /// For links to other exchanges that this one has called.
+    masks: Masks,
     lobby: Lobby,
     bell: Rc<Bell>,
     alarm: Alarm,
@@ -252,6 +255,7 @@ impl Switchboard {
             mailbag: Mailbag::default(),
             depot: parts.depot,
             spares: Spares::default(),
+            masks: Masks::new(draw_seed()?),
             lobby: Lobby::new(parts.poll.registry().try_clone()?, Rc::new(move || ring.ring())),
             timepiece: Timepiece::new(parts.poll.registry())?,
             poller: nest(parts.poll)?,
@@ -391,6 +395,7 @@ impl Switchboard {
         while let Ok(post) = self.mailbox.try_recv() {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
+                Post::Link(link) => self.take_link(*link),
                 Post::Stop => self.stop(),
             }
         }

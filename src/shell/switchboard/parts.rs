@@ -25,6 +25,7 @@ use super::super::doorway::Doorway;
 use super::super::listener::HandshakeLimits;
 use super::super::log_service::LogService;
 use super::super::mailer::Mailer;
+use super::super::peers::Link;
 use super::super::trunk::TrunkPort;
 
 /// What goes over a trunk.
@@ -50,6 +51,8 @@ pub struct Crossing {
 pub enum Post {
     /// A wake handler came to its end.
     Woken(WakeRun, WakeOutcome),
+    /// A link to another exchange has come up.
+    Link(Box<Link>),
     /// Close everything and end.
     Stop,
 }
