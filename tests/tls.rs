@@ -452,3 +452,53 @@ fn messages_of_every_size_around_a_record_come_back_as_they_were() {
         callee.expect_msg(&call, name, json!(data));
     }
 }
+
+#[test]
+fn the_phone_and_the_health_check_speak_tls() {
+    let exchange = Renewable::start();
+    let ca = exchange.folder.write("ca.pem", &exchange.authority.pem()).display().to_string();
+    let port = exchange.process.address().port().to_string();
+    let run = |arguments: &[&str]| {
+        let mut command = systemx(arguments, exchange.folder.path());
+        let files = [("TLS_CERT_PATH", "cert.pem"), ("TLS_KEY_PATH", "key.pem"), ("TLS_ENABLED", "true")];
+        command.env("SYSTEMX_PORT", &port).envs(files).output().expect("it runs")
+    };
+    let health = run(&["health"]);
+    assert!(health.status.success(), "{health:?}");
+    // A stranger at a name has to be vouched for.
+    let strange = run(&["health", "--url", &format!("wss://127.0.0.1:{port}")]);
+    assert!(!strange.status.success(), "{strange:?}");
+    let url = format!("wss://127.0.0.1:{port}");
+    let phone = [
+        "phone",
+        "--url",
+        &url,
+        "--address",
+        "a@homes.test",
+        "--presence-domain",
+        "homes.test",
+        "--no-reconnect",
+    ];
+    let wrong_name = run(&[&phone[..], &["--ca", &ca]].concat());
+    assert!(String::from_utf8_lossy(&wrong_name.stdout).contains("failed"), "{wrong_name:?}");
+    let local = exchange.authority.issue("localhost", |_| {});
+    local.write(&exchange.folder);
+    exchange.process.signal(Signal::HUP);
+    let url = format!("wss://localhost:{port}");
+    let phone = [
+        "phone",
+        "--url",
+        &url,
+        "--address",
+        "a@homes.test",
+        "--presence-domain",
+        "homes.test",
+        "--no-reconnect",
+        "--ca",
+        &ca,
+    ];
+    eventually("the phone is let in", || {
+        let said = run(&phone);
+        String::from_utf8_lossy(&said.stdout).contains("presence_end 1").then_some(())
+    });
+}

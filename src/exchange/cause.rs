@@ -33,6 +33,10 @@ pub enum Cause {
     Unavailable,
     /// The caller may not dial this address.
     Forbidden,
+    /// The dial has come back to an exchange that it went out from.
+    LoopDetected,
+    /// A call from another exchange cannot be of the callee's kind.
+    Unsupported,
 
     // Why a call ended (HANGUP, spec sections 11 and 18).
     /// A party hung up without saying why.
@@ -81,11 +85,13 @@ pub enum Cause {
     TooManyParties,
     /// The party has as many members as the exchange allows.
     PartyFull,
+    /// Only another exchange may ask for this.
+    NotPbx,
 }
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -97,6 +103,8 @@ impl Cause {
         Self::WakeFailed,
         Self::Unavailable,
         Self::Forbidden,
+        Self::LoopDetected,
+        Self::Unsupported,
         Self::Normal,
         Self::Cancelled,
         Self::PeerDisconnected,
@@ -119,6 +127,7 @@ impl Cause {
         Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
+        Self::NotPbx,
     ];
 
     /// The stable name: the protocol's `reason`, the call log's `end_reason`, a metric's label.
@@ -135,6 +144,8 @@ impl Cause {
             Self::WakeFailed => "wake_failed",
             Self::Unavailable => "unavailable",
             Self::Forbidden => "forbidden",
+            Self::LoopDetected => "loop_detected",
+            Self::Unsupported => "unsupported",
             Self::Normal => "normal",
             Self::Cancelled => "cancelled",
             Self::PeerDisconnected => "peer_disconnected",
@@ -157,6 +168,7 @@ impl Cause {
             Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",
+            Self::NotPbx => "not_pbx",
         }
     }
 }
@@ -177,6 +189,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The exchange's own word, if it is one.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Cause(cause) => Some(*cause),
+            Self::Given(_) => None,
+        }
+    }
+
     /// The words.
     pub fn as_str(&self) -> &str {
         match self {

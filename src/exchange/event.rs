@@ -12,6 +12,7 @@ use compact_str::CompactString;
 use super::address::Address;
 use super::ids::{CallId, LineId, ShardId, WakeRun};
 use super::signal::Signal;
+use super::tie::TieRequest;
 
 /// Something that enters a shard. `'a` is the life of the frame that a request came in.
 #[derive(Debug)]
@@ -155,6 +156,8 @@ pub enum Request<'a> {
         /// Its name.
         party: Cow<'a, str>,
     },
+    /// What exchanges say to each other (section 19).
+    Tie(TieRequest<'a>),
 }
 
 /// The names of requests, for refusals, logs and metrics.
@@ -188,6 +191,12 @@ pub enum Verb {
     PartyMessage,
     /// [`Request::Leave`]
     Leave,
+    /// [`TieRequest::Register`]
+    RegisterPbx,
+    /// [`TieRequest::DialForward`]
+    DialForward,
+    /// Any other [`Request::Tie`]
+    Tie,
 }
 
 impl Request<'_> {
@@ -208,6 +217,9 @@ impl Request<'_> {
             Self::Join { .. } => Verb::Join,
             Self::PartyMessage { .. } => Verb::PartyMessage,
             Self::Leave { .. } => Verb::Leave,
+            Self::Tie(TieRequest::Register(_)) => Verb::RegisterPbx,
+            Self::Tie(TieRequest::DialForward(_)) => Verb::DialForward,
+            Self::Tie(_) => Verb::Tie,
         }
     }
 }

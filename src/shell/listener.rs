@@ -362,6 +362,11 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Instant;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use crate::tls::PeerName;
+    use crate::tls::testing::{Authority, Folder};
+
     use super::*;
 
     const LIMITS: HandshakeLimits =
@@ -424,6 +429,54 @@ mod tests {
                 // From here on somebody else watches it.
                 let mut source = mio::unix::SourceFd(&upgraded.transport.as_raw_fd());
                 poll.registry().register(&mut source, mio::Token(1), mio::Interest::READABLE).unwrap();
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn the_names_that_a_client_proves_come_in_with_it() {
+        let (folder, authority) = (Folder::new(), Authority::new("ca"));
+        let issued = authority.server("x.test");
+        let ca = folder.write("ca.pem", &authority.pem());
+        let files = crate::config::TlsFiles {
+            certificate: folder.write("cert.pem", &issued.chain),
+            key: folder.write("key.pem", &issued.key),
+            client_ca: Some(ca.clone()),
+            client_cert_required: false,
+        };
+        let credentials = tls::Watch::start(&files, 0).unwrap().credentials();
+        let own = authority.client("alice.test");
+        let (chain, key) = (folder.write("own.pem", &own.chain), folder.write("own.key", &own.key));
+        let known = tls::client_config(Some(&ca), Some((&chain, &key))).unwrap();
+        let nobody = tls::client_config(Some(&ca), None).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let lobby = Lobby::new(poll.registry().try_clone().unwrap(), Rc::new(|| {}));
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(accept(
+            listener,
+            LIMITS,
+            Admission::new(None, None),
+            Some(credentials),
+            lobby.clone(),
+        ));
+        local
+            .run_until(async {
+                let mut found = Vec::new();
+                for config in [known, nobody] {
+                    let stream = TcpStream::connect(address).await.unwrap();
+                    let mut stream = tls::shake_hands(&config, "x.test", stream).await.unwrap();
+                    stream.write_all(HANDSHAKE_BYTES).await.unwrap();
+                    stream.read_exact(&mut [0; 12]).await.unwrap();
+                    visit(&lobby).await;
+                    found.push(lobby.next().expect("its handshake is done").transport.peer_names().to_vec());
+                }
+                let name = Box::<str>::from("alice.test");
+                assert_eq!(
+                    found,
+                    [vec![PeerName::CommonName(name.clone()), PeerName::Dns(name)], Vec::new()]
+                );
             })
             .await;
     }

@@ -198,9 +198,9 @@ impl From<&Notice<'_>> for Heard {
                 to: to.to_string(),
                 reference: reference.as_deref().map(str::to_owned),
             },
-            Notice::Busy { to, cause, reference } => Self::Busy {
+            Notice::Busy { to, reason, reference } => Self::Busy {
                 to: to.as_str().to_owned(),
-                cause: *cause,
+                cause: reason.cause().expect("no other exchange speaks here"),
                 reference: reference.as_ref().map(|(reference, call)| (reference.to_string(), *call)),
             },
             Notice::HungUp { call, reason, from } => Self::HungUp {
@@ -226,6 +226,7 @@ impl From<&Notice<'_>> for Heard {
                 party: party.to_string(),
                 participants: participants.iter().map(ToString::to_string).collect(),
             },
+            Notice::RingBack { .. } | Notice::Tie(_) => panic!("no other exchange speaks here"),
             Notice::PartyMessage { party, from, data, content_type } => Self::PartyMessage {
                 party: party.to_string(),
                 from: from.to_string(),
@@ -277,6 +278,7 @@ pub fn verb_name(verb: Verb) -> &'static str {
         Verb::Join => "JOIN",
         Verb::PartyMessage => "PARTY_MSG",
         Verb::Leave => "LEAVE",
+        Verb::RegisterPbx | Verb::DialForward | Verb::Tie => "(tie line)",
     }
 }
 
