@@ -201,19 +201,20 @@ fn a_party_of_many_hears_everything() {
         phone.send(json!({"type": "JOIN", "party": "p@homes.test"}));
         while phone.next()["participants"].as_array().is_none_or(|all| all.len() <= number) {}
     }
-    let (speaker, others) = phones.split_first_mut().expect("there are some");
-    for round in 0..50 {
-        speaker.send(json!({"type": "PARTY_MSG", "party": "p@homes.test", "data": round.to_string()}));
-    }
-    for phone in others {
-        let mut due = 0;
-        while due < 50 {
-            let frame = phone.next();
-            if frame["type"] == "PARTY_MSG" {
-                assert_eq!(frame["data"], due.to_string());
-                due += 1;
-            }
+    // One by one they are a batch each, and together they are several pieces for everybody.
+    let mut due = 0;
+    for together in [1, 1, 1, 50] {
+        let (speaker, others) = phones.split_first_mut().expect("there are some");
+        for number in due..due + together {
+            speaker.send(json!({"type": "PARTY_MSG", "party": "p@homes.test", "data": number.to_string()}));
         }
+        for phone in others {
+            let said = std::iter::repeat_with(|| phone.next()).filter(|frame| frame["type"] == "PARTY_MSG");
+            let numbers: Vec<_> = said.take(together).map(|frame| frame["data"].clone()).collect();
+            let expected: Vec<_> = (due..due + together).map(|number| json!(number.to_string())).collect();
+            assert_eq!(numbers, expected);
+        }
+        due += together;
     }
 }
 
