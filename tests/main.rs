@@ -12,6 +12,8 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Who is let in through a browser or a proxy, and whose connection does it count as?
+mod doorway;
 /// Do exchanges reach each other's lines, and is everybody told how that went?
 mod federation;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?

@@ -83,6 +83,24 @@ fn shown(address: SocketAddr, client: &Arc<ClientConfig>) -> CertificateDer<'sta
 }
 
 #[test]
+fn a_proxy_header_comes_before_tls_and_says_whose_connection_it_is() {
+    let settings =
+        [("trusted_proxies", "127.0.0.1"), ("proxy_protocol", "true"), ("connections_per_ip", "1")];
+    let exchange = Secure::with(|_, _| {}, &settings);
+    let from = |source: &str| {
+        let mut stream = TcpStream::connect(exchange.rig.address()).expect("the exchange accepts");
+        write!(stream, "PROXY TCP4 {source} 198.51.100.1 56324 443\r\n").expect("there is room");
+        Phone::over_wire(Wire::secure(stream, &exchange.client), &[])
+    };
+    let mut one = from("192.0.2.1").expect("it is let in");
+    let mut other = from("192.0.2.2").expect("it is let in");
+    assert!(from("192.0.2.1").is_err(), "its place is taken");
+    assert!(try_phone(exchange.rig.address(), &exchange.client).is_err(), "there is no header");
+    one.expect_nothing();
+    other.expect_nothing();
+}
+
+#[test]
 fn calls_go_between_shards_and_versions_and_nothing_is_lost_when_sockets_move() {
     let exchange = Secure::new();
     let old = exchange.authority.client_of(&[&rustls::version::TLS12], None);

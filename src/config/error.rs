@@ -210,6 +210,12 @@ pub enum Warning {
     },
     /// Whoever reaches the address may run any program on this machine.
     SpawnOpenToTheNetwork,
+    /// Clients have to authenticate, and any web page may use what their browsers hold.
+    OpenToAnyPage,
+    /// PROXY headers are expected, and of nobody.
+    ProxyHeadersOfNobody,
+    /// Anybody may claim to be anybody.
+    TrustsEverybody,
 }
 
 impl fmt::Display for Warning {
@@ -239,6 +245,18 @@ impl fmt::Display for Warning {
             Warning::SpawnOpenToTheNetwork => {
                 f.write_str("SYSTEMX_WAKE_SPAWN is * on a public address: whoever can reach it may run any program on this machine")
             }
+            Warning::OpenToAnyPage => f.write_str(
+                "authentication is on and SYSTEMX_ALLOWED_ORIGINS is not set: any web page that a user visits may connect from \
+                 the user's browser; list the origins of your pages, or set it to * if any is meant",
+            ),
+            Warning::ProxyHeadersOfNobody => f.write_str(
+                "SYSTEMX_PROXY_PROTOCOL is on and SYSTEMX_TRUSTED_PROXIES is not set: no connection's PROXY header is read; \
+                 set it to the networks of your proxies",
+            ),
+            Warning::TrustsEverybody => f.write_str(
+                "SYSTEMX_TRUSTED_PROXIES has a network of all addresses: whoever can reach the port may claim to be any client; \
+                 set it to the networks of your proxies",
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! No other module may read an environment variable or repeat a default, and a `Config` never changes after the start.
 //! Adding a setting: one row in [`settings`], one field here, one line in [`Config::check`].
 
+mod doorway;
 pub mod error;
 mod later;
 pub mod process;
@@ -23,6 +24,9 @@ pub use settings::{SETTINGS, Setting};
 pub use tls::TlsFiles;
 
 use reader::Reader;
+
+use crate::proxy::Networks;
+use crate::websocket::origin::AllowedOrigins;
 
 /// The shortest period of the heartbeat check (spec 7); a shorter interval is checked this often all the same.
 const HEARTBEAT_CHECK_MS_MIN: u64 = 5_000;
@@ -95,6 +99,12 @@ pub struct Config {
     /// Most entries of one PRESENCE_RESULT.
     pub presence_limit: usize,
 
+    /// The web pages that may connect.
+    pub allowed_origins: AllowedOrigins,
+    /// The proxies that are believed whose connection it is.
+    pub trusted_proxies: Networks,
+    /// Whether connections from them begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Time a connection has to finish its WebSocket handshake.
     pub handshake_timeout_ms: u64,
     /// Unfinished handshakes per shard.
@@ -181,6 +191,7 @@ impl Config {
         let mut reader = Reader::new(&raw);
         let config = Config::read(&mut reader);
         warnings.extend(later_warnings.into_iter().chain(reader.warnings).chain(config.oddities()));
+        warnings.extend(doorway::warnings(&raw, &config));
         errors.extend(later_errors.into_iter().chain(reader.errors));
         // A contradiction that comes from a value already refused would only confuse.
         if errors.is_empty() {
@@ -233,6 +244,9 @@ impl Config {
             parties_per_line_max: reader.count(&settings::PARTIES_PER_LINE),
             party_members_max: reader.count(&settings::PARTY_MEMBERS_MAX),
             presence_limit: reader.count(&settings::PRESENCE_LIMIT),
+            allowed_origins: reader.origins(&settings::ALLOWED_ORIGINS),
+            trusted_proxies: reader.networks(&settings::TRUSTED_PROXIES),
+            proxy_protocol: reader.switch(&settings::PROXY_PROTOCOL),
             handshake_timeout_ms: reader.amount(&settings::HANDSHAKE_TIMEOUT_MS),
             handshakes_max: reader.count(&settings::HANDSHAKES_MAX),
             connections_max: reader.optional_count(&settings::CONNECTIONS_MAX),

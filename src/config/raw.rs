@@ -72,6 +72,8 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),
+        Kind::Origins => arg.value_name("ORIGINS"),
+        Kind::Networks => arg.value_name("NETWORKS"),
     }
 }
 
@@ -144,6 +146,12 @@ impl RawConfig {
             Some(given) => (given.value.clone(), given.origin.clone()),
             None => (setting.default.to_owned(), Origin::Default),
         }
+    }
+
+    /// Whether a variable was given a value, be it a setting or one of a later version.
+    pub(super) fn has_said(&self, variable: &str) -> bool {
+        let known = settings::by_env(variable).and_then(|setting| self.given(setting));
+        known.or_else(|| self.later.get(variable)).is_some_and(|given| !given.value.is_empty())
     }
 
     fn insert(&mut self, name: &'static str, value: &str, origin: Origin) {

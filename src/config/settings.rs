@@ -55,6 +55,10 @@ pub enum Kind {
     Commands,
     /// The path of a file.
     File,
+    /// A comma list of origins of web pages, or `*`.
+    Origins,
+    /// A comma list of networks and single addresses.
+    Networks,
 }
 
 impl Setting {
@@ -76,6 +80,11 @@ impl Setting {
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
+            Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
+            Kind::Networks => {
+                "a comma list of networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses"
+                    .to_owned()
+            }
         }
     }
 }
@@ -219,6 +228,12 @@ table! {
     PRESENCE_LIMIT = number("presence_limit", "SYSTEMX_PRESENCE_LIMIT", "10000", Unit::None, (1, COUNT_LARGEST),
         "most entries of one PRESENCE_RESULT");
 
+    ALLOWED_ORIGINS = word("allowed_origins", "SYSTEMX_ALLOWED_ORIGINS", "*", Kind::Origins,
+        "web pages that may connect, by their origins: https://app.corp.test, https://*.corp.test; * for any");
+    TRUSTED_PROXIES = word("trusted_proxies", "SYSTEMX_TRUSTED_PROXIES", "", Kind::Networks,
+        "networks of the proxies that are believed whose connection it is: 10.0.0.0/8, fd00::/8; unset: none");
+    PROXY_PROTOCOL = word("proxy_protocol", "SYSTEMX_PROXY_PROTOCOL", "off", Kind::Switch,
+        "connections from trusted proxies begin with a PROXY protocol header, version 1 or 2");
     HANDSHAKE_TIMEOUT_MS = number("handshake_timeout_ms", "SYSTEMX_HANDSHAKE_TIMEOUT_MS", "10000", Milliseconds, (1, DAY_MS),
         "time a connection has to finish its WebSocket handshake");
     HANDSHAKES_MAX = number("handshakes_max", "SYSTEMX_HANDSHAKES_MAX", "4096", Unit::None, (1, COUNT_LARGEST),

@@ -179,6 +179,36 @@ fn all_mistakes_are_reported_at_once_with_value_origin_and_what_is_allowed() {
 }
 
 #[test]
+fn of_a_list_the_entry_that_is_wrong_is_named() {
+    let sources = Sources {
+        env: &[("SYSTEMX_ALLOWED_ORIGINS", "https://a.test,b.test")],
+        toml: Some("trusted_proxies = [\"10.0.0.0/8\", \"10.0.0.1/8\"]"),
+        ..Sources::default()
+    };
+    assert_eq!(
+        sources.errors(),
+        [
+            "SYSTEMX_ALLOWED_ORIGINS: \"b.test\" (environment) is not allowed; it must be a comma list of origins \
+             (https://app.corp.test, https://*.corp.test, null), or *",
+            "SYSTEMX_TRUSTED_PROXIES: \"10.0.0.1/8\" (file /etc/systemx.toml) is not allowed; it must be a comma list of \
+             networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses",
+        ]
+    );
+    let config = env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8"), ("SYSTEMX_PROXY_PROTOCOL", "on")]).config();
+    assert!(config.proxy_protocol && config.trusted_proxies.contains([10, 1, 2, 3].into()));
+    assert_eq!(config.allowed_origins, AllowedOrigins::Any);
+}
+
+#[test]
+fn proxies_that_are_nobody_or_everybody_are_warned_about() {
+    let nobody = env(&[("SYSTEMX_PROXY_PROTOCOL", "on")]).warnings();
+    assert!(nobody[0].contains("SYSTEMX_TRUSTED_PROXIES is not set"), "{nobody:?}");
+    let everybody = env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0")]).warnings();
+    assert!(everybody[0].contains("may claim to be any client"), "{everybody:?}");
+    assert!(env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8")]).warnings().is_empty());
+}
+
+#[test]
 fn settings_that_exclude_each_other_are_refused() {
     let errors =
         env(&[("SYSTEMX_OUTPUT_LOW_WATER", "262144"), ("SYSTEMX_OUTPUT_BYTES_MAX", "200000")]).errors();

@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ use tracing::{debug, warn};
 use crate::tls::{self, Credentials};
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
-use super::admission::{Admission, Permit};
+use super::admission::Permit;
+use super::doorway::{Doorway, Visitor};
 use super::transport::Transport;
 
 /// Connections that the kernel holds for a listener until they are accepted.
@@ -73,6 +74,8 @@ pub struct Upgraded {
     pub early: Bytes,
     /// Whether it asked for `/echo`, and may.
     pub echo: bool,
+    /// The client's address, as far as those who are trusted have told it.
+    pub client: IpAddr,
     /// Its place in the limits on connections.
     pub permit: Option<Box<Permit>>,
 }
@@ -166,7 +169,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 pub async fn accept(
     listener: TcpListener,
     limits: HandshakeLimits,
-    admission: Arc<Admission>,
+    door: Arc<Doorway>,
     credentials: Option<Arc<Credentials>>,
     lobby: Lobby,
 ) {
@@ -188,10 +191,11 @@ pub async fn accept(
                 continue;
             }
         };
-        match admission.admit(peer.ip()) {
-            Ok(permit) => {
+        match door.admit(peer) {
+            Ok(visitor) => {
                 let socket = stream.as_raw_fd();
-                let shaking = shake_hands(stream, limits, credentials.clone(), permit, lobby.clone());
+                let shaking =
+                    shake_hands(stream, visitor, limits, door.clone(), credentials.clone(), lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
@@ -229,10 +233,11 @@ impl Pending {
 }
 
 async fn shake_hands(
-    stream: TcpStream,
+    mut stream: TcpStream,
+    mut visitor: Visitor,
     limits: HandshakeLimits,
+    door: Arc<Doorway>,
     credentials: Option<Arc<Credentials>>,
-    permit: Option<Box<Permit>>,
     lobby: Lobby,
 ) {
     // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
@@ -240,30 +245,39 @@ async fn shake_hands(
         return;
     }
     let agreeing = async {
+        door.greet(&mut stream, &mut visitor).await?;
         match credentials {
-            None => agree(stream, limits).await,
-            Some(credentials) => agree_in_secret(stream, limits, &credentials).await,
+            None => agree(stream, limits, &door, &mut visitor).await,
+            Some(credentials) => agree_in_secret(stream, &credentials, limits, &door, &mut visitor).await,
         }
     };
     let Ok(Some((transport, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
-    lobby.enter(Upgraded { transport, early: agreed.early, echo: agreed.echo, permit });
+    let Visitor { client, permit, .. } = visitor;
+    lobby.enter(Upgraded { transport, early: agreed.early, echo: agreed.echo, client, permit });
 }
 
-async fn agree(stream: TcpStream, limits: HandshakeLimits) -> Option<(Transport, Agreed)> {
-    let (stream, agreed) = speak_http(stream, limits).await?;
+async fn agree(
+    stream: TcpStream,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(Transport, Agreed)> {
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
     Some((Transport::plain(stream.into_std().ok()?), agreed))
 }
 
 /// The same through TLS, whose session the switchboard goes on with.
 async fn agree_in_secret(
     stream: TcpStream,
-    limits: HandshakeLimits,
     credentials: &Credentials,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
 ) -> Option<(Transport, Agreed)> {
     let accepted = TlsAcceptor::from(credentials.current()).accept(stream).await;
     let stream = accepted.inspect_err(|error| debug!(%error, "TLS handshake failed")).ok()?;
     acknowledge(stream.get_ref().0);
-    let (stream, agreed) = speak_http(stream, limits).await?;
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
     let (stream, session) = stream.into_inner();
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let peer_names = shown.map(tls::names_of).unwrap_or_default();
@@ -288,17 +302,23 @@ struct Agreed {
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
-async fn speak_http<S>(stream: S, limits: HandshakeLimits) -> Option<(S, Agreed)>
+async fn speak_http<S>(
+    stream: S,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(S, Agreed)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let agreed = Rc::new(RefCell::new(None));
-    let slot = agreed.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = answer(&request);
+    // Requests of one connection are answered one after the other, and never while another is.
+    let visitor = RefCell::new(visitor);
+    let agreed = RefCell::new(None);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let response = answer(&request, door, &mut visitor.borrow_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *slot.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
+            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -319,7 +339,10 @@ where
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
-fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, door: &Doorway, visitor: &mut Visitor) -> Response<Full<Bytes>> {
+    if let Err(refusal) = door.examine(request.headers(), visitor) {
+        return refuse(refusal);
+    }
     let version =
         if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -364,6 +387,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    use crate::config::{Config, RawFlags};
     use crate::tls::PeerName;
     use crate::tls::testing::{Authority, Folder};
 
@@ -374,6 +398,11 @@ mod tests {
     const HANDSHAKE_BYTES: &[u8] =
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn open_door(connections_max: Option<usize>) -> Arc<Doorway> {
+        let (config, _) = Config::load(RawFlags::default(), std::iter::empty(), None, None).unwrap();
+        Arc::new(Doorway::new(&Config { connections_max, ..config }))
+    }
 
     /// Gives the runtime its turns until nothing has stirred for some.
     async fn visit(lobby: &Lobby) {
@@ -401,7 +430,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(None, None), None, lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(None), None, lobby.clone()));
         local
             .run_until(async {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
@@ -454,13 +483,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(
-            listener,
-            LIMITS,
-            Admission::new(None, None),
-            Some(credentials),
-            lobby.clone(),
-        ));
+        local.spawn_local(accept(listener, LIMITS, open_door(None), Some(credentials), lobby.clone()));
         local
             .run_until(async {
                 let mut found = Vec::new();
@@ -490,7 +513,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(Some(0), None), None, lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), None, lobby.clone()));
         let connect = |_| std::net::TcpStream::connect(address).unwrap();
         let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
         local.run_until(visit(&lobby)).await;

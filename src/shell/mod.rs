@@ -9,6 +9,7 @@ pub mod clock;
 pub mod connection;
 pub mod depot;
 pub mod desk;
+pub mod doorway;
 pub mod listener;
 pub mod log_service;
 pub mod mailer;

@@ -27,10 +27,10 @@ use crate::store::{CallLog, CallLogError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
-use super::admission::Admission;
 use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
+use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
@@ -379,7 +379,7 @@ fn pin_to_core(id: ShardId) {
 struct Common {
     limits: Arc<Limits>,
     handshakes: HandshakeLimits,
-    admission: Arc<Admission>,
+    door: Arc<Doorway>,
     credentials: Option<Arc<Credentials>>,
     bounds: ByteBounds,
     clock: Clock,
@@ -420,7 +420,7 @@ impl Common {
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
             },
-            admission: Admission::new(config.connections_max, config.connections_per_ip_max),
+            door: Arc::new(Doorway::new(config)),
             credentials,
             bounds: byte_bounds(config),
             clock: Clock::start(),
@@ -447,7 +447,7 @@ impl Common {
             poll,
             listener,
             handshakes: self.handshakes,
-            admission: self.admission.clone(),
+            door: self.door.clone(),
             credentials: self.credentials.clone(),
             bounds: self.bounds,
             mailbox,

@@ -34,15 +34,22 @@ impl Phone {
     }
 
     /// Shakes hands over a connection that exists, encrypted or not; the error is that of the wire.
-    pub fn over_wire(mut wire: Wire, early: &[u8]) -> std::io::Result<Self> {
+    pub fn over_wire(wire: Wire, early: &[u8]) -> std::io::Result<Self> {
+        let mut opening = handshake_request();
+        opening.extend_from_slice(early);
+        Self::opening(wire, opening.chunks(opening.len()))
+    }
+
+    /// Says these pieces, which must contain a handshake, one by one; the error is that of the wire.
+    pub fn opening<'p>(mut wire: Wire, pieces: impl Iterator<Item = &'p [u8]>) -> std::io::Result<Self> {
         let stream = wire.stream();
         stream.set_read_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_nodelay(true).expect("a socket takes the option");
-        let mut opening = handshake_request();
-        opening.extend_from_slice(early);
-        wire.write_all(&opening)?;
-        wire.flush()?;
+        for piece in pieces {
+            wire.write_all(piece)?;
+            wire.flush()?;
+        }
         let (head, rest) = read_head(&mut wire)?;
         assert!(head.starts_with("HTTP/1.1 101 "), "the exchange says {head}");
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
@@ -319,7 +326,7 @@ pub fn handshake_request() -> Vec<u8> {
 }
 
 /// The head of an HTTP response, and what was read beyond it.
-fn read_head(stream: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
+pub fn read_head(stream: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

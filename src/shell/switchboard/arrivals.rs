@@ -28,11 +28,12 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { transport, early, echo, permit } = arrival;
+        let Upgraded { transport, early, echo, client, permit } = arrival;
         let role = if echo {
             Role::Echo
         } else {
             let Some(line) = self.shard.open_line(self.now, false) else { return };
+            self.note_arrival(line, client);
             Role::Line(line)
         };
         let mut connection = Connection::new(transport, role, permit);

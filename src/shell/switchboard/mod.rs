@@ -217,17 +217,12 @@ impl Switchboard {
             let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
-            let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
+            let (handshakes, door) = (parts.handshakes, parts.door.clone());
             let credentials = parts.credentials.clone();
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
-            let accepting = tokio::task::spawn_local(listener::accept(
-                listener,
-                handshakes,
-                admission,
-                credentials,
-                lobby,
-            ));
+            let accepting =
+                tokio::task::spawn_local(listener::accept(listener, handshakes, door, credentials, lobby));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
