@@ -219,19 +219,20 @@ fn a_party_of_many_hears_everything() {
         phone.send(json!({"type": "JOIN", "party": "p@homes.test"}));
         while phone.next()["participants"].as_array().is_none_or(|all| all.len() <= number) {}
     }
-    let (speaker, others) = phones.split_first_mut().expect("there are some");
-    for round in 0..50 {
-        speaker.send(json!({"type": "PARTY_MSG", "party": "p@homes.test", "data": round.to_string()}));
-    }
-    for phone in others {
-        let mut due = 0;
-        while due < 50 {
-            let frame = phone.next();
-            if frame["type"] == "PARTY_MSG" {
-                assert_eq!(frame["data"], due.to_string());
-                due += 1;
-            }
+    // One by one they are a batch each, and together they are several pieces for everybody.
+    let mut due = 0;
+    for together in [1, 1, 1, 50] {
+        let (speaker, others) = phones.split_first_mut().expect("there are some");
+        for number in due..due + together {
+            speaker.send(json!({"type": "PARTY_MSG", "party": "p@homes.test", "data": number.to_string()}));
         }
+        for phone in others {
+            let said = std::iter::repeat_with(|| phone.next()).filter(|frame| frame["type"] == "PARTY_MSG");
+            let numbers: Vec<_> = said.take(together).map(|frame| frame["data"].clone()).collect();
+            let expected: Vec<_> = (due..due + together).map(|number| json!(number.to_string())).collect();
+            assert_eq!(numbers, expected);
+        }
+        due += together;
     }
 }
 
@@ -469,4 +470,54 @@ fn messages_of_every_size_around_a_record_come_back_as_they_were() {
         phone.send_message(Message::binary(frame.to_string()));
         callee.expect_msg(&call, name, json!(data));
     }
+}
+
+#[test]
+fn the_phone_and_the_health_check_speak_tls() {
+    let exchange = Renewable::start();
+    let ca = exchange.folder.write("ca.pem", &exchange.authority.pem()).display().to_string();
+    let port = exchange.process.address().port().to_string();
+    let run = |arguments: &[&str]| {
+        let mut command = systemx(arguments, exchange.folder.path());
+        let files = [("TLS_CERT_PATH", "cert.pem"), ("TLS_KEY_PATH", "key.pem"), ("TLS_ENABLED", "true")];
+        command.env("SYSTEMX_PORT", &port).envs(files).output().expect("it runs")
+    };
+    let health = run(&["health"]);
+    assert!(health.status.success(), "{health:?}");
+    // A stranger at a name has to be vouched for.
+    let strange = run(&["health", "--url", &format!("wss://127.0.0.1:{port}")]);
+    assert!(!strange.status.success(), "{strange:?}");
+    let url = format!("wss://127.0.0.1:{port}");
+    let phone = [
+        "phone",
+        "--url",
+        &url,
+        "--address",
+        "a@homes.test",
+        "--presence-domain",
+        "homes.test",
+        "--no-reconnect",
+    ];
+    let wrong_name = run(&[&phone[..], &["--ca", &ca]].concat());
+    assert!(String::from_utf8_lossy(&wrong_name.stdout).contains("failed"), "{wrong_name:?}");
+    let local = exchange.authority.issue("localhost", |_| {});
+    local.write(&exchange.folder);
+    exchange.process.signal(Signal::HUP);
+    let url = format!("wss://localhost:{port}");
+    let phone = [
+        "phone",
+        "--url",
+        &url,
+        "--address",
+        "a@homes.test",
+        "--presence-domain",
+        "homes.test",
+        "--no-reconnect",
+        "--ca",
+        &ca,
+    ];
+    eventually("the phone is let in", || {
+        let said = run(&phone);
+        String::from_utf8_lossy(&said.stdout).contains("presence_end").then_some(())
+    });
 }

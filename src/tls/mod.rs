@@ -1,6 +1,7 @@
 //! Certificates, keys and what rustls makes of them: the listener's side, and the side of links to other exchanges.
 //!
-//! Files are read here and nowhere else; sockets are the shell's (`shell/transport.rs`), who is who is decided elsewhere.
+//! Files are read here and nowhere else. What goes over sockets afterwards is their owners' (`shell/transport.rs`), and who may do
+//! what is decided elsewhere.
 //! One provider (ring), TLS 1.2 and 1.3, no session tickets and no session cache (design.md, D12).
 //! Invariant: a key reaches no log line and no error, only the path of its file does.
 
@@ -19,7 +20,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 pub use certificate::PeerName;
-pub use client::client_config;
+pub(crate) use client::unverified_client_config;
+pub use client::{client_config, shake_hands};
 pub use error::TlsError;
 pub use watch::{Credentials, Look, Watch};
 

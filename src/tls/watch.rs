@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::config::TlsFiles;
-use crate::logging::Timestamp;
+use crate::timestamp::Timestamp;
 
 use super::certificate::{Standing, Validity};
 use super::{TlsError, server};

@@ -182,6 +182,26 @@ fn our_farewell_tells_the_peer_that_nothing_was_cut_off() {
     assert_eq!(received, b"bye");
 }
 
+/// Links to other exchanges are the calling side, and are driven alike.
+#[test]
+fn both_ends_of_a_connection_may_be_transports() {
+    let (near, server, client) = session();
+    let StreamOwned { conn, sock } = client;
+    sock.set_nonblocking(true).unwrap();
+    let mut called = Transport::secure(near, server, Box::default());
+    let mut calling = Transport::secure(sock, conn, Box::default());
+    let say = |from: &mut Transport, to: &mut Transport| {
+        let (mut output, mut spares) = (Output::default(), Spares::default());
+        output.cork(&mut spares, |buffer| buffer.extend_from_slice(b"hello"));
+        assert_eq!(from.write(&mut output, &mut spares, None), Written::All);
+        assert_eq!(read_until(to, |came, _| came.len() == 5).0, b"hello");
+    };
+    say(&mut calling, &mut called);
+    say(&mut called, &mut calling);
+    calling.shut();
+    read_until(&mut called, |_, reading| reading == Reading::End);
+}
+
 #[test]
 fn without_tls_a_transport_is_a_socket_and_a_null_pointer() {
     assert!(size_of::<Transport>() <= 16);
