@@ -210,6 +210,8 @@ fn check_tool(command: &str) {
             assert_eq!(made, [true, true], "{command}");
         }
         ["cargo", "test" | "bench" | "doc" | "clippy" | "fmt" | "build", ..] => {}
+        // The tree of three exchanges: `hierarchy.rs` starts it with these very variables.
+        [first, .., "systemx"] if first.starts_with("SYSTEMX_PORT=") => {}
         ["tests/all.sh"] => {
             let checked = Command::new("bash").arg("-n").arg(root().join("tests/all.sh")).status();
             assert!(checked.expect("bash is there").success(), "{command}");
