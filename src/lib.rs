@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`exchange`] is the core, a pure state machine for one shard; [`dialect`] translates wire protocols at the edge;
-//! [`websocket`] is RFC 6455 framing on bytes; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
+//! [`websocket`] is RFC 6455 framing on bytes; [`identity`] is who may do what; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
 //! [`cli`] with its [`commands`], [`logging`], [`wake`] for handlers, [`store`] for the call log, and [`phone`], the example
 //! client. `docs/ARCHITECTURE.md` is the map.
 
@@ -17,6 +17,7 @@ pub mod commands;
 pub mod config;
 pub mod dialect;
 pub mod exchange;
+pub mod identity;
 pub mod logging;
 pub mod phone;
 pub mod shell;
