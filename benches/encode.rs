@@ -45,7 +45,8 @@ fn notices(small: &[u8], large: &[u8]) -> Vec<(&'static str, &'static str, Notic
         content_type: ContentType::Text,
     };
     let ring = Notice::Ring { from: me.clone(), call, metadata: Payload::Absent, listener: None };
-    let busy = Notice::Busy { to: Name::Address(you.clone()), cause: Cause::AlreadyInCall, reference: None };
+    let busy =
+        Notice::Busy { to: Name::Address(you.clone()), reason: Cause::AlreadyInCall.into(), reference: None };
     vec![
         ("RING", "RING", ring),
         ("CONNECTED", "CONNECTED", Notice::Connected { call, to: you.clone(), reference: None }),

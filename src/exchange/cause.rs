@@ -177,6 +177,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The exchange's own word, if it is one.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Cause(cause) => Some(*cause),
+            Self::Given(_) => None,
+        }
+    }
+
     /// The words.
     pub fn as_str(&self) -> &str {
         match self {

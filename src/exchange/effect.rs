@@ -212,8 +212,8 @@ pub enum Notice<'a> {
     Busy {
         /// The dialled address.
         to: Name<'a>,
-        /// Why.
-        cause: Cause,
+        /// Why; in another exchange's own words if it was that which refused.
+        reason: Reason,
         /// The caller's name for the dial, and the exchange's.
         reference: Option<(Box<str>, CallId)>,
     },

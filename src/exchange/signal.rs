@@ -92,7 +92,7 @@ pub enum Signal {
         /// The caller's leg.
         leg: LegId,
         /// Why.
-        cause: Cause,
+        reason: Reason,
     },
     /// The callee's end is gone. Lost: the caller's call never ends.
     CalleeGone {

@@ -198,9 +198,9 @@ impl From<&Notice<'_>> for Heard {
                 to: to.to_string(),
                 reference: reference.as_deref().map(str::to_owned),
             },
-            Notice::Busy { to, cause, reference } => Self::Busy {
+            Notice::Busy { to, reason, reference } => Self::Busy {
                 to: to.as_str().to_owned(),
-                cause: *cause,
+                cause: reason.cause().expect("no other exchange speaks here"),
                 reference: reference.as_ref().map(|(reference, call)| (reference.to_string(), *call)),
             },
             Notice::HungUp { call, reason, from } => Self::HungUp {

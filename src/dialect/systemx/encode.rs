@@ -6,7 +6,7 @@
 
 use crate::dialect::json::{push_bool, push_str_escaped, push_u64};
 use crate::exchange::address::Address;
-use crate::exchange::cause::{Cause, Reason};
+use crate::exchange::cause::Reason;
 use crate::exchange::effect::{Payload, PresenceEntry};
 use crate::exchange::event::{ContentType, Status};
 use crate::exchange::ids::{CallId, UUID_TEXT_LEN};
@@ -40,9 +40,9 @@ pub fn encode(notice: &Notice<'_>, out: &mut Vec<u8>) {
             push_text(out, r#","to":"#, to.as_str());
             push_optional(out, r#","ref":"#, reference.as_deref());
         }
-        Notice::Busy { to, cause, reference } => {
+        Notice::Busy { to, reason, reference } => {
             let reference = reference.as_ref().map(|(reference, call)| (&**reference, *call));
-            push_busy(out, to.as_str(), *cause, reference);
+            push_busy(out, to.as_str(), reason, reference);
         }
         Notice::HungUp { call, reason, from } => push_hang_up(out, *call, reason, from.as_ref()),
         Notice::Dialling { reference, call, to } => {
@@ -102,13 +102,13 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
             let reference = reference.as_ref().map_or(0, |reference| r#","ref":"""#.len() + reference.len());
             fixed(form, 1) + to.as_str().len() + reference
         }
-        Notice::Busy { to, cause, reference } => {
+        Notice::Busy { to, reason, reference } => {
             let extra =
                 |(reference, _): &(Box<str>, CallId)| fixed(r#","ref":"","call_id":"""#, 1) + reference.len();
             let reference = reference.as_ref().map_or(0, extra);
             fixed(r#"{"type":"BUSY","to":"","reason":""}"#, 0)
                 + to.as_str().len()
-                + cause.name().len()
+                + reason.as_str().len()
                 + reference
         }
         Notice::HungUp { reason, from, .. } => {
@@ -154,9 +154,9 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
 const REGISTER_FAILED: &str = r#"{"type":"REGISTER_FAILED","reason":"#;
 const SLEEP_PENDING: &str = r#"{"type":"SLEEP_PENDING","reason":"idle_timeout","seconds_until_sleep":"#;
 
-fn push_busy(out: &mut Vec<u8>, to: &str, cause: Cause, reference: Option<(&str, CallId)>) {
+fn push_busy(out: &mut Vec<u8>, to: &str, reason: &Reason, reference: Option<(&str, CallId)>) {
     push_text(out, r#"{"type":"BUSY","to":"#, to);
-    push_word(out, r#","reason":"#, cause.name());
+    push_reason(out, reason);
     if let Some((reference, call)) = reference {
         push_text(out, r#","ref":"#, reference);
         push_id(out, r#","call_id":""#, call.text());
@@ -166,7 +166,15 @@ fn push_busy(out: &mut Vec<u8>, to: &str, cause: Cause, reference: Option<(&str,
 fn push_hang_up(out: &mut Vec<u8>, call: CallId, reason: &Reason, from: Option<&Address>) {
     push_id(out, r#"{"type":"HANGUP","call_id":""#, call.text());
     push_optional(out, r#","from":"#, from.map(Address::as_str));
-    push_text(out, r#","reason":"#, reason.as_str());
+    push_reason(out, reason);
+}
+
+/// Words of ours need no escapes.
+fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
+    match reason {
+        Reason::Cause(cause) => push_word(out, r#","reason":"#, cause.name()),
+        Reason::Given(text) => push_text(out, r#","reason":"#, text),
+    }
 }
 
 fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], truncated: bool) {

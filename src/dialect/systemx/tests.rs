@@ -599,7 +599,7 @@ fn every_cause_can_be_said_in_every_notice_that_carries_one() {
     for cause in Cause::ALL {
         let call = a_call();
         let notices = [
-            Notice::Busy { to: Name::Given("b".into()), cause, reference: None },
+            Notice::Busy { to: Name::Given("b".into()), reason: cause.into(), reference: None },
             Notice::HungUp { call, reason: Reason::Cause(cause), from: None },
             Notice::RegisterRefused(cause),
             Notice::Refused { verb: Verb::Join, cause },
@@ -660,11 +660,11 @@ fn notices() -> Vec<(Notice<'static>, &'static str)> {
             r#"{"type":"CONNECTED","call_id":"ID","to":"b@x.test","ref":"r"}"#,
         ),
         (
-            Notice::Busy { to: to(), cause: Cause::Dnd, reference: None },
+            Notice::Busy { to: to(), reason: Cause::Dnd.into(), reference: None },
             r#"{"type":"BUSY","to":"b@x.test","reason":"dnd"}"#,
         ),
         (
-            Notice::Busy { to: to(), cause: Cause::Timeout, reference: Some(("r".into(), call)) },
+            Notice::Busy { to: to(), reason: Cause::Timeout.into(), reference: Some(("r".into(), call)) },
             r#"{"type":"BUSY","to":"b@x.test","reason":"timeout","ref":"r","call_id":"ID"}"#,
         ),
         (

@@ -167,9 +167,10 @@ impl Shard {
     /// Ends a call that is not up yet: the caller hears BUSY, the callee HANGUP, both with the cause.
     pub(super) fn fail_call(&mut self, now: Moment, id: RecordId, cause: Cause, out: &mut Outbox<'_>) {
         let Some(call) = self.remove_call(id) else { return };
-        self.send(call.leg.shard(), Signal::DialRefused { leg: call.leg, cause }, out);
-        self.log_call(now, &call, cause.into(), EndedBy::Exchange, out);
-        self.callee_hears_end(now, &call, cause.into(), out);
+        let reason = Reason::from(cause);
+        self.send(call.leg.shard(), Signal::DialRefused { leg: call.leg, reason: reason.clone() }, out);
+        self.log_call(now, &call, reason.clone(), EndedBy::Exchange, out);
+        self.callee_hears_end(now, &call, reason, out);
     }
 
     /// The caller's end is gone, or it has hung up.
@@ -305,7 +306,7 @@ impl Shard {
         mode: CallMode,
         out: &mut Outbox<'_>,
     ) {
-        self.send(dial.leg.shard(), Signal::DialRefused { leg: dial.leg, cause }, out);
+        self.send(dial.leg.shard(), Signal::DialRefused { leg: dial.leg, reason: cause.into() }, out);
         out.push(Effect::Record(Box::new(CallRecord {
             call: dial.call,
             from: dial.from.clone(),

@@ -66,17 +66,17 @@ impl Shard {
         let Some(line) = self.legs.get(id.0).map(|leg| leg.line) else { return };
         if !self.listening.contains_key(&(session, line)) {
             // It has hung up meanwhile: told that it is connected, it would wait for words that never come.
-            return self.on_dial_refused(now, id, Cause::Unavailable, out);
+            return self.on_dial_refused(now, id, Cause::Unavailable.into(), out);
         }
         let Some(leg) = self.remove_leg(id) else { return };
         out.notify(leg.line, Notice::Connected { call: session, to: leg.to, reference: leg.reference });
         self.after_call(now, leg.line, out);
     }
 
-    pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, cause: Cause, out: &mut Outbox<'_>) {
+    pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
         let Some(leg) = self.remove_leg(id) else { return };
         let reference = leg.reference.map(|reference| (reference, leg.id));
-        out.notify(leg.line, Notice::Busy { to: Name::Address(leg.to), cause, reference });
+        out.notify(leg.line, Notice::Busy { to: Name::Address(leg.to), reason, reference });
         self.after_call(now, leg.line, out);
     }
 

@@ -123,7 +123,8 @@ impl Shard {
             ended_by: EndedBy::Exchange,
             messages: 0,
         })));
-        out.notify(line, Notice::Busy { to, cause, reference: reference.map(|reference| (reference, call)) });
+        let reference = reference.map(|reference| (reference, call));
+        out.notify(line, Notice::Busy { to, reason: cause.into(), reference });
     }
 
     /// ANSWER (section 10). Counts once; anything but a call that rings at this line is ignored.

@@ -309,7 +309,7 @@ impl Shard {
             Signal::Connected { leg, record } => self.on_connected(leg, record, out),
             Signal::Listening { leg, record, session } => self.on_listening(leg, record, session, out),
             Signal::ListensAlready { leg, session } => self.on_listens_already(now, leg, session, out),
-            Signal::DialRefused { leg, cause } => self.on_dial_refused(now, leg, cause, out),
+            Signal::DialRefused { leg, reason } => self.on_dial_refused(now, leg, reason, out),
             Signal::CalleeGone { leg, reason } => self.on_callee_gone(now, leg, reason, out),
             Signal::CalleeSays { leg, data, content_type } => {
                 self.on_callee_says(leg, data.into(), content_type, out);

@@ -49,10 +49,11 @@ impl Switchboard {
         match notice {
             Notice::Registered { address, .. } => self.note_line(line, Some(address), "line registered"),
             Notice::Connected { .. } | Notice::HungUp { .. } => self.note_call(line, notice),
-            Notice::Busy { to, cause, .. } => {
+            Notice::Busy { to, reason, .. } => {
                 if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
                     let to: String = to.as_str().chars().take(ADDRESS_SHOWN_CHARS).collect();
-                    warn!(shard = self.id.index(), %line, to, %cause, suppressed, "dial refused");
+                    let cause = reason.brief();
+                    warn!(shard = self.id.index(), %line, to, cause = cause.as_str(), suppressed, "dial refused");
                 }
             }
             Notice::RegisterRefused(cause) | Notice::Refused { cause, .. } => {

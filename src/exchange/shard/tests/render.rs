@@ -44,11 +44,11 @@ impl CallNames {
                 let reference = reference.as_ref().map_or(String::new(), |text| format!(" ref {text}"));
                 format!("CONNECTED {} to {to}{reference}", self.name(*call))
             }
-            Notice::Busy { to, cause, reference } => {
+            Notice::Busy { to, reason, reference } => {
                 let reference = reference
                     .as_ref()
                     .map_or(String::new(), |(text, call)| format!(" {} ref {text}", self.name(*call)));
-                format!("BUSY {} {cause}{reference}", to.as_str())
+                format!("BUSY {} {}{reference}", to.as_str(), reason.as_str())
             }
             Notice::HungUp { call, reason, from } => {
                 let from = from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
