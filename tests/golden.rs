@@ -229,7 +229,8 @@ impl Play {
                 | Effect::Resume(_)
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
-                | Effect::Stray(_) => {}
+                | Effect::Stray(_)
+                | Effect::KeysWanted => {}
             }
         }
     }

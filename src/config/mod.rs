@@ -50,6 +50,13 @@ pub struct Config {
     /// Which spawn wake handlers are accepted (spec 15).
     pub spawn_policy: SpawnPolicy,
 
+    /// The authentication file (spec 23).
+    pub auth_file: Option<PathBuf>,
+    /// Its short form.
+    pub auth_tokens: Option<Secret>,
+    /// How long a registration outlives its token.
+    pub auth_grace_seconds: u64,
+
     /// Least level that is logged.
     pub log_level: LogLevel,
     /// Form of log lines.
@@ -135,6 +142,28 @@ impl SpawnPolicy {
     }
 }
 
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one who needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
 /// Least level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
@@ -189,6 +218,11 @@ impl Config {
         !is_loopback(self.listen.ip())
     }
 
+    /// Whether anything says who may do what.
+    pub fn has_rules(&self) -> bool {
+        self.auth_file.is_some() || self.auth_tokens.is_some()
+    }
+
     /// The period of the heartbeat check, as the specification gives it (spec 7).
     pub fn heartbeat_check_ms(&self) -> u64 {
         self.heartbeat_interval_ms.max(HEARTBEAT_CHECK_MS_MIN)
@@ -208,6 +242,9 @@ impl Config {
             call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),
             dial_rate: read_dial_rate(reader),
             spawn_policy: read_spawn_policy(reader, host),
+            auth_file: reader.file(&settings::AUTH_FILE),
+            auth_tokens: reader.tokens(&settings::AUTH_TOKENS),
+            auth_grace_seconds: reader.amount(&settings::AUTH_GRACE_SECONDS),
             log_level: reader.log_level(&settings::LOG_LEVEL),
             log_format: reader.log_format(&settings::LOG_FORMAT),
             log_stream: reader.switch(&settings::LOG_STREAM),
@@ -289,7 +326,8 @@ impl Config {
         let (timeout_ms, interval_ms) = (self.heartbeat_timeout_ms, self.heartbeat_interval_ms);
         let short =
             (timeout_ms <= interval_ms).then_some(Warning::HeartbeatTimeoutShort { timeout_ms, interval_ms });
-        let open = self.is_public().then_some(Warning::OpenToTheNetwork { listen: self.listen });
+        let open = (self.is_public() && !self.has_rules())
+            .then_some(Warning::OpenToTheNetwork { listen: self.listen });
         let spawns_anything = self.is_public() && self.spawn_policy == SpawnPolicy::AllowedAll;
         let spawn = spawns_anything.then_some(Warning::SpawnOpenToTheNetwork);
         [short, open, spawn].into_iter().flatten().collect()

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use super::error::{ConfigError, Warning};
 use super::raw::RawConfig;
 use super::settings::{Kind, Setting};
-use super::{LogFormat, LogLevel, SpawnPolicy};
+use super::{LogFormat, LogLevel, Secret, SpawnPolicy};
+use crate::identity::{Rules, parse_short};
 
 /// Reads settings one after the other and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -70,6 +71,17 @@ impl<'a> Reader<'a> {
         self.parsed(setting, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }
 
+    /// The short form of the rules. What is wrong with it is told without its text.
+    pub(super) fn tokens(&mut self, setting: &'static Setting) -> Option<Secret> {
+        let given = self.raw.given(setting).filter(|given| !given.value.is_empty())?;
+        if let Err(error) = parse_short(&given.value, &mut Rules::default()) {
+            let (value, origin) = (format!("(hidden) {error}"), given.origin.clone());
+            self.errors.push(ConfigError::Value { setting, value, origin });
+            return None;
+        }
+        Some(Secret::new(&given.value))
+    }
+
     pub(super) fn commands(&mut self, setting: &'static Setting) -> SpawnPolicy {
         self.parsed(setting, commands).unwrap_or(SpawnPolicy::Disabled)
     }
@@ -93,7 +105,7 @@ impl<'a> Reader<'a> {
 pub(super) fn largest(setting: &Setting) -> usize {
     match setting.kind {
         Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands | Kind::File => 0,
+        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands | Kind::File | Kind::Tokens => 0,
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Unit {
     Microseconds,
     /// Bytes.
     Bytes,
+    /// Seconds.
+    Seconds,
 }
 
 /// Which values a setting allows.
@@ -53,6 +55,8 @@ pub enum Kind {
     Commands,
     /// The path of a file.
     File,
+    /// Tokens and what they open: never shown.
+    Tokens,
 }
 
 impl Setting {
@@ -73,6 +77,7 @@ impl Setting {
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
+            Kind::Tokens => "a comma list of token=pattern".to_owned(),
         }
     }
 }
@@ -85,6 +90,7 @@ impl Unit {
             Unit::Milliseconds => "ms",
             Unit::Microseconds => "us",
             Unit::Bytes => "bytes",
+            Unit::Seconds => "s",
         }
     }
 }
@@ -142,7 +148,7 @@ macro_rules! table {
     };
 }
 
-use Unit::{Bytes, Microseconds, Milliseconds};
+use Unit::{Bytes, Microseconds, Milliseconds, Seconds};
 
 table! {
     HOST = word("host", "SYSTEMX_HOST", "0.0.0.0", Kind::Host, "address to listen on");
@@ -167,6 +173,13 @@ table! {
         "length of the dial window; 0 or less: no limit");
     WAKE_SPAWN = word("wake_spawn", "SYSTEMX_WAKE_SPAWN", "", Kind::Commands,
         "programs that spawn wake handlers may run when not bound to loopback: absolute paths, or * for any");
+
+    AUTH_FILE = word("auth_file", "SYSTEMX_AUTH_FILE", "", Kind::File,
+        "file that says who may register, dial, connect exchanges and be woken; read again on SIGHUP");
+    AUTH_TOKENS = word("auth_tokens", "SYSTEMX_AUTH_TOKENS", "", Kind::Tokens,
+        "tokens and the addresses they open: token=pattern, separated by commas");
+    AUTH_GRACE_SECONDS = number("auth_grace_seconds", "SYSTEMX_AUTH_GRACE_SECONDS", "30", Seconds, (0, DAY_MS / 1000),
+        "how long a registration outlives the token it was made with");
 
     LOG_LEVEL = word("log_level", "SYSTEMX_LOG_LEVEL", "info", Kind::Word(&["debug", "info", "warn", "error"]),
         "least level that is logged");

@@ -101,6 +101,11 @@ impl Rulebook {
         Self { rules: self.rules.clone(), keys, grace_ms: self.grace_ms }
     }
 
+    /// The keys.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
     /// Whether whoever shows this may hold `address`, and whether that proves who he is. Everybody may hold what no rule
     /// names, if that is the default; of an address that a rule names it takes a token, a signed token or a certificate.
     ///

@@ -6,6 +6,7 @@
 use std::net::TcpStream;
 
 use crate::exchange::LineId;
+use crate::identity::Credentials;
 use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
@@ -32,6 +33,8 @@ pub struct Connection {
     pub counted: u32,
     /// Its place in the limits on connections; `None` if there are none.
     pub permit: Option<Box<Permit>>,
+    /// What its client has shown outside of frames: in the handshake, by a certificate.
+    pub credentials: Option<Box<Credentials>>,
 }
 
 /// What a connection is for.
@@ -92,6 +95,7 @@ impl Connection {
             progress_s: 0,
             counted: 0,
             permit,
+            credentials: None,
         }
     }
 

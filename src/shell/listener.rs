@@ -19,7 +19,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
+    UPGRADE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,6 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tracing::{debug, warn};
 
+use crate::identity::Token;
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
 use super::admission::{Admission, Permit};
@@ -38,6 +40,8 @@ use super::admission::{Admission, Permit};
 const BACKLOG: i32 = 4096;
 /// Largest HTTP head of a handshake, in bytes. Cookies of a few KiB pass, floods do not.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest `Authorization` header that is kept, in bytes: whoever does not register keeps it for as long as he is connected.
+const BEARER_BYTES_MAX: usize = 8 << 10;
 /// Most header lines of a handshake.
 const HEADERS_MAX: usize = 100;
 /// Wait after the system refused to accept (out of descriptors): whatever it lacks will not come back at once.
@@ -59,6 +63,8 @@ pub struct HandshakeLimits {
     pub handshakes_max: usize,
     /// Whether `/echo` echoes.
     pub echo: bool,
+    /// Whether tokens in the head count; else they are not kept.
+    pub bearers: bool,
 }
 
 /// A connection whose handshake is done.
@@ -72,6 +78,8 @@ pub struct Upgraded {
     pub echo: bool,
     /// Its place in the limits on connections.
     pub permit: Option<Box<Permit>>,
+    /// The token of its `Authorization` header.
+    pub token: Option<Token>,
 }
 
 /// Where finished handshakes wait for the switchboard, and the bell it is rung with.
@@ -230,13 +238,14 @@ async fn shake_hands(stream: TcpStream, limits: HandshakeLimits, permit: Option<
     let Ok(upgraded) = agreed.upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let Ok(stream) = parts.io.into_inner().into_std() else { return };
-    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, permit });
+    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, permit, token: agreed.token });
 }
 
 /// A handshake that was accepted.
 struct Agreed {
     upgrade: OnUpgrade,
     echo: bool,
+    token: Option<Token>,
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
@@ -247,7 +256,8 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         let response = answer(&request);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *slot.borrow_mut() = Some(Agreed { upgrade: hyper::upgrade::on(&mut request), echo });
+            let token = limits.bearers.then(|| bearer(&request)).flatten();
+            *slot.borrow_mut() = Some(Agreed { upgrade: hyper::upgrade::on(&mut request), echo, token });
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -263,6 +273,12 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         return None;
     }
     agreed.take()
+}
+
+/// The token in the head of a handshake, if it has one that is not too long to keep until REGISTER.
+fn bearer(request: &Request<Incoming>) -> Option<Token> {
+    let value = request.headers().get(AUTHORIZATION)?.as_bytes();
+    (value.len() <= BEARER_BYTES_MAX).then(|| Token::of_header(value)).flatten()
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
@@ -312,7 +328,7 @@ mod tests {
     use super::*;
 
     const LIMITS: HandshakeLimits =
-        HandshakeLimits { timeout: Duration::from_secs(10), handshakes_max: 8, echo: false };
+        HandshakeLimits { timeout: Duration::from_secs(10), handshakes_max: 8, echo: false, bearers: false };
     const HANDSHAKE_BYTES: &[u8] =
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

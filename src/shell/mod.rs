@@ -14,6 +14,7 @@ pub mod log_service;
 pub mod mailer;
 pub mod operator;
 pub mod output;
+pub mod rules;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;

@@ -22,6 +22,7 @@ use crate::exchange::address;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
+use crate::identity::Rulebook;
 use crate::logging::FeedReader;
 use crate::store::{CallLog, CallLogError};
 use crate::wake;
@@ -32,6 +33,7 @@ use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
+use super::rules::{RuleCommand, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
@@ -54,6 +56,8 @@ pub enum StartError {
     },
     /// The call log cannot be written.
     CallLog(CallLogError),
+    /// The rules are wrong.
+    Rules(RulesError),
     /// The system refused something that every start needs.
     System {
         /// What was wanted.
@@ -71,6 +75,7 @@ impl fmt::Display for StartError {
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
         }
     }
@@ -81,6 +86,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
             Self::CallLog(error) => Some(error),
+            Self::Rules(error) => Some(error),
         }
     }
 }
@@ -91,6 +97,7 @@ pub struct Running {
     shards: Vec<ShardThread>,
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
+    rules: Option<RuleDesk>,
     stop_timeout: Duration,
 }
 
@@ -107,6 +114,15 @@ struct Wire {
 }
 
 impl Wire {
+    /// As [`Wire::post`], but waits for room, because what is lost would be missed for ever.
+    fn deliver(&self, post: Post) {
+        if self.mailbox.send(post).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            warn!(%error, "a shard cannot be woken");
+        }
+    }
+
     fn post(&self, post: Post) {
         // A full mailbox loses a wake result at worst: the callers' own timers end their wait.
         if self.mailbox.try_send(post).is_ok()
@@ -117,7 +133,7 @@ impl Wire {
     }
 }
 
-/// Starts an exchange and runs it until SIGTERM or SIGINT.
+/// Starts an exchange and runs it until SIGTERM or SIGINT. SIGHUP reads anew what can be read anew.
 ///
 /// # Errors
 /// If it cannot start.
@@ -131,11 +147,15 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
     let caught =
         |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
     let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
+    let mut hangup = caught(SignalKind::hangup())?;
     let running = start(config, feed)?;
     let name = runtime.block_on(async {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hangup.recv() => running.reload(),
+            }
         }
     });
     info!(signal = name, "stopping");
@@ -161,10 +181,12 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         .zip(&wakers)
         .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
         .collect();
+    let (book, rules) = start_rules(config, wires.clone())?.unzip();
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
-    let common = Common::new(config, wakes, &call_log)?;
+    let mut common = Common::new(config, wakes, &call_log)?;
+    (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::commands));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
     let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
@@ -180,6 +202,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         shards,
         operator: Some(operator),
         call_log,
+        rules,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
     // What is left of it would keep the threads that serve the shards from ending.
@@ -200,6 +223,14 @@ impl Running {
         self.address
     }
 
+    /// Reads anew what can be read anew; each part says itself how that went. For SIGHUP.
+    pub fn reload(&self) {
+        info!("reloading");
+        if let Some(rules) = &self.rules {
+            rules.reload();
+        }
+    }
+
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
         for shard in &self.shards {
@@ -212,6 +243,11 @@ impl Running {
             {
                 error!(shard = number, "shard did not stop in time");
             }
+        }
+        if let Some(rules) = self.rules.take()
+            && !join_until(rules.stop(), deadline)
+        {
+            warn!("the keeper of the rules did not stop in time");
         }
         if let Some(operator) = self.operator.take()
             && !join_until(operator, deadline)
@@ -279,6 +315,24 @@ fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
     service
 }
 
+/// Where the configuration says that rules come from, if it does.
+pub fn rule_sources(config: &Config) -> Option<RuleSources> {
+    const MS: u64 = 1000;
+    config.has_rules().then(|| RuleSources {
+        file: config.auth_file.clone(),
+        tokens: config.auth_tokens.clone(),
+        grace_ms: config.auth_grace_seconds.saturating_mul(MS),
+    })
+}
+
+/// The rules and the thread that keeps them, if there are any.
+fn start_rules(config: &Config, wires: Vec<Wire>) -> Result<Option<(Arc<Rulebook>, RuleDesk)>, StartError> {
+    let Some(sources) = rule_sources(config) else { return Ok(None) };
+    let spread =
+        move |book: &Arc<Rulebook>| wires.iter().for_each(|wire| wire.deliver(Post::Rules(book.clone())));
+    RuleDesk::start(sources, Box::new(spread)).map(Some).map_err(StartError::Rules)
+}
+
 /// The thread for slow work: wake handlers.
 fn start_operator(
     commands: tokio::sync::mpsc::Receiver<wake::WakeCommand>,
@@ -338,6 +392,8 @@ fn pin_to_core(id: ShardId) {
 /// What all shards are built from alike.
 struct Common {
     limits: Arc<Limits>,
+    rules: Option<Arc<Rulebook>>,
+    keys: Option<SyncSender<RuleCommand>>,
     handshakes: HandshakeLimits,
     admission: Arc<Admission>,
     bounds: ByteBounds,
@@ -373,10 +429,13 @@ impl Common {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
             limits: Arc::new(limits(config)),
+            rules: None,
+            keys: None,
             handshakes: HandshakeLimits {
                 timeout: Duration::from_millis(config.handshake_timeout_ms),
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
+                bearers: config.has_rules(),
             },
             admission: Admission::new(config.connections_max, config.connections_per_ip_max),
             bounds: byte_bounds(config),
@@ -399,6 +458,7 @@ impl Common {
         let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
+            rules: self.rules.clone(),
             port,
             depot: self.depot.clone(),
             poll,
@@ -410,6 +470,7 @@ impl Common {
             desk: Desk {
                 wakes: self.wakes.clone(),
                 call_log: self.call_log.clone(),
+                keys: self.keys.clone(),
                 answer: wire.mailbox.clone(),
             },
             clock: self.clock,

@@ -256,7 +256,7 @@ impl World {
                 assert!(self.wakes.iter().any(|task| task.run == run), "{run:?} was never started");
             }
             Effect::Record(record) => self.facts.push(Fact::Recorded(record)),
-            Effect::Stray(_) => {}
+            Effect::Stray(_) | Effect::KeysWanted => {}
         }
     }
 

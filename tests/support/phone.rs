@@ -28,13 +28,16 @@ impl Phone {
     }
 
     /// Shakes hands over a connection that exists.
-    pub fn over(mut stream: TcpStream, early: &[u8]) -> Self {
+    pub fn over(stream: TcpStream, early: &[u8]) -> Self {
+        Self::over_asking(stream, &[&handshake_request(), early].concat())
+    }
+
+    /// Shakes hands with these bytes.
+    pub fn over_asking(mut stream: TcpStream, opening: &[u8]) -> Self {
         stream.set_read_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_nodelay(true).expect("a socket takes the option");
-        let mut opening = handshake_request();
-        opening.extend_from_slice(early);
-        stream.write_all(&opening).expect("the exchange reads the handshake");
+        stream.write_all(opening).expect("the exchange reads the handshake");
         let (head, rest) = read_head(&mut stream);
         assert!(head.starts_with("HTTP/1.1 101 "), "the exchange says {head}");
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);

@@ -32,6 +32,7 @@ pub(super) const KEYS: Keys = Keys::new(&[
     "limit",
     "party",
     "create_if_missing",
+    "auth",
 ]);
 
 /// The keys of those fields.
@@ -59,6 +60,7 @@ pub(super) mod key {
     pub(crate) const LIMIT: Key = KEYS.key("limit");
     pub(crate) const PARTY: Key = KEYS.key("party");
     pub(crate) const CREATE_IF_MISSING: Key = KEYS.key("create_if_missing");
+    pub(crate) const AUTH: Key = KEYS.key("auth");
 }
 
 /// The type that a client writes for a verb. WHISPER is none of the protocol's: no frame asks for it.

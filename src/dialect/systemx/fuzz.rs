@@ -109,7 +109,8 @@ impl Room {
                 | Effect::Wake { .. }
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
-                | Effect::Stray(_) => {}
+                | Effect::Stray(_)
+                | Effect::KeysWanted => {}
             }
         }
     }

@@ -51,6 +51,9 @@ impl Shard {
         let Some(address) = Address::parse(&to) else {
             return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
+        if !self.may_dial(dialler.from.as_str(), address.as_str()) {
+            return self.refuse_dial(now, dialler, Name::Address(address), Cause::Forbidden, out);
+        }
         if calls >= self.limits.calls_per_line_max || self.legs.is_full() {
             return self.refuse_dial(now, dialler, Name::Address(address), Cause::Unavailable, out);
         }

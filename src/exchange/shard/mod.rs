@@ -11,6 +11,7 @@ mod calls;
 mod departure;
 mod flow;
 mod guests;
+mod identity;
 mod invariants;
 mod parties;
 mod pools;
@@ -48,6 +49,7 @@ use super::signal::{AudienceId, Signal};
 use super::table::Keyed;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
+use crate::identity::Rulebook;
 use wake::Run;
 
 /// What a shard is built from.
@@ -128,6 +130,8 @@ pub struct Shard {
     /// Bytes of metadata kept for calls that wait for sleeping agents.
     waiting_metadata_bytes: usize,
     loopback: VecDeque<Signal>,
+    /// Who may do what; `None` = everybody everything.
+    rules: Option<Arc<Rulebook>>,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
@@ -164,6 +168,7 @@ impl Shard {
             runs_started: 0,
             waiting_metadata_bytes: 0,
             loopback: VecDeque::new(),
+            rules: None,
             stopping: false,
             limits,
             lottery,
@@ -196,6 +201,7 @@ impl Shard {
             Event::Congested(line) => self.on_congestion(line, true, out),
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
+            Event::Rules(rules) => self.rules = rules,
             Event::Shutdown => self.shut_down(now, out),
         }
         self.settle(now, out);
@@ -217,6 +223,7 @@ impl Shard {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
+                Due::Expiry(line) => self.on_expiry(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
             }
             self.settle(now, out);

@@ -31,6 +31,7 @@ impl Shard {
         let most = self.limits.presence_limit;
         let limit = query.limit.map_or(most, |limit| most.min(limit as usize));
         query.limit = Some(limit as u32);
+        query.asker = self.restricted_asker(line);
         let found = self.search(line, &query);
         if let Some(entry) = self.lines.get_mut(line.0) {
             entry.business_mut().asking =
@@ -84,7 +85,9 @@ impl Shard {
     fn search(&self, asker: LineId, query: &PresenceQuery) -> Found {
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
         let mut found = Found::default();
-        let gave_up = self.census.search(query, &self.lines, |slot| {
+        let dialler = query.asker.as_ref().and_then(|asker| self.dialler(asker.as_str()));
+        let may_see = |slot| dialler.as_ref().is_none_or(|dialler| self.may_see(dialler, slot));
+        let gave_up = self.census.search(query, &self.lines, may_see, |slot| {
             let Some((handle, line)) = self.lines.at(slot) else { return true };
             let Some(address) = &line.address else { return true };
             let profile = line.profile.as_deref();

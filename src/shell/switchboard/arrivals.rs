@@ -11,6 +11,8 @@ use tracing::warn;
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
+use crate::identity::Credentials;
+
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
 use super::{Crossing, Switchboard};
@@ -28,7 +30,7 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit } = arrival;
+        let Upgraded { stream, early, echo, permit, token } = arrival;
         let role = if echo {
             Role::Echo
         } else {
@@ -36,6 +38,8 @@ impl Switchboard {
             Role::Line(line)
         };
         let mut connection = Connection::new(stream, role, permit);
+        connection.credentials =
+            token.map(|token| Box::new(Credentials { token: Some(token), ..Credentials::default() }));
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }

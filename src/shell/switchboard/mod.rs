@@ -273,6 +273,8 @@ impl Switchboard {
             stopping: None,
             stopped: parts.stopped,
         };
+        // Before anybody is let in.
+        switchboard.feed(Event::Rules(parts.rules));
         switchboard.start_log_service();
         Ok(switchboard)
     }
@@ -384,6 +386,7 @@ impl Switchboard {
         while let Ok(post) = self.mailbox.try_recv() {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
+                Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
                 Post::Stop => self.stop(),
             }
         }

@@ -57,6 +57,7 @@ impl Switchboard {
                 Effect::WakeSettled(run) => self.desk.settle(run),
                 Effect::Record(record) => self.desk.record(&record),
                 Effect::Stray(line) => self.warn_of_stray(line),
+                Effect::KeysWanted => self.desk.want_keys(),
             }
         }
         out.effects = effects;

@@ -15,6 +15,7 @@ use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::identity::Rulebook;
 
 use super::super::admission::Admission;
 use super::super::clock::Clock;
@@ -49,6 +50,8 @@ pub struct Crossing {
 pub enum Post {
     /// A wake handler came to its end.
     Woken(WakeRun, WakeOutcome),
+    /// These rules hold from now on.
+    Rules(Arc<Rulebook>),
     /// Close everything and end.
     Stop,
 }
@@ -82,6 +85,8 @@ pub struct ByteBounds {
 pub struct Parts {
     /// The core's part.
     pub setup: Setup,
+    /// Who may do what, if that is said.
+    pub rules: Option<Arc<Rulebook>>,
     /// The trunks to the other shards.
     pub port: TrunkPort<Freight>,
     /// Where spent parcels are left and fetched; shared by all.

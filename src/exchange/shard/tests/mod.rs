@@ -8,6 +8,7 @@ mod calls;
 mod departure;
 mod flow;
 mod guests;
+mod identity;
 mod limits;
 mod parties;
 mod pools;
