@@ -3,6 +3,9 @@
 
 use std::net::{SocketAddr, TcpStream};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::PublicKeyData as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -97,9 +100,12 @@ fn a_token_in_the_handshake_counts_for_the_first_registration() {
 /// HS256, RS256, ES256 and EdDSA, with keys as operators have them; made by `systemx token`.
 #[test]
 fn signed_tokens_of_each_algorithm_open_what_they_list() {
+    let pem = |kind: &str, der: &[u8]| {
+        format!("-----BEGIN {kind} KEY-----\n{}\n-----END {kind} KEY-----\n", STANDARD.encode(der))
+    };
     let signer = |algorithm: &'static rcgen::SignatureAlgorithm| {
         let pair = rcgen::KeyPair::generate_for(algorithm).expect("a key");
-        (pair.serialize_pem(), pair.public_key_pem())
+        (pem("PRIVATE", &pair.serialize_der()), pem("PUBLIC", &pair.subject_public_key_info()))
     };
     let (ec, ec_public) = signer(&rcgen::PKCS_ECDSA_P256_SHA256);
     let (ed, ed_public) = signer(&rcgen::PKCS_ED25519);

@@ -26,6 +26,8 @@ const SKEW_SECONDS: u64 = 5;
 const SKEW_SECONDS_MAX: u64 = 3600;
 /// The claim with the patterns, unless the file says otherwise.
 const CLAIM: &str = "addresses";
+/// Wrong letters with which a name is still taken for a slip of a known one, and so for no secret.
+const SLIPS_MAX: usize = 2;
 /// How much of a value a complaint shows, in characters.
 const SHOWN_CHARS: usize = 60;
 
@@ -217,9 +219,24 @@ impl<'v> At<'v> {
         let shown: String = match self.value {
             Value::Object(_) => "an object".into(),
             Value::Array(_) => "a list".into(),
+            Value::String(_) if self.may_be_secret() => "a text (hidden)".into(),
             plain => plain.to_string().chars().take(SHOWN_CHARS).collect(),
         };
         RuleError::Value { path: self.path.clone(), value: shown, allowed }
+    }
+
+    /// Whether tokens are near: a slip may have put one where something else belongs.
+    fn may_be_secret(&self) -> bool {
+        self.path.starts_with("$.register") || self.path.starts_with("$.pbx")
+    }
+
+    /// The complaint about a member of this object that has another name than those that are known.
+    fn unknown_member(&self, name: &str, known: &[&str], allowed: &'static str) -> RuleError {
+        let is_slip = |known: &&str| strsim::damerau_levenshtein(name, known) <= SLIPS_MAX;
+        let is_shown = !self.may_be_secret() || known.iter().any(is_slip);
+        let name: String =
+            if is_shown { name.chars().take(SHOWN_CHARS).collect() } else { "(hidden)".into() };
+        RuleError::Unknown { path: format!("{}.{name}", self.path), allowed }
     }
 
     fn unknown(&self, allowed: &'static str) -> RuleError {
@@ -249,7 +266,8 @@ impl<'v> At<'v> {
     ) -> Result<[Option<At<'v>>; N], RuleError> {
         let mut found = [const { None }; N];
         for (name, member) in self.members(allowed)? {
-            let at = names.iter().position(|known| *known == name).ok_or_else(|| member.unknown(allowed))?;
+            let at = names.iter().position(|known| *known == name);
+            let at = at.ok_or_else(|| self.unknown_member(name, &names, allowed))?;
             found[at] = Some(member);
         }
         Ok(found)

@@ -206,7 +206,7 @@ fn mistakes_name_their_place_and_what_is_allowed_and_no_secret() {
         ),
         (
             json!({"register": [{"pattern": "", "tokens": []}]}),
-            "$.register[0].pattern: \"\" is not allowed; it must be an address pattern",
+            "$.register[0].pattern: a text (hidden) is not allowed; it must be an address pattern",
         ),
         (
             json!({"register": [{"pattern": "*", "tokens": ["a", {"hush": 1}]}]}),
@@ -221,6 +221,13 @@ fn mistakes_name_their_place_and_what_is_allowed_and_no_secret() {
             "$.dial[0].allow: \"no\" is not allowed; it must be true or false",
         ),
         (json!({"pbx": [{"domain": "x", "tokens": [7], "routes": []}]}), "$.pbx[0].tokens[0]: (hidden)"),
+        (json!({"register": [{"pattern": "*", "tokens": "hush"}]}), "$.register[0].tokens: a text (hidden)"),
+        (
+            json!({"register": [{"hush": "*"}]}),
+            "$.register[0].(hidden) is unknown; allowed are pattern and tokens",
+        ),
+        (json!({"register": {"hush": "*"}}), "$.register: an object"),
+        (json!({"pbx": ["hush"]}), "$.pbx[0]: a text (hidden)"),
         (json!({"jwt": {}}), "$.jwt.keys is missing"),
         (
             json!({"jwt": {"keys": "k", "algorithms": ["none"]}}),
