@@ -23,5 +23,6 @@ pub mod phone;
 pub mod shell;
 pub mod sim;
 pub mod store;
+pub mod timestamp;
 pub mod wake;
 pub mod websocket;

@@ -229,6 +229,9 @@ impl Play {
                 | Effect::Resume(_)
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
+                | Effect::CallNamed { .. }
+                | Effect::CallForgotten(_)
+                | Effect::Tie { .. }
                 | Effect::Stray(_)
                 | Effect::KeysWanted => {}
             }

@@ -34,6 +34,8 @@ pub struct Leg {
     pub held: bool,
     /// The callee cannot be held back, because it has other business.
     pub heedless_peer: bool,
+    /// The caller, if the call came in by a tie line.
+    pub forwarded: Option<Address>,
 }
 
 /// How far a call is, seen from the caller.
@@ -109,6 +111,10 @@ pub struct Call {
     pub held: bool,
     /// The caller cannot be held back, because it has other business.
     pub heedless_peer: bool,
+    /// The call came in by a tie line, which is told when it rings.
+    pub is_inbound: bool,
+    /// Who speaks on the other side of a tie line, if that is another than was dialled.
+    pub speaker: Option<Address>,
 }
 
 /// How far a call is, seen from the callee.

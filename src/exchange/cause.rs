@@ -33,6 +33,10 @@ pub enum Cause {
     Unavailable,
     /// The caller may not dial this address.
     Forbidden,
+    /// The dial has come back to an exchange that it went out from.
+    LoopDetected,
+    /// A call from another exchange cannot be of the callee's kind.
+    Unsupported,
 
     // Why a call ended (HANGUP, spec sections 11 and 18).
     /// A party hung up without saying why.
@@ -85,11 +89,13 @@ pub enum Cause {
     TooManyParties,
     /// The party has as many members as the exchange allows.
     PartyFull,
+    /// Only another exchange may ask for this.
+    NotPbx,
 }
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -101,6 +107,8 @@ impl Cause {
         Self::WakeFailed,
         Self::Unavailable,
         Self::Forbidden,
+        Self::LoopDetected,
+        Self::Unsupported,
         Self::Normal,
         Self::Cancelled,
         Self::PeerDisconnected,
@@ -125,6 +133,7 @@ impl Cause {
         Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
+        Self::NotPbx,
     ];
 
     /// The stable name: the protocol's `reason`, the call log's `end_reason`, a metric's label.
@@ -141,6 +150,8 @@ impl Cause {
             Self::WakeFailed => "wake_failed",
             Self::Unavailable => "unavailable",
             Self::Forbidden => "forbidden",
+            Self::LoopDetected => "loop_detected",
+            Self::Unsupported => "unsupported",
             Self::Normal => "normal",
             Self::Cancelled => "cancelled",
             Self::PeerDisconnected => "peer_disconnected",
@@ -165,6 +176,7 @@ impl Cause {
             Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",
+            Self::NotPbx => "not_pbx",
         }
     }
 }

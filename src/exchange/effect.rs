@@ -14,6 +14,7 @@ use super::event::{ContentType, Status, Verb, WakeHandler};
 use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::line::Luggage;
 use super::signal::Signal;
+use super::tie::TieNotice;
 
 /// The reused list a shard writes its effects to. The shell drains it after every event, in order.
 ///
@@ -158,10 +159,38 @@ pub enum Effect<'a> {
     WakeSettled(WakeRun),
     /// A call ended or a dial failed.
     Record(Box<CallRecord>),
+    /// Another exchange has given a call this name, by which its parties are told of it until [`Effect::CallForgotten`]
+    /// has been said as often.
+    CallNamed {
+        /// The call; its id is derived from the name.
+        call: CallId,
+        /// The name.
+        name: Arc<str>,
+    },
+    /// No notice and no record that follows will speak of the call, as far as one [`Effect::CallNamed`] goes.
+    CallForgotten(CallId),
+    /// There is something to say to the operator about a tie line that this exchange has called.
+    Tie {
+        /// Which.
+        line: LineId,
+        /// What.
+        news: TieNews,
+    },
     /// A message was dropped, because it was for a call that is none of the line's, or is not up (section 12).
     Stray(LineId),
     /// A token was signed by a key that the rulebook does not have: a newer set of keys may.
     KeysWanted,
+}
+
+/// How it stands with a tie line that this exchange has called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TieNews {
+    /// The other exchange has let it in.
+    Welcomed,
+    /// The other exchange has not; calls from here may pass all the same.
+    TurnedDown(Box<str>),
+    /// There are as many routes, or tie lines, as there may be: nothing is sent by it.
+    NoRoom,
 }
 
 /// What the exchange tells a line.
@@ -270,6 +299,17 @@ pub enum Notice<'a> {
         /// Everybody in it, in the order in which they came.
         participants: Arc<[Address]>,
     },
+    /// Whom the line has called by way of another exchange rings (section 19.3).
+    RingBack {
+        /// The call.
+        call: CallId,
+        /// The dialled address.
+        to: Address,
+        /// What the other side says about it.
+        metadata: Option<Bytes>,
+    },
+    /// What exchanges say to each other (section 19).
+    Tie(TieNotice<'a>),
     /// Somebody says something in a party (section 17).
     PartyMessage {
         /// The party.
@@ -398,6 +438,8 @@ pub enum CallMode {
     Parallel,
     /// One session for many listeners; the record is one listener's part in it.
     Broadcast,
+    /// By way of another exchange, which decides.
+    Forwarded,
 }
 
 /// Who ended a call.

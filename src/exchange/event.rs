@@ -13,6 +13,7 @@ use compact_str::CompactString;
 use super::address::Address;
 use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::signal::Signal;
+use super::tie::TieRequest;
 use crate::identity::{Credentials, Rulebook};
 
 /// Something that enters a shard. `'a` is the life of the frame that a request came in.
@@ -159,6 +160,8 @@ pub enum Request<'a> {
         /// Its name.
         party: Cow<'a, str>,
     },
+    /// What exchanges say to each other (section 19).
+    Tie(TieRequest<'a>),
 }
 
 /// The names of requests, for refusals, logs and metrics.
@@ -192,6 +195,12 @@ pub enum Verb {
     PartyMessage,
     /// [`Request::Leave`]
     Leave,
+    /// [`TieRequest::Register`]
+    RegisterPbx,
+    /// [`TieRequest::DialForward`]
+    DialForward,
+    /// Any other [`Request::Tie`]
+    Tie,
 }
 
 impl Request<'_> {
@@ -212,6 +221,9 @@ impl Request<'_> {
             Self::Join { .. } => Verb::Join,
             Self::PartyMessage { .. } => Verb::PartyMessage,
             Self::Leave { .. } => Verb::Leave,
+            Self::Tie(TieRequest::Register(_)) => Verb::RegisterPbx,
+            Self::Tie(TieRequest::DialForward(_)) => Verb::DialForward,
+            Self::Tie(_) => Verb::Tie,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! therefore UUIDs that nobody can guess (design.md, D8). Nothing here allocates.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 
 /// Most shards an exchange can have. Sets of shards travel as one `u64`.
 pub const SHARDS_MAX: usize = 64;
@@ -207,13 +208,17 @@ impl Uuid {
 /// Bits of a UUID that are fixed by RFC 9562: version in bits 76..80, variant in bits 62..64.
 const UUID_FIXED: u128 = (0xF << 76) | (0b11 << 62);
 const UUID_VARIANT: u128 = 0b10 << 62;
+/// A version that no UUID has: the id was derived from a text of another form.
+const DERIVED: u128 = 0xF << 76;
+/// Longest id that another exchange may give a call, in bytes.
+pub const CALL_TEXT_BYTES_MAX: usize = 255;
 const CALL_SLOT_SHIFT: u32 = 94;
 const CALL_SHARD_SHIFT: u32 = CALL_SLOT_SHIFT + SLOT_BITS;
 const CALL_GENERATION_SHIFT: u32 = 80;
 const CALL_GENERATION_MASK: u128 = (1 << 14) - 1;
 
 impl CallId {
-    /// The id that names no call: what a text that is no id of ours becomes.
+    /// The id that names no call.
     pub const NONE: Self = Self(Uuid::new(0));
 
     /// The id of a call placed by `leg`; `random` gives the 74 bits that make it unguessable.
@@ -235,9 +240,31 @@ impl CallId {
         (self.0.bits() >> CALL_SLOT_SHIFT) as u32 & (SLOTS_MAX as u32 - 1)
     }
 
-    /// The id written as `text` in the canonical form of 36 characters; [`CallId::NONE`] for any other text.
+    /// The id written as `text`. Other exchanges name their calls as they like (spec section 19.4): a text that is not of
+    /// the canonical form of 36 characters becomes a *derived* id, the same for the same text. [`CallId::NONE`] if it is empty
+    /// or longer than [`CALL_TEXT_BYTES_MAX`].
     pub fn parse(text: &[u8]) -> Self {
-        parse_uuid(text).map_or(Self::NONE, |bits| Self(Uuid::new(bits)))
+        match parse_uuid(text) {
+            Some(bits) if bits & DERIVED != DERIVED => Self(Uuid::new(bits)),
+            _ if (1..=CALL_TEXT_BYTES_MAX).contains(&text.len()) => Self::derive(text),
+            _ => Self::NONE,
+        }
+    }
+
+    /// Two texts with the same id would be refused as one call that comes twice, so it takes no secret to tell them apart.
+    fn derive(text: &[u8]) -> Self {
+        let half = |half: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(half);
+            hasher.write(text);
+            u128::from(hasher.finish())
+        };
+        Self(Uuid::new(half(0) << 64 | half(1) | DERIVED))
+    }
+
+    /// Whether its text is another than the canonical one.
+    pub fn is_derived(self) -> bool {
+        self.0.bits() & DERIVED == DERIVED
     }
 
     /// The canonical form of 36 characters.
@@ -374,12 +401,20 @@ mod tests {
     }
 
     #[test]
-    fn only_canonical_text_names_a_call() {
+    fn text_of_any_other_form_is_an_id_of_its_own() {
         let text = CallId::mint(LegId(Handle::new(ShardId::new(0), 1, 1)), 0xABCDEF).to_string();
-        assert_eq!(CallId::parse(text.to_uppercase().as_bytes()), CallId::NONE);
-        assert_eq!(CallId::parse(text.replace('-', "").as_bytes()), CallId::NONE);
+        let id = CallId::parse(text.as_bytes());
+        assert!(!id.is_derived() && id.text() == text.as_bytes());
+        for other in [text.to_uppercase(), text.replace('-', ""), "-".repeat(36), "call-1".into()] {
+            let derived = CallId::parse(other.as_bytes());
+            assert!(derived.is_derived() && derived != id, "{other}");
+            assert_eq!(CallId::parse(other.as_bytes()), derived);
+            // Nor does writing a derived id out lead to it.
+            assert_ne!(CallId::parse(&derived.text()), derived);
+        }
+        assert_ne!(CallId::parse(b"call-1"), CallId::parse(b"call-2"));
         assert_eq!(CallId::parse(b""), CallId::NONE);
-        assert_eq!(CallId::parse(&[b'-'; 36]), CallId::NONE);
+        assert_eq!(CallId::parse(&[b'x'; CALL_TEXT_BYTES_MAX + 1]), CallId::NONE);
     }
 
     #[test]

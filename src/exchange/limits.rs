@@ -3,6 +3,8 @@
 //! Fixed bounds are constants, the ones an operator may want to change are fields of [`Limits`]. Bounds on bytes
 //! on the wire belong to the shell and the dialects; what is bounded here is state that lives in a shard.
 
+use std::sync::Arc;
+
 /// Longest address, in characters (spec section 4).
 pub const ADDRESS_CHARS_MAX: usize = 255;
 
@@ -46,6 +48,25 @@ pub const PRESENCE_LOOK_STEPS: usize = 64;
 /// Most hops of a dial between shards while its callee moves. Two happen; more is a bug that must not loop.
 pub const DIAL_HOPS_MAX: u8 = 8;
 
+/// Most routes of one tie line.
+pub const ROUTES_PER_TIE_MAX: usize = 1024;
+
+/// Most routes of all tie lines; every shard has them in a table of its own, some 200 bytes each.
+pub const ROUTES_MAX: usize = 16_384;
+
+/// Most of them that cannot be looked up but have to be tried one by one, some 20 ns each, for every dial of an address that
+/// nobody here holds.
+pub const WILD_ROUTES_MAX: usize = 1024;
+
+/// Most tie lines of an exchange.
+pub const TIES_MAX: usize = 1024;
+
+/// Most calls that run over one tie line at a time, in both directions.
+pub const CALLS_PER_TIE_MAX: usize = 100_000;
+
+/// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
+pub const HEARTBEATS_MISSED_MAX: u32 = 3;
+
 /// Shortest idle time before the sleep warning, and shortest wait for a woken agent, in ms (spec sections 6, 15).
 pub const SHORTEST_WAIT_MS: u64 = 100;
 
@@ -76,6 +97,8 @@ pub struct Limits {
     pub presence_limit: usize,
     /// Which commands clients may register as wake handlers.
     pub spawn: SpawnPolicy,
+    /// The domain by which this exchange speaks to others (FEDERATION_DOMAIN).
+    pub domain: Arc<str>,
 }
 
 /// Which commands clients may register as spawn wake handlers (spec section 15).
@@ -112,6 +135,7 @@ impl Default for Limits {
             party_members_max: 10_000,
             presence_limit: 10_000,
             spawn: SpawnPolicy::Disabled,
+            domain: "local.systemx".into(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::event::{Concurrency, Profile, Registration, Status, WakeHandler};
 use super::ids::{LegId, LineId, PartyId, RecordId, SessionId};
 use super::rate::DialWindow;
 use super::signal::Found;
+use super::tie::Tie;
 use super::time::Tick;
 use super::timers::TimerId;
 use crate::identity::Proof;
@@ -97,6 +98,24 @@ pub struct Business {
     pub asking: Option<Asking>,
     /// The registration that waits for another shard's word.
     pub claiming: Option<Box<Registration>>,
+    /// What it is as a tie line, if it is one.
+    pub tie: Option<Box<Tie>>,
+}
+
+impl Business {
+    /// The callers' ends of all calls, those of a tie line in a fixed order.
+    pub fn all_legs(&self) -> impl Iterator<Item = LegId> {
+        let mut forwarded: Vec<_> = self.tie.iter().flat_map(|tie| tie.legs.values().copied()).collect();
+        forwarded.sort_unstable();
+        self.legs.iter().copied().chain(forwarded)
+    }
+
+    /// The callees' ends of all calls, those of a tie line in a fixed order.
+    pub fn all_records(&self) -> impl Iterator<Item = RecordId> {
+        let mut forwarded: Vec<_> = self.tie.iter().flat_map(|tie| tie.records.iter().copied()).collect();
+        forwarded.sort_unstable();
+        self.records.iter().copied().chain(forwarded)
+    }
 }
 
 /// A place in a party.
@@ -132,6 +151,8 @@ impl Pauses {
     pub const FLOW: Self = Self(4);
     /// It waits for the answer to a JOIN.
     pub const JOIN: Self = Self(8);
+    /// It waits for the answer to REGISTER_PBX.
+    pub const TIE: Self = Self(16);
 
     /// Whether there is any reason.
     pub fn any(self) -> bool {
@@ -259,6 +280,16 @@ impl Line {
         self.business.as_ref().map_or(0, |business| business.records.len())
     }
 
+    /// What it is as a tie line, if it is one.
+    pub fn tie(&self) -> Option<&Tie> {
+        self.business.as_ref()?.tie.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn tie_mut(&mut self) -> Option<&mut Tie> {
+        self.business.as_mut()?.tie.as_deref_mut()
+    }
+
     /// Whether nothing is going on that names this line on another shard.
     pub fn is_idle(&self) -> bool {
         self.business.is_none()
@@ -290,6 +321,7 @@ impl Line {
                 && business.seats.is_empty()
                 && business.asking.is_none()
                 && business.claiming.is_none()
+                && business.tie.is_none()
         });
         if empty {
             self.business = None;
@@ -299,6 +331,10 @@ impl Line {
     /// The one two-party business that flow control may act on, if there is no other: a leg or a record.
     pub fn only_call(&self) -> Option<OnlyCall> {
         let business = self.business.as_ref()?;
+        if business.tie.is_some() {
+            // It carries the calls of many, and none of them may hold up the others.
+            return None;
+        }
         match (business.legs.as_slice(), business.records.as_slice(), business.seats.is_empty()) {
             ([leg], [], true) => Some(OnlyCall::Leg(*leg)),
             ([], [record], true) => Some(OnlyCall::Record(*record)),

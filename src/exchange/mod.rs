@@ -31,6 +31,7 @@ pub mod shard;
 pub mod signal;
 pub mod slot_set;
 pub mod table;
+pub mod tie;
 pub mod time;
 pub mod timers;
 

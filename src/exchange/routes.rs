@@ -13,7 +13,7 @@ use super::pattern::{Pattern, Shape, fold};
 /// What a tie line leads to, and for whom. Shared by all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TieRoutes {
-    /// The name of the other exchange, folded.
+    /// The name of the other exchange. Case does not count.
     pub domain: Box<str>,
     /// What leads there.
     pub routes: Box<[Pattern]>,
@@ -21,6 +21,13 @@ pub struct TieRoutes {
     pub announced: Box<[Pattern]>,
     /// The tie line's place in this exchange's own configuration, if it has one. Such routes are in conflict with none.
     pub configured: Option<u32>,
+}
+
+impl TieRoutes {
+    /// Whether they lead to the exchange of this name.
+    pub fn is_of(&self, domain: &str) -> bool {
+        fold(&self.domain) == fold(domain)
+    }
 }
 
 /// The routes of all tie lines.
@@ -155,12 +162,18 @@ impl RouteTable {
         ties
     }
 
-    /// A route among `wanted` that another exchange than `domain` has, and the name of that exchange (section 19.1).
-    pub fn conflict<'a>(&self, domain: &str, wanted: &'a [Pattern]) -> Option<(&'a Pattern, Box<str>)> {
+    /// A route among `wanted` that another exchange than `domain` has, and the name of that exchange (section 19.1). What
+    /// `tie` itself has is no conflict.
+    pub fn conflict<'a>(
+        &self,
+        domain: &str,
+        tie: LineId,
+        wanted: &'a [Pattern],
+    ) -> Option<(&'a Pattern, Box<str>)> {
         wanted.iter().find_map(|pattern| {
-            let others =
-                self.routes.get(pattern.as_str())?.iter().filter_map(|entry| self.ties.get(&entry.tie));
-            let mut others = others.filter(|other| other.configured.is_none() && *other.domain != *domain);
+            let others = self.routes.get(pattern.as_str())?.iter().filter(|entry| entry.tie != tie);
+            let others = others.filter_map(|entry| self.ties.get(&entry.tie));
+            let mut others = others.filter(|other| other.configured.is_none() && !other.is_of(domain));
             others.next().map(|other| (pattern, other.domain.clone()))
         })
     }
@@ -291,12 +304,16 @@ mod tests {
         let mut table = table();
         table.add(tie(1), routes("one.test", &["*@a.test", "*@b.test"]));
         let wanted = patterns(&["*@c.test", "*@B.TEST"]);
-        let (pattern, by) = table.conflict("two.test", &wanted).unwrap();
+        let (pattern, by) = table.conflict("two.test", tie(2), &wanted).unwrap();
         assert_eq!((pattern.as_str(), &*by), ("*@b.test", "one.test"));
-        assert!(table.conflict("one.test", &wanted).is_none(), "its own");
-        assert!(table.conflict("two.test", &patterns(&["*", "*.a.test"])).is_none(), "only equal ones");
+        assert!(table.conflict("one.test", tie(2), &wanted).is_none(), "its own");
+        assert!(table.conflict("two.test", tie(1), &wanted).is_none(), "the same line under a new name");
+        assert!(
+            table.conflict("two.test", tie(2), &patterns(&["*", "*.a.test"])).is_none(),
+            "only equal ones"
+        );
         table.remove(tie(1));
-        assert!(table.conflict("two.test", &wanted).is_none());
+        assert!(table.conflict("two.test", tie(2), &wanted).is_none());
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::cause::{Cause, Reason};
 use super::effect::PresenceEntry;
 use super::event::{Concurrency, ContentType, PresenceQuery, Verb, WakeHandler};
 use super::ids::{CallId, LegId, LineId, PartyId, RecordId};
+use super::routes::TieRoutes;
+use super::tie::{TieRefusal, Vouch};
 
 /// A message from one shard to another. At most 64 bytes: larger contents are boxed.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub enum Signal {
         call: CallId,
         /// The caller's line.
         line: LineId,
+        /// The caller's leg: other exchanges name their calls, and one may use a name again.
+        leg: LegId,
         /// Why.
         reason: Reason,
     },
@@ -63,6 +67,15 @@ pub enum Signal {
         line: LineId,
         /// The call's record.
         record: RecordId,
+    },
+    /// Whom the caller has called by way of another exchange rings. Lost: only that.
+    RingBack {
+        /// The caller's leg.
+        leg: LegId,
+        /// Who rings, if that is worth saying.
+        from: Address,
+        /// What the other side says about it.
+        metadata: Option<Box<Bytes>>,
     },
     /// The call is up. Lost: the caller rings for ever.
     Connected {
@@ -116,6 +129,53 @@ pub enum Signal {
         leg: LegId,
         /// The new address.
         address: Address,
+    },
+
+    // Tie lines. The registrar is shard 0.
+    /// A line wants to be a tie line. Lost: it waits for ever. `None`: it is to be one no longer. Lost: dead routes.
+    TieWanted {
+        /// Who.
+        line: LineId,
+        /// With which routes.
+        routes: Option<Arc<TieRoutes>>,
+    },
+    /// A line may not be a tie line. Lost: it waits for ever.
+    TieRefused {
+        /// Who.
+        line: LineId,
+        /// Why.
+        refusal: Box<TieRefusal>,
+    },
+    /// A line is a tie line now, and all shards know. Lost: it waits for ever.
+    TieGranted {
+        /// Who.
+        line: LineId,
+        /// With which routes.
+        routes: Arc<TieRoutes>,
+    },
+    /// A newer tie line of the same exchange takes over. Lost: both live.
+    TieReplaced {
+        /// The old one.
+        line: LineId,
+    },
+    /// These are the routes of a tie line; none if it is gone. Lost: this shard sends dials the wrong way.
+    Routes {
+        /// The tie line.
+        line: LineId,
+        /// Its routes.
+        routes: Option<Arc<TieRoutes>>,
+    },
+    /// A shard knows the routes. Lost: a tie line waits for ever.
+    RoutesKnown {
+        /// The tie line.
+        line: LineId,
+    },
+    /// A call that came in by a tie line is over; its id may be used again. Lost: it may not.
+    NameFree {
+        /// The call.
+        call: CallId,
+        /// The leg that had it.
+        leg: LegId,
     },
 
     // Either way.
@@ -237,8 +297,21 @@ pub struct Dial {
     pub started_ms: u64,
     /// How often it has been sent on because the callee moved.
     pub hops: u8,
-    /// The line that holds the address, when the home of the address has sent the dial after it.
+    /// The line that holds the address, or leads to it, when the home of the address has sent the dial after it.
     pub guest: Option<LineId>,
+    /// How the exchange that it comes from knows the caller.
+    pub vouch: Vouch,
+    /// What there is to know about it if another exchange has placed it.
+    pub inbound: Option<Box<Inbound>>,
+}
+
+/// A dial that came in by a tie line.
+#[derive(Debug)]
+pub struct Inbound {
+    /// The name that the other exchange has given the call, if its id is derived from it.
+    pub name: Option<Arc<str>>,
+    /// Whether its id has been found to be that of no other call (section 19.5).
+    pub is_unique: bool,
 }
 
 /// Something for every local member of an audience.

@@ -24,6 +24,8 @@ pub enum Due {
     Wake(u64),
     /// A line has been idle for long enough, or its sleep notice is over.
     Sleep(LineId),
+    /// A tie line's next heartbeat.
+    Tie(LineId),
     /// The token of a line expires soon, or its registration ends.
     Expiry(LineId),
 }

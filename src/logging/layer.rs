@@ -14,9 +14,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::feed::{self, LogFeed};
 use super::render::Rendered;
-use super::timestamp::Timestamp;
 use super::writer::{LogWriter, Stream};
 use crate::config::{LogFormat, LogLevel};
+use crate::timestamp::Timestamp;
 
 /// Events of this crate have targets that begin so. Libraries speak only from warn on: their chatter is not ours to publish.
 const OWN_TARGET: &str = "systemx";

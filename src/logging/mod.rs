@@ -14,7 +14,6 @@ mod render;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod timestamp;
 mod writer;
 
 use std::fmt;
@@ -23,10 +22,10 @@ use std::io;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
+pub use crate::timestamp::Timestamp;
 pub use feed::{Drained, FeedReader, LOG_STREAM_TARGET, LogFeed, log_feed, unfed};
 pub use private::Private;
 pub use rate::RateLimited;
-pub use timestamp::Timestamp;
 pub use writer::LogGuard;
 
 use crate::config::{LogFormat, LogLevel};

@@ -8,7 +8,7 @@ use std::fmt::{self, Debug, Write};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-use super::timestamp::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Longest value of a field: an address has at most 255 characters, 1,020 bytes. The rest is cut.
 const FIELD_BYTES_MAX: usize = 1_024;

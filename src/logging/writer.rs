@@ -14,8 +14,8 @@ use parking_lot::{Condvar, Mutex};
 use tracing::Level;
 
 use super::render::Rendered;
-use super::timestamp::Timestamp;
 use crate::config::LogFormat;
+use crate::timestamp::Timestamp;
 
 /// Lines waiting for the writer: at some 200 bytes each under a megabyte, at the longest possible about 150 MB.
 pub(super) const QUEUE_LINES_MAX: usize = 4_096;

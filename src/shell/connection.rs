@@ -73,6 +73,8 @@ pub struct State {
     pub congested: bool,
     /// Its line holds an address: larger messages are allowed.
     pub registered: bool,
+    /// It leads to another exchange: it may say what only exchanges say.
+    pub tie: bool,
     /// On its way to another shard.
     pub moving: bool,
     /// Our side has been shut down after the close frame.

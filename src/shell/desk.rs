@@ -67,10 +67,10 @@ impl Desk {
         }
     }
 
-    /// Writes a finished call into the call log.
-    pub fn record(&self, record: &CallRecord) {
+    /// Writes a finished call into the call log, by its name if it has one besides its id.
+    pub fn record(&self, record: &CallRecord, name: Option<&str>) {
         if let Some(log) = &self.call_log {
-            log.record(foreign_record(record));
+            log.record(foreign_record(record, name));
         }
     }
 }
@@ -107,15 +107,16 @@ fn foreign_handler(handler: &WakeHandler) -> wake::WakeHandler {
     }
 }
 
-fn foreign_record(record: &CallRecord) -> store::CallRecord {
+fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord {
     store::CallRecord {
-        call_id: Some(record.call.to_string().into()),
+        call_id: Some(name.map_or_else(|| record.call.to_string().into(), Into::into)),
         from: Arc::from(record.from.as_str()),
         to: Arc::from(record.to.as_str()),
         mode: match record.mode {
             CallMode::Single => store::CallMode::Single,
             CallMode::Parallel => store::CallMode::Parallel,
             CallMode::Broadcast => store::CallMode::Broadcast,
+            CallMode::Forwarded => store::CallMode::Forwarded,
         },
         started_at_ms: record.started_ms,
         answered_at_ms: record.answered_ms,

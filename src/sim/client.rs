@@ -228,6 +228,7 @@ impl From<&Notice<'_>> for Heard {
                 party: party.to_string(),
                 participants: participants.iter().map(ToString::to_string).collect(),
             },
+            Notice::RingBack { .. } | Notice::Tie(_) => panic!("no other exchange speaks here"),
             Notice::PartyMessage { party, from, data, content_type } => Self::PartyMessage {
                 party: party.to_string(),
                 from: from.to_string(),
@@ -279,6 +280,7 @@ pub fn verb_name(verb: Verb) -> &'static str {
         Verb::Join => "JOIN",
         Verb::PartyMessage => "PARTY_MSG",
         Verb::Leave => "LEAVE",
+        Verb::RegisterPbx | Verb::DialForward | Verb::Tie => "(tie line)",
     }
 }
 

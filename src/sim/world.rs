@@ -257,6 +257,9 @@ impl World {
             }
             Effect::Record(record) => self.facts.push(Fact::Recorded(record)),
             Effect::Stray(_) | Effect::KeysWanted => {}
+            Effect::CallNamed { .. } | Effect::CallForgotten(_) | Effect::Tie { .. } => {
+                panic!("no other exchange speaks here")
+            }
         }
     }
 

@@ -38,6 +38,16 @@ impl<'s> Value<'s> {
         Self { text, kind }
     }
 
+    /// An array or object whose source was taken from a valid message by [`Value::raw`]; `None` for any other value.
+    pub fn of_valid(source: &'s [u8]) -> Option<Self> {
+        let kind = match source.first()? {
+            b'{' => Kind::Object,
+            b'[' => Kind::Array,
+            _ => return None,
+        };
+        std::str::from_utf8(source).ok().map(|text| Self::new(text, kind))
+    }
+
     /// The source of the value, to be relayed as it is.
     pub fn raw(&self) -> &'s [u8] {
         self.text.as_bytes()

@@ -65,8 +65,8 @@ pub(super) fn read_content_type(frame: Frame<'_, '_>) -> Result<Option<ContentTy
     }
 }
 
-/// A text that cannot be an id of ours becomes the id of no call, which the core ignores like any unknown one.
-fn read_call_id(frame: Frame<'_, '_>) -> Result<CallId, WireError> {
+/// A text that cannot be an id of ours may be the name that another exchange has given to a call.
+pub(super) fn read_call_id(frame: Frame<'_, '_>) -> Result<CallId, WireError> {
     let text = frame.get(key::CALL_ID).and_then(|id| id.as_str()).filter(|id| !id.is_empty());
     match text {
         Some(text) => Ok(CallId::parse(text.as_bytes())),

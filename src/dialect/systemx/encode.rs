@@ -13,15 +13,21 @@ use crate::exchange::ids::{CallId, UUID_TEXT_LEN};
 
 use super::Notice;
 use super::refusal::{Context, Fault, Refusal, encode_refusal};
+use super::tie_encode::{CallNames, encode_tie, tie_len_hint};
 
 /// What an ERROR frame has at most in practice; only a hint.
 const ERROR_LEN_USUAL: usize = 160;
 
-/// Appends the JSON text of a notice.
+/// Appends the JSON text of a notice about calls that have no names but their ids.
 pub fn encode(notice: &Notice<'_>, out: &mut Vec<u8>) {
+    encode_named(notice, None, out);
+}
+
+/// Appends the JSON text of a notice; calls that other exchanges have named go by those names.
+pub fn encode_named(notice: &Notice<'_>, names: Option<&CallNames>, out: &mut Vec<u8>) {
     match notice {
         Notice::Message { call, from, data, content_type } => {
-            push_id(out, r#"{"type":"MSG","call_id":""#, call.text());
+            push_call(out, r#"{"type":"MSG","call_id":"#, *call, names);
             push_text(out, r#","from":"#, from.as_str());
             push_payload(out, r#","data":"#, data);
             push_word(out, r#","content_type":"#, word_of(*content_type));
@@ -32,22 +38,22 @@ pub fn encode(notice: &Notice<'_>, out: &mut Vec<u8>) {
         }
         Notice::Ring { from, call, metadata, listener: _ } => {
             push_text(out, r#"{"type":"RING","from":"#, from.as_str());
-            push_id(out, r#","call_id":""#, call.text());
+            push_call(out, r#","call_id":"#, *call, names);
             push_payload(out, r#","metadata":"#, metadata);
         }
         Notice::Connected { call, to, reference } => {
-            push_id(out, r#"{"type":"CONNECTED","call_id":""#, call.text());
+            push_call(out, r#"{"type":"CONNECTED","call_id":"#, *call, names);
             push_text(out, r#","to":"#, to.as_str());
             push_optional(out, r#","ref":"#, reference.as_deref());
         }
         Notice::Busy { to, reason, reference } => {
             let reference = reference.as_ref().map(|(reference, call)| (&**reference, *call));
-            push_busy(out, to.as_str(), reason, reference);
+            push_busy(out, to.as_str(), reason, reference, names);
         }
-        Notice::HungUp { call, reason, from } => push_hang_up(out, *call, reason, from.as_ref()),
+        Notice::HungUp { call, reason, from } => push_hang_up(out, *call, reason, from.as_ref(), names),
         Notice::Dialling { reference, call, to } => {
             push_text(out, r#"{"type":"DIALING","ref":"#, reference);
-            push_id(out, r#","call_id":""#, call.text());
+            push_call(out, r#","call_id":"#, *call, names);
             push_text(out, r#","to":"#, to.as_str());
         }
         Notice::Registered { address, session } => {
@@ -69,6 +75,12 @@ pub fn encode(notice: &Notice<'_>, out: &mut Vec<u8>) {
             return encode_refusal(&refusal, out);
         }
         Notice::Joined { party, participants } => push_joined(out, party, participants),
+        Notice::RingBack { call, to, metadata } => {
+            push_call(out, r#"{"type":"RING","call_id":"#, *call, names);
+            push_text(out, r#","to":"#, to.as_str());
+            push_bytes(out, r#","metadata":"#, metadata.as_deref());
+        }
+        Notice::Tie(notice) => encode_tie(notice, names, out),
         Notice::PartyMessage { party, from, data, content_type } => {
             push_text(out, r#"{"type":"PARTY_MSG","party":"#, party.as_str());
             push_text(out, r#","from":"#, from.as_str());
@@ -106,15 +118,7 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
             let reference = reference.as_ref().map_or(0, |reference| r#","ref":"""#.len() + reference.len());
             fixed(form, 1) + to.as_str().len() + reference
         }
-        Notice::Busy { to, reason, reference } => {
-            let extra =
-                |(reference, _): &(Box<str>, CallId)| fixed(r#","ref":"","call_id":"""#, 1) + reference.len();
-            let reference = reference.as_ref().map_or(0, extra);
-            fixed(r#"{"type":"BUSY","to":"","reason":""}"#, 0)
-                + to.as_str().len()
-                + reason.as_str().len()
-                + reference
-        }
+        Notice::Busy { to, reason, reference } => busy_len(to.as_str(), reason, reference.as_ref()),
         Notice::HungUp { reason, from, .. } => {
             let from = from.as_ref().map_or(0, |from| r#","from":"""#.len() + from.as_str().len());
             fixed(r#"{"type":"HANGUP","call_id":"","reason":""}"#, 1) + reason.as_str().len() + from
@@ -145,6 +149,11 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
             fixed(r#"{"type":"JOINED","party":"","participants":[]}"#, 0) + party.as_str().len() + names
                 - last_comma
         }
+        Notice::RingBack { to, metadata, .. } => {
+            let metadata = metadata.as_ref().map_or(0, |bytes| r#","metadata":"#.len() + bytes.len());
+            fixed(r#"{"type":"RING","call_id":"","to":""}"#, 1) + to.as_str().len() + metadata
+        }
+        Notice::Tie(notice) => tie_len_hint(notice),
         Notice::PartyMessage { party, from, data, content_type } => {
             let kind = content_type.map_or(0, |kind| r#","content_type":"""#.len() + word_of(kind).len());
             fixed(r#"{"type":"PARTY_MSG","party":"","from":""}"#, 0)
@@ -156,27 +165,49 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
     }
 }
 
+fn busy_len(to: &str, reason: &Reason, reference: Option<&(Box<str>, CallId)>) -> usize {
+    let extra = |(reference, _): &(Box<str>, CallId)| {
+        r#","ref":"","call_id":"""#.len() + UUID_TEXT_LEN + reference.len()
+    };
+    r#"{"type":"BUSY","to":"","reason":""}"#.len()
+        + to.len()
+        + reason.as_str().len()
+        + reference.map_or(0, extra)
+}
+
 const REGISTER_FAILED: &str = r#"{"type":"REGISTER_FAILED","reason":"#;
 const AUTH_EXPIRING: &str = r#"{"type":"AUTH_EXPIRING","expires_at":"#;
 const SLEEP_PENDING: &str = r#"{"type":"SLEEP_PENDING","reason":"idle_timeout","seconds_until_sleep":"#;
 
-fn push_busy(out: &mut Vec<u8>, to: &str, reason: &Reason, reference: Option<(&str, CallId)>) {
+fn push_busy(
+    out: &mut Vec<u8>,
+    to: &str,
+    reason: &Reason,
+    reference: Option<(&str, CallId)>,
+    names: Option<&CallNames>,
+) {
     push_text(out, r#"{"type":"BUSY","to":"#, to);
     push_reason(out, reason);
     if let Some((reference, call)) = reference {
         push_text(out, r#","ref":"#, reference);
-        push_id(out, r#","call_id":""#, call.text());
+        push_call(out, r#","call_id":"#, call, names);
     }
 }
 
-fn push_hang_up(out: &mut Vec<u8>, call: CallId, reason: &Reason, from: Option<&Address>) {
-    push_id(out, r#"{"type":"HANGUP","call_id":""#, call.text());
+fn push_hang_up(
+    out: &mut Vec<u8>,
+    call: CallId,
+    reason: &Reason,
+    from: Option<&Address>,
+    names: Option<&CallNames>,
+) {
+    push_call(out, r#"{"type":"HANGUP","call_id":"#, call, names);
     push_optional(out, r#","from":"#, from.map(Address::as_str));
     push_reason(out, reason);
 }
 
 /// Words of ours need no escapes.
-fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
+pub(super) fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
     match reason {
         Reason::Cause(cause) => push_word(out, r#","reason":"#, cause.name()),
         Reason::Given(text) => push_text(out, r#","reason":"#, text),
@@ -221,6 +252,19 @@ fn push_joined(out: &mut Vec<u8>, party: &Address, participants: &[Address]) {
     out.push(b']');
 }
 
+/// A call by the name that its parties know.
+pub(super) fn push_call(out: &mut Vec<u8>, lead: &str, call: CallId, names: Option<&CallNames>) {
+    out.extend_from_slice(lead.as_bytes());
+    if call.is_derived()
+        && let Some(name) = names.and_then(|names| names.get(call))
+    {
+        return push_str_escaped(out, name);
+    }
+    out.push(b'"');
+    out.extend_from_slice(&call.text());
+    out.push(b'"');
+}
+
 /// `lead` ends with the opening quote of the id.
 fn push_id(out: &mut Vec<u8>, lead: &str, id: [u8; UUID_TEXT_LEN]) {
     out.extend_from_slice(lead.as_bytes());
@@ -228,13 +272,13 @@ fn push_id(out: &mut Vec<u8>, lead: &str, id: [u8; UUID_TEXT_LEN]) {
     out.push(b'"');
 }
 
-fn push_text(out: &mut Vec<u8>, lead: &str, text: &str) {
+pub(super) fn push_text(out: &mut Vec<u8>, lead: &str, text: &str) {
     out.extend_from_slice(lead.as_bytes());
     push_str_escaped(out, text);
 }
 
 /// As [`push_text`], for words of ours, which need no escapes.
-fn push_word(out: &mut Vec<u8>, lead: &str, word: &str) {
+pub(super) fn push_word(out: &mut Vec<u8>, lead: &str, word: &str) {
     out.extend_from_slice(lead.as_bytes());
     out.push(b'"');
     out.extend_from_slice(word.as_bytes());
@@ -248,7 +292,11 @@ fn push_optional(out: &mut Vec<u8>, lead: &str, text: Option<&str>) {
 }
 
 fn push_payload(out: &mut Vec<u8>, lead: &str, payload: &Payload<'_>) {
-    if let Some(bytes) = payload.bytes() {
+    push_bytes(out, lead, payload.bytes());
+}
+
+pub(super) fn push_bytes(out: &mut Vec<u8>, lead: &str, bytes: Option<&[u8]>) {
+    if let Some(bytes) = bytes {
         out.extend_from_slice(lead.as_bytes());
         out.extend_from_slice(bytes);
     }

@@ -32,6 +32,9 @@ pub(super) const KEYS: Keys = Keys::new(&[
     "limit",
     "party",
     "create_if_missing",
+    "from",
+    "domain",
+    "routes",
     "auth",
 ]);
 
@@ -60,10 +63,14 @@ pub(super) mod key {
     pub(crate) const LIMIT: Key = KEYS.key("limit");
     pub(crate) const PARTY: Key = KEYS.key("party");
     pub(crate) const CREATE_IF_MISSING: Key = KEYS.key("create_if_missing");
+    pub(crate) const FROM: Key = KEYS.key("from");
+    pub(crate) const DOMAIN: Key = KEYS.key("domain");
+    pub(crate) const ROUTES: Key = KEYS.key("routes");
     pub(crate) const AUTH: Key = KEYS.key("auth");
 }
 
-/// The type that a client writes for a verb. WHISPER is none of the protocol's: no frame asks for it.
+/// The type that is written for a verb. WHISPER is none of the protocol's: no frame asks for it; what exchanges say to each
+/// other has many types, and only DIAL_FORWARD is complained about by its name.
 pub(super) fn type_name(verb: Verb) -> &'static str {
     match verb {
         Verb::Register => "REGISTER",
@@ -80,6 +87,9 @@ pub(super) fn type_name(verb: Verb) -> &'static str {
         Verb::Join => "JOIN",
         Verb::PartyMessage => "PARTY_MSG",
         Verb::Leave => "LEAVE",
+        Verb::RegisterPbx => "REGISTER_PBX",
+        Verb::DialForward => "DIAL_FORWARD",
+        Verb::Tie => "UNKNOWN",
     }
 }
 
@@ -108,6 +118,7 @@ pub(super) fn type_of(name: &str) -> Option<FrameType> {
         "JOIN" => Verb::Join,
         "PARTY_MSG" => Verb::PartyMessage,
         "LEAVE" => Verb::Leave,
+        "REGISTER_PBX" => Verb::RegisterPbx,
         "DIAL_FORWARD" => return Some(FrameType::DialForward),
         _ => return None,
     };

@@ -109,6 +109,9 @@ impl Room {
                 | Effect::Wake { .. }
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
+                | Effect::CallNamed { .. }
+                | Effect::CallForgotten(_)
+                | Effect::Tie { .. }
                 | Effect::Stray(_)
                 | Effect::KeysWanted => {}
             }

@@ -14,19 +14,26 @@ mod presence;
 mod refusal;
 mod registration;
 mod sleep;
+mod tie_encode;
+mod ties;
 mod wake_handler;
 mod wire_error;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tie_tests;
 
-pub use encode::{encode, encode_invalid_address, encoded_len_hint};
+pub use encode::{encode, encode_invalid_address, encode_named, encoded_len_hint};
 pub use refusal::{Bounded, Context, Count, Fault, Refusal, encode_refusal};
+pub use tie_encode::CallNames;
 pub use wire_error::{CloseWhy, WireError, close_of};
 
 use crate::dialect::json::{InvalidJson, Object, Parsed, Parser, Value, display_js};
 use crate::exchange::effect::Notice;
 use crate::exchange::event::{Request, Verb};
+
+use ties::{TieType, tie_type_of};
 
 use frame::{Frame, FrameType, KEYS, key, type_of};
 
@@ -36,6 +43,21 @@ pub struct Bounds {
     /// Most bytes of `metadata` in REGISTER and DIAL, of `wake_handler`, and of PRESENCE's `query`: the first three
     /// are kept, the last is handed to every shard.
     pub metadata_bytes_max: usize,
+}
+
+/// What the exchange knows of the line that a frame comes from, as far as the frame's meaning depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Standing {
+    /// It holds an address: PRESENCE without one is refused before its fields are looked at (section 3).
+    pub registered: bool,
+    /// It leads to another exchange, and may say what only exchanges say (section 19).
+    pub tie: bool,
+}
+
+impl From<bool> for Standing {
+    fn from(registered: bool) -> Self {
+        Self { registered, tie: false }
+    }
 }
 
 /// Reads frames, one after the other. One for each shard is enough: nothing is remembered between frames.
@@ -51,32 +73,39 @@ impl Decoder {
         Self { parser: Parser::new(), bounds }
     }
 
-    /// Reads one whole message of any kind. `registered` says whether the line holds an address: PRESENCE without
-    /// one is refused before its fields are looked at (section 3).
+    /// Reads one whole message of any kind.
     ///
     /// Opaque fields are borrowed from `payload`, texts too unless they hold escapes. Reading a MSG allocates nothing.
-    pub fn decode<'f>(&mut self, payload: &'f [u8], registered: bool) -> Result<Request<'f>, WireError> {
+    pub fn decode<'f>(
+        &mut self,
+        payload: &'f [u8],
+        standing: impl Into<Standing>,
+    ) -> Result<Request<'f>, WireError> {
         if payload.is_empty() {
             return Err(WireError::Close(CloseWhy::Empty));
         }
         let parsed = self.parser.parse(&KEYS, payload);
-        read(parsed, self.bounds, registered)
+        read(parsed, self.bounds, standing.into())
     }
 
     /// The same for a message that is known to be UTF-8, which is not checked again.
-    pub fn decode_text<'f>(&mut self, payload: &'f str, registered: bool) -> Result<Request<'f>, WireError> {
+    pub fn decode_text<'f>(
+        &mut self,
+        payload: &'f str,
+        standing: impl Into<Standing>,
+    ) -> Result<Request<'f>, WireError> {
         if payload.is_empty() {
             return Err(WireError::Close(CloseWhy::Empty));
         }
         let parsed = self.parser.parse_str(&KEYS, payload);
-        read(parsed, self.bounds, registered)
+        read(parsed, self.bounds, standing.into())
     }
 }
 
 fn read<'f>(
     parsed: Result<Parsed<'_, 'f>, InvalidJson>,
     bounds: Bounds,
-    registered: bool,
+    standing: Standing,
 ) -> Result<Request<'f>, WireError> {
     let object = match parsed {
         Ok(Parsed::Object(object)) => object,
@@ -84,8 +113,15 @@ fn read<'f>(
         Err(InvalidJson) => return Err(WireError::Close(CloseWhy::InvalidJson)),
     };
     let kind = object.get(key::TYPE);
-    match kind.and_then(|kind| type_of(&kind.as_str()?)) {
-        Some(FrameType::Verb(verb)) => read_verb(verb, object, bounds, registered),
+    let Some(name) = kind.and_then(|kind| kind.as_str()) else { return Err(unsupported(kind)) };
+    if standing.tie
+        && let Some(tie) = tie_type_of(&name)
+    {
+        let verb = if tie == TieType::DialForward { Verb::DialForward } else { Verb::Tie };
+        return ties::read_tie(tie, Frame { verb, object }, bounds);
+    }
+    match type_of(&name) {
+        Some(FrameType::Verb(verb)) => read_verb(verb, object, bounds, standing),
         Some(FrameType::DialForward) => {
             Err(WireError::Refuse(Refusal { context: Context::DialForward, fault: Fault::NotPbx }))
         }
@@ -97,10 +133,11 @@ fn read_verb<'f>(
     verb: Verb,
     object: Object<'_, 'f>,
     bounds: Bounds,
-    registered: bool,
+    standing: Standing,
 ) -> Result<Request<'f>, WireError> {
     let frame = Frame { verb, object };
     match verb {
+        Verb::Message if standing.tie => ties::read_tie_message(frame),
         Verb::Message => calls::read_message(frame),
         Verb::Heartbeat => Ok(Request::Heartbeat),
         Verb::Dial => calls::read_dial(frame, bounds),
@@ -110,13 +147,14 @@ fn read_verb<'f>(
         Verb::Unregister => Ok(Request::Unregister),
         Verb::Status => sleep::read_status(frame),
         Verb::SleepAck => Ok(Request::SleepAck),
-        Verb::Presence if !registered => Err(frame.refuse(Fault::PresenceUnregistered)),
+        Verb::Presence if !standing.registered => Err(frame.refuse(Fault::PresenceUnregistered)),
         Verb::Presence => presence::read_presence(frame, bounds),
         Verb::Join => parties::read_join(frame),
         Verb::PartyMessage => parties::read_party_message(frame),
         Verb::Leave => parties::read_leave(frame),
-        // No type is read as this verb.
-        Verb::Whisper => Err(unsupported(frame.get(key::TYPE))),
+        Verb::RegisterPbx => ties::read_register_pbx(frame),
+        // No type is read as these verbs.
+        Verb::Whisper | Verb::DialForward | Verb::Tie => Err(unsupported(frame.get(key::TYPE))),
     }
 }
 

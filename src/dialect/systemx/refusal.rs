@@ -8,6 +8,7 @@ use std::fmt;
 use crate::dialect::json::push_str_escaped;
 use crate::exchange::cause::Cause;
 use crate::exchange::event::Verb;
+use crate::exchange::ids::CALL_TEXT_BYTES_MAX;
 use crate::exchange::limits::REFERENCE_BYTES_MAX;
 
 use super::frame::type_name;
@@ -131,6 +132,24 @@ pub enum Fault {
     /// The party has as many members as it may.
     PartyFull,
 
+    /// `call_id` of DIAL_FORWARD is longer than any call's.
+    CallIdTooLong,
+    /// `from` of DIAL_FORWARD is no address.
+    FromInvalid,
+    /// `domain` of REGISTER_PBX is missing.
+    PbxDomainMissing,
+    /// `routes` of REGISTER_PBX is missing.
+    RoutesMissing,
+    /// One of them is no text.
+    RouteNotText,
+    /// One of them is longer than any address.
+    RouteTooLong,
+    /// More of them than a tie line may have.
+    TooManyRoutes {
+        /// How many it may have.
+        most: usize,
+    },
+
     /// A field is larger than this exchange keeps.
     TooLarge {
         /// Which.
@@ -172,6 +191,7 @@ impl Fault {
     /// What it is called when the core turns a request down.
     pub fn of(verb: Verb, cause: Cause) -> Self {
         match (cause, verb) {
+            (Cause::NotPbx, _) => Self::NotPbx,
             (Cause::NotRegistered, Verb::Presence) => Self::PresenceUnregistered,
             (Cause::NotRegistered, Verb::SleepAck) => Self::SleepUnregistered,
             (Cause::NotRegistered, _) => Self::Unregistered,
@@ -251,6 +271,13 @@ impl fmt::Display for Fault {
             Self::NotInParty => "Join the party first",
             Self::TooManyParties => "This link takes part in as many parties as it may",
             Self::PartyFull => "The party has as many members as it may",
+            Self::CallIdTooLong => return write!(f, "call_id is longer than {CALL_TEXT_BYTES_MAX} bytes"),
+            Self::FromInvalid => "Field 'from' must be an address",
+            Self::PbxDomainMissing => "Field 'domain' must be a non-empty string",
+            Self::RoutesMissing => "Field 'routes' must be a non-empty array",
+            Self::RouteNotText => "Route entries must be non-empty strings",
+            Self::RouteTooLong => "A route is longer than any address",
+            Self::TooManyRoutes { most } => return write!(f, "More than {most} routes"),
             Self::TooLarge { field, bytes_max } => {
                 return write!(f, "{field} is larger than {bytes_max} bytes");
             }

@@ -77,7 +77,7 @@ impl Shard {
     }
 
     fn add_listener(&mut self, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
-        let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops, guest: _ } = dial;
+        let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops, .. } = dial;
         let Some(Record::Session(session)) = self.records.get_mut(record.0) else { return };
         let (call, broadcaster, missed) = (session.id, session.broadcaster, session.messages);
         let address = from.clone();
@@ -217,7 +217,7 @@ impl Shard {
     ) {
         for &line in &lines {
             if let Some(&leg) = self.listening.get(&(call, line)) {
-                self.remove_leg(leg);
+                self.remove_leg(leg, out);
             }
         }
         let notice = Notice::HungUp { call, reason: reason.clone(), from: None };

@@ -11,27 +11,46 @@ use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{Concurrency, ContentType};
-use crate::exchange::ids::{CallId, LineId, RecordId, ShardId};
+use crate::exchange::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
 use crate::exchange::signal::{Dial, Signal};
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
 
 use super::Shard;
+use super::forwarding::name_call;
 
 impl Shard {
     /// A dial arrives (section 9, from step 5 on).
     pub(super) fn on_dial(&mut self, now: Moment, dial: Dial, out: &mut Outbox<'_>) {
-        if let Some(guest) = dial.guest
-            && self.address_of(guest) == Some(&dial.to)
-        {
-            return self.offer(now, guest, dial, out);
+        if let Some(inbound) = &dial.inbound {
+            if !inbound.is_unique {
+                return self.take_name(now, dial, out);
+            }
+            if self.records_by_call.contains_key(&dial.call) {
+                // What is left of a call that had the same name.
+                return self.refuse_call(now, &dial, Cause::LoopDetected, CallMode::Forwarded, out);
+            }
+        }
+        if let Some(guest) = dial.guest {
+            if self.address_of(guest) == Some(&dial.to) {
+                return self.offer(now, guest, dial, out);
+            }
+            if self.is_tie(guest) {
+                return self.forward(now, guest, dial, out);
+            }
         }
         let home = self.home(dial.to.as_str());
         if home != self.id {
             return self.send_on(now, home, None, dial, out);
         }
-        match self.directory.find(dial.to.as_str(), &self.lines) {
+        let holder = self.directory.find(dial.to.as_str(), &self.lines);
+        if matches!(holder, Holder::Asleep | Holder::Nobody)
+            && let Some(tie) = self.route_of(&dial)
+        {
+            return self.send_on(now, tie.shard(), Some(tie), dial, out);
+        }
+        match holder {
             Holder::Here(line) => self.offer(now, line, dial, out),
             Holder::Elsewhere(line) => self.send_on(now, line.shard(), Some(line), dial, out),
             Holder::Pool => self.offer_to_pool(now, dial, out),
@@ -62,6 +81,9 @@ impl Shard {
         let mode = self.mode_of(line);
         if let Some(cause) = self.objection(line, &dial) {
             return self.refuse_call(now, &dial, cause, mode, out);
+        }
+        if mode == CallMode::Broadcast && dial.inbound.is_some() {
+            return self.refuse_call(now, &dial, Cause::Unsupported, mode, out);
         }
         if mode == CallMode::Broadcast {
             return self.listen(now, line, dial, out);
@@ -101,15 +123,16 @@ impl Shard {
     pub(super) fn start_call(&mut self, now: Moment, line: LineId, mut dial: Dial, out: &mut Outbox<'_>) {
         let metadata = dial.metadata.take();
         let (leg, call, caller, hops) = (dial.leg, dial.call, dial.line, dial.hops);
-        let record = self.insert_call(dial, Stage::Ringing);
+        let record = self.insert_call(dial, Stage::Ringing, out);
         if hops > 0 {
             self.send(leg.shard(), Signal::Located { leg, call, line: caller, record }, out);
         }
         self.ring(now, line, record, metadata, out);
     }
 
-    pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage) -> RecordId {
-        let Dial { call, leg, line, from, to, metadata, started_ms, hops: _, guest: _ } = dial;
+    pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage, out: &mut Outbox<'_>) -> RecordId {
+        let Dial { call, leg, line, from, to, metadata, started_ms, inbound, .. } = dial;
+        name_call(call, inbound.as_ref().and_then(|inbound| inbound.name.as_ref()), out);
         let record = RecordId(self.records.insert_with(|_| {
             Record::Call(Box::new(Call {
                 id: call,
@@ -127,6 +150,8 @@ impl Shard {
                 messages: 0,
                 held: false,
                 heedless_peer: false,
+                is_inbound: inbound.is_some(),
+                speaker: None,
             }))
         }));
         self.records_by_call.insert(call, record);
@@ -149,6 +174,7 @@ impl Shard {
         call.callee = Some(line);
         call.mode = mode;
         call.timer = Some(timer);
+        let heard_by = call.is_inbound.then(|| (call.leg, call.to.clone()));
         let (from, call) = (call.from.clone(), call.id);
         if let Some(callee) = self.lines.get_mut(line.0) {
             callee.business_mut().records.push(id);
@@ -156,6 +182,9 @@ impl Shard {
         }
         self.call_off_sleep(now, line);
         self.reconsider_pause(now, line, out);
+        if let Some((leg, address)) = heard_by {
+            self.ring_back(leg, address, metadata.clone(), out);
+        }
         out.notify(line, Notice::Ring { from, call, metadata: metadata.into(), listener: None });
     }
 
@@ -179,13 +208,14 @@ impl Shard {
         now: Moment,
         call: CallId,
         line: LineId,
+        leg: LegId,
         reason: Reason,
         out: &mut Outbox<'_>,
     ) {
         let Some(&id) = self.records_by_call.get(&call) else { return };
         match self.records.get(id.0) {
             Some(Record::Session(_)) => self.on_listener_gone(now, id, line, reason, out),
-            Some(Record::Call(record)) if record.caller == line => {
+            Some(Record::Call(record)) if record.leg == leg => {
                 let Some(call) = self.remove_call(id) else { return };
                 self.log_call(now, &call, reason.clone(), EndedBy::Caller, out);
                 self.callee_hears_end(now, &call, reason, out);
@@ -273,6 +303,9 @@ impl Shard {
         let Some(Record::Call(_)) = self.records.get(id.0) else { return None };
         let Some(Record::Call(mut call)) = self.records.remove(id.0) else { return None };
         self.records_by_call.remove(&call.id);
+        if call.id.is_derived() {
+            self.forgotten.push(call.id);
+        }
         self.waiting_metadata_bytes -= call.metadata.as_ref().map_or(0, Bytes::len);
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);
@@ -289,6 +322,9 @@ impl Shard {
         let Some(business) = self.lines.get_mut(callee.0).and_then(|line| line.business.as_mut()) else {
             return;
         };
+        if business.tie.as_mut().is_some_and(|tie| tie.records.remove(&id)) {
+            return;
+        }
         if let Some(at) = business.records.iter().rposition(|&other| other == id) {
             business.records.swap_remove(at);
         }
@@ -321,7 +357,14 @@ impl Shard {
         })));
     }
 
-    fn log_call(&self, now: Moment, call: &Call, reason: Reason, ended_by: EndedBy, out: &mut Outbox<'_>) {
+    pub(super) fn log_call(
+        &self,
+        now: Moment,
+        call: &Call,
+        reason: Reason,
+        ended_by: EndedBy,
+        out: &mut Outbox<'_>,
+    ) {
         out.push(Effect::Record(Box::new(CallRecord {
             call: call.id,
             from: call.from.clone(),

@@ -9,6 +9,7 @@ use crate::exchange::effect::{Name, Notice, Outbox, Payload};
 use crate::exchange::event::ContentType;
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
 use crate::exchange::signal::{AudienceId, Signal};
+use crate::exchange::tie::TieNotice;
 use crate::exchange::time::Moment;
 
 use super::Shard;
@@ -29,14 +30,19 @@ impl Shard {
             return;
         }
         let reason = Cause::PeerDisconnected.into();
-        self.send(record.shard(), Signal::CallerGone { call, line, reason }, out);
+        self.send(record.shard(), Signal::CallerGone { call, line, leg, reason }, out);
     }
 
     pub(super) fn on_connected(&mut self, id: LegId, record: RecordId, out: &mut Outbox<'_>) {
         let Some(leg) = self.legs.get_mut(id.0) else { return };
         leg.stage = LegStage::Connected(record);
         let (line, call, to, reference) = (leg.line, leg.id, leg.to.clone(), leg.reference.clone());
-        out.notify(line, Notice::Connected { call, to, reference });
+        let notice = if leg.forwarded.is_some() {
+            Notice::Tie(TieNotice::Answered { call, from: leg.callee_address().clone() })
+        } else {
+            Notice::Connected { call, to, reference }
+        };
+        out.notify(line, notice);
         self.tell_flow_of_new_leg(line, record, out);
     }
 
@@ -68,20 +74,26 @@ impl Shard {
             // It has hung up meanwhile: told that it is connected, it would wait for words that never come.
             return self.on_dial_refused(now, id, Cause::Unavailable.into(), out);
         }
-        let Some(leg) = self.remove_leg(id) else { return };
+        let Some(leg) = self.remove_leg(id, out) else { return };
         out.notify(leg.line, Notice::Connected { call: session, to: leg.to, reference: leg.reference });
         self.after_call(now, leg.line, out);
     }
 
     pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
-        let Some(leg) = self.remove_leg(id) else { return };
-        let reference = leg.reference.map(|reference| (reference, leg.id));
-        out.notify(leg.line, Notice::Busy { to: Name::Address(leg.to), reason, reference });
+        let Some(leg) = self.remove_leg(id, out) else { return };
+        let notice = if leg.forwarded.is_some() {
+            let to = leg.to.as_str().to_owned().into();
+            Notice::Tie(TieNotice::Busy { call: leg.id, to, reason })
+        } else {
+            let reference = leg.reference.map(|reference| (reference, leg.id));
+            Notice::Busy { to: Name::Address(leg.to), reason, reference }
+        };
+        out.notify(leg.line, notice);
         self.after_call(now, leg.line, out);
     }
 
     pub(super) fn on_callee_gone(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
-        let Some(leg) = self.remove_leg(id) else { return };
+        let Some(leg) = self.remove_leg(id, out) else { return };
         out.notify(leg.line, Notice::HungUp { call: leg.shown_id(), reason, from: None });
         self.after_call(now, leg.line, out);
     }
@@ -127,23 +139,25 @@ impl Shard {
 
     /// Takes a leg out and tells the other side.
     pub(super) fn end_leg(&mut self, id: LegId, reason: Reason, out: &mut Outbox<'_>) -> Option<Leg> {
-        let leg = self.remove_leg(id)?;
+        let leg = self.remove_leg(id, out)?;
         let shard = match leg.stage {
             LegStage::Dialling => leg.shard,
             LegStage::Connected(record) | LegStage::Listening { record, .. } => record.shard(),
         };
-        self.send(shard, Signal::CallerGone { call: leg.id, line: leg.line, reason }, out);
+        self.send(shard, Signal::CallerGone { call: leg.id, line: leg.line, leg: id, reason }, out);
         Some(leg)
     }
 
     /// Takes a leg out of everything on this shard that knows it.
-    pub(super) fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
+    pub(super) fn remove_leg(&mut self, id: LegId, out: &mut Outbox<'_>) -> Option<Leg> {
         let leg = self.legs.remove(id.0)?;
         if let LegStage::Listening { session, .. } = leg.stage {
             self.listening.remove(&(session, leg.line));
             self.leave_audience(AudienceId::Session(session), leg.line);
         }
-        if let Some(business) = self.lines.get_mut(leg.line.0).and_then(|line| line.business.as_mut())
+        if leg.forwarded.is_some() {
+            self.unlink_forwarded(id, &leg, out);
+        } else if let Some(business) = self.lines.get_mut(leg.line.0).and_then(|line| line.business.as_mut())
             && let Some(at) = business.legs.iter().rposition(|&other| other == id)
         {
             business.legs.swap_remove(at);

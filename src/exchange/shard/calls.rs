@@ -15,6 +15,7 @@ use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
 use crate::exchange::limits::REFERENCE_BYTES_MAX;
 use crate::exchange::signal::{Dial, Signal};
+use crate::exchange::tie::Vouch;
 use crate::exchange::time::Moment;
 
 use super::Shard;
@@ -82,6 +83,7 @@ impl Shard {
             shard,
             held: false,
             heedless_peer: false,
+            forwarded: None,
         }));
         let Some(call) = self.legs.get(leg.0).map(|leg| leg.id) else { return };
         if let Some(caller) = self.lines.get_mut(line.0) {
@@ -94,8 +96,9 @@ impl Shard {
         }
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
-        let dial =
-            Dial { call, leg, line, from, to, metadata, started_ms: now.wall_ms, hops: 0, guest: None };
+        let started_ms = now.wall_ms;
+        let (hops, guest, vouch, inbound) = (0, None, Vouch::Unverified, None);
+        let dial = Dial { call, leg, line, from, to, metadata, started_ms, hops, guest, vouch, inbound };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }
 

@@ -8,7 +8,7 @@ use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{Effect, EndedBy, Outbox};
 use crate::exchange::event::Loss;
 use crate::exchange::ids::LineId;
-use crate::exchange::line::Business;
+use crate::exchange::line::{Business, Pauses};
 use crate::exchange::time::Moment;
 
 use super::Shard;
@@ -100,8 +100,12 @@ impl Shard {
         self.give_up_address(line, afterlife, out);
         // Taken out before its calls end: whatever follows from their ends must not act on this line any more.
         let Some(entry) = self.lines.remove(line.0) else { return false };
-        if let Some(business) = entry.business {
-            self.end_business(now, line, *business, &cause.into(), out);
+        let awaits_tie = entry.pauses.has(Pauses::TIE);
+        let mut business = entry.business.map(|business| *business).unwrap_or_default();
+        let tie = business.tie.take();
+        self.end_business(now, line, business, &cause.into(), out);
+        if tie.is_some() || awaits_tie {
+            self.end_tie(now, line, tie, cause, out);
         }
         true
     }

@@ -37,9 +37,11 @@ impl Shard {
         if congested {
             self.trust_far_ends(line);
         }
-        let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
-        let legs = business.legs.iter().filter_map(|&leg| self.far_end_of_leg(leg));
-        let records = business.records.iter().filter_map(|&record| self.far_end_of_record(record));
+        let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_deref()) else {
+            return;
+        };
+        let legs = business.all_legs().filter_map(|leg| self.far_end_of_leg(leg));
+        let records = business.all_records().filter_map(|record| self.far_end_of_record(record));
         let ends: Vec<CallEnd> = legs.chain(records).collect();
         for end in ends {
             self.send(end_shard(end), Signal::Flow { end, hold: congested }, out);
@@ -48,13 +50,15 @@ impl Shard {
 
     /// Whoever could not be held the last time may be able to now; if not, it says so again.
     fn trust_far_ends(&mut self, line: LineId) {
-        let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
-        for leg in &business.legs {
+        let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_deref()) else {
+            return;
+        };
+        for leg in business.all_legs() {
             if let Some(leg) = self.legs.get_mut(leg.0) {
                 leg.heedless_peer = false;
             }
         }
-        for record in &business.records {
+        for record in business.all_records() {
             if let Some(Record::Call(call)) = self.records.get_mut(record.0) {
                 call.heedless_peer = false;
             }

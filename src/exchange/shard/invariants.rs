@@ -92,8 +92,8 @@ impl Shard {
     }
 
     fn check_business(&self, id: LineId, business: &Business) {
-        let Business { legs, records, session, seats, asking, claiming } = business;
-        let idle = legs.is_empty() && records.is_empty() && seats.is_empty();
+        let Business { legs, records, session, seats, asking, claiming, tie } = business;
+        let idle = tie.is_none() && legs.is_empty() && records.is_empty() && seats.is_empty();
         assert!(!idle || asking.is_some() || claiming.is_some(), "{id} keeps an empty box of business");
         assert!(all_differ(legs) && all_differ(records), "{id} has a call twice");
         for leg in legs {
@@ -112,6 +112,15 @@ impl Shard {
             );
         }
         assert!(session.is_none_or(|session| records.contains(&session)), "{id}: its session is a call");
+        for leg in tie.iter().flat_map(|tie| tie.legs.values()) {
+            assert_eq!(self.legs.get(leg.0).map(|leg| leg.line), Some(id), "tie line {id} has {leg:?}");
+        }
+        self.check_timer(tie.as_ref().and_then(|tie| tie.heartbeat), Due::Tie(id));
+        for record in tie.iter().flat_map(|tie| &tie.records) {
+            let is_its =
+                matches!(self.records.get(record.0), Some(Record::Call(call)) if call.callee == Some(id));
+            assert!(is_its, "tie line {id} has {record:?}");
+        }
         let names: Vec<_> = seats.iter().map(|seat| seat.party.as_str()).collect();
         assert!(all_differ(&names), "{id} is in a party twice");
         let joining = self.lines.get(id.0).is_some_and(|line| line.pauses.has(Pauses::JOIN));
@@ -136,6 +145,16 @@ impl Shard {
 
     fn check_leg(&self, id: LegId, leg: &Leg) {
         let owner = self.lines.get(leg.line.0).and_then(|line| line.business.as_ref());
+        if leg.forwarded.is_some() {
+            let tie = owner.and_then(|owner| owner.tie.as_ref());
+            assert_eq!(
+                tie.and_then(|tie| tie.legs.get(&leg.id)),
+                Some(&id),
+                "{id} and its tie line {}",
+                leg.line
+            );
+            return;
+        }
         assert!(owner.is_some_and(|owner| owner.legs.contains(&id)), "{id} and its line {}", leg.line);
         assert_eq!((leg.id.shard_index(), leg.id.slot()), (self.id.index(), id.slot()), "the name of {id}");
         if let LegStage::Listening { session, .. } = leg.stage {
@@ -153,7 +172,7 @@ impl Shard {
                 assert!(!waits, "call {} waits and has a callee", call.id);
                 let owner = self.lines.get(callee.0).and_then(|line| line.business.as_ref());
                 assert!(
-                    owner.is_some_and(|owner| owner.records.contains(&id)),
+                    owner.is_some_and(|owner| owner.all_records().any(|record| record == id)),
                     "{id} and its callee {callee}"
                 );
             }
@@ -271,7 +290,9 @@ impl Shard {
         let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
         let runs = self.runs.iter().map(|(_, run)| run).filter(|run| run.timer.is_some());
         let badges = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.badge?.timer);
-        calls.count()
+        let beats = self.lines.iter().filter_map(|(_, line)| line.tie()?.heartbeat);
+        beats.count()
+            + calls.count()
             + settings.filter(|setting| setting.timer.is_some()).count()
             + runs.count()
             + badges.count()
@@ -309,6 +330,25 @@ pub fn check_together(shards: &[Shard]) {
             check_line_is_known(shards, LineId(handle), line);
         }
         check_holders_elsewhere(shards, shard);
+        check_ties(shards, shard);
+    }
+}
+
+/// All shards know the same routes, and each name that is taken has a call.
+fn check_ties(shards: &[Shard], shard: &Shard) {
+    let known = |shard: &Shard| {
+        let mut ties: Vec<_> = shard.routes.ties().map(|(line, _)| line).collect();
+        ties.sort_unstable();
+        ties
+    };
+    assert_eq!(known(shard), known(&shards[0]), "the routes that shard {} knows", shard.id);
+    for line in known(shard) {
+        assert!(line_of(shards, line).is_some_and(|line| line.tie().is_some()), "{line} is a tie line");
+    }
+    assert!(shard.announcements.is_empty(), "tie lines that wait for nothing");
+    for (call, leg) in shard.names.iter() {
+        let named = shards[leg.shard().index()].legs.get(leg.0);
+        assert!(named.is_some_and(|leg| leg.id == *call), "{call} has a name and no leg");
     }
 }
 

@@ -10,6 +10,7 @@ mod caller;
 mod calls;
 mod departure;
 mod flow;
+mod forwarding;
 mod guests;
 mod identity;
 mod invariants;
@@ -18,6 +19,7 @@ mod pools;
 mod presence;
 mod registration;
 mod sleep;
+mod ties;
 mod wake;
 
 #[cfg(test)]
@@ -45,11 +47,13 @@ use super::line::Line;
 use super::liveness::Liveness;
 use super::party::PartyLine;
 use super::rack::Rack;
+use super::routes::RouteTable;
 use super::signal::{AudienceId, Signal};
 use super::table::Keyed;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use crate::identity::Rulebook;
+use ties::Announcement;
 use wake::Run;
 
 /// What a shard is built from.
@@ -132,6 +136,14 @@ pub struct Shard {
     loopback: VecDeque<Signal>,
     /// Who may do what; `None` = everybody everything.
     rules: Option<Arc<Rulebook>>,
+    /// Which tie line leads where; the same on every shard.
+    routes: RouteTable,
+    /// Tie lines that wait until all shards know their routes; on the registrar.
+    announcements: Keyed<LineId, Announcement>,
+    /// The names that other exchanges have given to their calls and that this shard knows about, and the calls' legs.
+    names: Keyed<CallId, LegId>,
+    /// Calls with such a name whose end on this shard is over once the event at hand is.
+    forgotten: Vec<CallId>,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
@@ -164,7 +176,11 @@ impl Shard {
             timers: Timers::new(id),
             liveness: Liveness::new(limits.heartbeat_timeout_ms),
             guests: HashSet::with_hasher(keyed.clone()),
-            runs: Keyed::with_hasher(keyed),
+            runs: Keyed::with_hasher(keyed.clone()),
+            routes: RouteTable::with_hasher(keyed.clone()),
+            announcements: Keyed::with_hasher(keyed.clone()),
+            names: Keyed::with_hasher(keyed),
+            forgotten: Vec::new(),
             runs_started: 0,
             waiting_metadata_bytes: 0,
             loopback: VecDeque::new(),
@@ -187,6 +203,15 @@ impl Shard {
             self.liveness.watch(line, now.tick.seconds());
         }
         Some(line)
+    }
+
+    /// A line that need not say that it is alive.
+    fn open_unwatched(&mut self, now: Moment) -> Option<LineId> {
+        if self.stopping || self.lines.is_full() {
+            return None;
+        }
+        let session = SessionId::mint(self.draw());
+        Some(LineId(self.lines.insert_with(|_| Line::new(session, now.tick, false))))
     }
 
     /// Takes an event. Everything that follows from it is in `out` when this returns.
@@ -225,6 +250,7 @@ impl Shard {
                 Due::Sleep(line) => self.on_idle(now, line, out),
                 Due::Expiry(line) => self.on_expiry(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
+                Due::Tie(line) => self.on_tie_due(now, line, out),
             }
             self.settle(now, out);
         }
@@ -245,6 +271,7 @@ impl Shard {
                 self.call_reaches(line, *call)
             }
             Request::Whisper { listener, .. } => ShardSet::of(listener.shard()),
+            Request::Tie(request) => self.tie_reaches(line, request),
             Request::Unregister | Request::SleepAck | Request::Status { .. } | Request::Heartbeat => {
                 ShardSet::NONE
             }
@@ -301,18 +328,22 @@ impl Shard {
                 self.say_in_party(line, &party, data, content_type, out);
             }
             Request::Leave { party } => self.leave(now, line, &party, out),
+            Request::Tie(request) => self.on_tie_request(now, line, request, out),
         }
     }
 
     fn on_signal(&mut self, now: Moment, signal: Signal, out: &mut Outbox<'_>) {
         match signal {
             Signal::Dial(dial) => self.on_dial(now, *dial, out),
-            Signal::CallerGone { call, line, reason } => self.on_caller_gone(now, call, line, reason, out),
+            Signal::CallerGone { call, line, leg, reason } => {
+                self.on_caller_gone(now, call, line, leg, reason, out);
+            }
             Signal::CallerSays { record, line, data, content_type } => {
                 self.on_caller_says(record, line, data.into(), content_type, out);
             }
             Signal::CallerRenamed { call, line, address } => self.on_caller_renamed(call, line, address),
             Signal::Located { leg, call, line, record } => self.on_located(leg, call, line, record, out),
+            Signal::RingBack { leg, from, metadata } => self.on_ring_back(leg, from, metadata, out),
             Signal::Connected { leg, record } => self.on_connected(leg, record, out),
             Signal::Listening { leg, record, session } => self.on_listening(leg, record, session, out),
             Signal::ListensAlready { leg, session } => self.on_listens_already(now, leg, session, out),
@@ -338,6 +369,13 @@ impl Shard {
             Signal::Claim(claim) => self.on_claim(*claim, out),
             Signal::Claimed(claimed) => self.on_claimed(now, *claimed, out),
             Signal::ClaimRefused { line } => self.on_claim_refused(now, line, out),
+            Signal::TieWanted { line, routes } => self.on_tie_wanted(line, routes, out),
+            Signal::TieRefused { line, refusal } => self.on_tie_refused(now, line, refusal, out),
+            Signal::TieGranted { line, routes } => self.on_tie_granted(now, line, &routes, out),
+            Signal::TieReplaced { line } => self.on_tie_replaced(now, line, out),
+            Signal::Routes { line, routes } => self.on_routes(line, routes, out),
+            Signal::RoutesKnown { line } => self.on_routes_known(line, out),
+            Signal::NameFree { call, leg } => self.on_name_free(call, leg),
             Signal::Unclaim { line, address, sleeps } => self.on_unclaim(line, &address, sleeps),
         }
     }
@@ -347,6 +385,7 @@ impl Shard {
         while let Some(signal) = self.loopback.pop_front() {
             self.on_signal(now, signal, out);
         }
+        out.effects.extend(self.forgotten.drain(..).map(Effect::CallForgotten));
     }
 
     fn send(&mut self, to: ShardId, signal: Signal, out: &mut Outbox<'_>) {
@@ -396,7 +435,8 @@ impl Shard {
         {
             return Some((LegId(handle), leg));
         }
-        let id = *self.listening.get(&(call, line))?;
+        let of_tie = self.tie(line).and_then(|tie| tie.legs.get(&call));
+        let id = *of_tie.or_else(|| self.listening.get(&(call, line)))?;
         self.legs.get(id.0).map(|leg| (id, leg))
     }
 
@@ -411,7 +451,11 @@ impl Shard {
         (callee == Some(line)).then_some(id)
     }
 
+    /// Turns a request down. An exchange that this one has called is never told (section 19.9).
     fn refuse(&self, line: LineId, verb: Verb, cause: Cause, out: &mut Outbox<'_>) {
+        if self.tie(line).is_some_and(|tie| tie.peer.is_some()) {
+            return;
+        }
         out.notify(line, Notice::Refused { verb, cause });
     }
 }

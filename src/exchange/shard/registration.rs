@@ -69,7 +69,7 @@ impl Shard {
         if home == self.id {
             return self.register_here(now, line, *registration, out);
         }
-        if self.is_registered(line) {
+        if self.is_registered(line) || self.is_tie(line) {
             return self.claim(line, home, registration, out);
         }
         self.relocate(line, home, Some(registration), out);

@@ -17,6 +17,7 @@ use crate::exchange::limits::{
     SHORTEST_WAIT_MS, TIMER_MS_MAX, WAITING_CALLS_MAX, WAITING_METADATA_BYTES_MAX,
 };
 use crate::exchange::signal::Dial;
+use crate::exchange::tie::Vouch;
 use crate::exchange::time::{Moment, Tick};
 use crate::exchange::timers::{Due, TimerId};
 
@@ -65,7 +66,7 @@ impl Shard {
     ) {
         let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
         self.waiting_metadata_bytes += dial.metadata.as_ref().map_or(0, |metadata| metadata.len());
-        let id = self.insert_call(dial, Stage::Waiting { run: Some(run) });
+        let id = self.insert_call(dial, Stage::Waiting { run: Some(run) }, out);
         let timer = self.timers.set(wake_deadline(now, timeout_ms), Due::Call(id));
         if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
             call.timer = Some(timer);
@@ -202,6 +203,9 @@ impl Shard {
         else {
             return self.ring(now, line, id, metadata, out);
         };
+        if call.is_inbound {
+            return self.fail_call(now, id, Cause::Unsupported, out);
+        }
         // A listener has no record of its own: the call becomes a dial again.
         let Some(Record::Call(call)) = self.records.remove(id.0) else { return };
         self.records_by_call.remove(&call.id);
@@ -215,6 +219,8 @@ impl Shard {
             started_ms: call.started_ms,
             hops: 0,
             guest: None,
+            vouch: Vouch::Unverified,
+            inbound: None,
         };
         self.listen(now, line, dial, out);
     }

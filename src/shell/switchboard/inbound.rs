@@ -5,13 +5,13 @@
 
 use tracing::{Level, debug, enabled};
 
-use crate::dialect::systemx::{CloseWhy, WireError, encode_invalid_address, encode_refusal};
+use crate::dialect::systemx::{CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal};
 use crate::exchange::LineId;
 use crate::exchange::event::{Event, Loss, Registration, Request};
 use crate::exchange::ids::Handle;
 use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encoder};
 
-use super::super::connection::{Connection, Role};
+use super::super::connection::{Connection, Role, State};
 use super::outbound::Said;
 use super::{BYTES_PER_FLUSH, Crossing, Freight, MESSAGES_PER_FLUSH, Switchboard};
 
@@ -109,8 +109,8 @@ impl Switchboard {
         let Some(connection) = self.connections.get(handle) else { return };
         match connection.role {
             Role::Line(line) => {
-                let registered = connection.state.registered;
-                self.on_line_message(handle, line, registered, message);
+                let State { registered, tie, .. } = connection.state;
+                self.on_line_message(handle, line, Standing { registered, tie }, message);
             }
             Role::Echo => self.echo(handle, message.kind(), message.as_bytes()),
             Role::Closing => {}
@@ -118,10 +118,10 @@ impl Switchboard {
         self.count_message();
     }
 
-    fn on_line_message(&mut self, handle: Handle, line: LineId, registered: bool, message: Message<'_>) {
+    fn on_line_message(&mut self, handle: Handle, line: LineId, standing: Standing, message: Message<'_>) {
         let request = match &message {
-            Message::Text(text) => self.dialect.decode_text(text, registered),
-            Message::Binary(bytes) => self.dialect.decode(bytes, registered),
+            Message::Text(text) => self.dialect.decode_text(text, standing),
+            Message::Binary(bytes) => self.dialect.decode(bytes, standing),
         };
         let mut request = match request {
             Ok(request) => request,

@@ -5,10 +5,11 @@
 //! messages are never written.
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::exchange::address::{Address, LOG_SERVICE};
-use crate::exchange::effect::Notice;
+use crate::exchange::effect::{Notice, TieNews};
+use crate::exchange::tie::TieNotice;
 use crate::exchange::{Cause, LineId};
 use crate::logging::RateLimited;
 
@@ -65,7 +66,17 @@ impl Switchboard {
                     debug!(shard = self.id.index(), %line, "message out");
                 }
             }
+            Notice::Tie(TieNotice::Registered { domain }) => {
+                info!(shard = self.id.index(), %line, domain, "tie line registered");
+            }
+            Notice::Tie(TieNotice::Refused(refusal)) => {
+                if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
+                    warn!(shard = self.id.index(), %line, ?refusal, suppressed, "tie line refused");
+                }
+            }
             Notice::HeartbeatHeard { .. }
+            | Notice::RingBack { .. }
+            | Notice::Tie(_)
             | Notice::Dialling { .. }
             | Notice::Ring { .. }
             | Notice::Presence { .. }
@@ -118,6 +129,21 @@ impl Switchboard {
     pub(super) fn note_gone(&self, line: LineId, reason: &str) {
         if let Some(Suppressed(suppressed)) = self.admit(&self.gags.lines) {
             info!(shard = self.id.index(), %line, reason, suppressed, "line gone");
+        }
+    }
+
+    /// How it stands with a tie line that this exchange has called.
+    pub(super) fn note_tie(&self, line: LineId, news: &TieNews) {
+        let shard = self.id.index();
+        match news {
+            TieNews::Welcomed => info!(shard, %line, "the other exchange has registered this one"),
+            TieNews::TurnedDown(reason) => {
+                let reason: String = reason.chars().take(ADDRESS_SHOWN_CHARS).collect();
+                error!(shard, %line, reason, "the other exchange refuses to register this one; it stays connected");
+            }
+            TieNews::NoRoom => {
+                error!(shard, %line, "too many routes or tie lines: nothing is sent to this exchange")
+            }
         }
     }
 

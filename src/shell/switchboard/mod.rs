@@ -31,7 +31,7 @@ use mio::{Events, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
-use crate::dialect::systemx::{Bounds, Decoder as Dialect};
+use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::{Handle, ShardId};
@@ -97,6 +97,8 @@ pub struct Switchboard {
     /// The connection of each line, by the line's slot.
     seats: Vec<Handle>,
     dialect: Dialect,
+    /// What other exchanges call their calls, where that is no id of ours.
+    call_names: Option<Box<CallNames>>,
     scratch: Vec<u8>,
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
@@ -238,6 +240,7 @@ impl Switchboard {
             connections: Rack::new(id),
             seats: Vec::new(),
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
+            call_names: None,
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
             outbox: Outbox::default(),

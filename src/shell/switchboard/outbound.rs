@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 
-use crate::dialect::systemx::{encode, encoded_len_hint};
+use crate::dialect::systemx::{encode, encode_named, encoded_len_hint};
 use crate::exchange::LineId;
 use crate::exchange::effect::{Effect, Notice, Outbox, Payload};
 use crate::exchange::event::Event;
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
+use crate::exchange::tie::TieNotice;
 use crate::websocket::{MessageKind, encoder};
 
 use super::super::connection::Role;
@@ -55,7 +56,17 @@ impl Switchboard {
                 Effect::Signal { to, signal } => self.port.send(to.index(), Freight::Signal(signal)),
                 Effect::Wake { run, address, handler } => self.desk.wake(run, &address, &handler),
                 Effect::WakeSettled(run) => self.desk.settle(run),
-                Effect::Record(record) => self.desk.record(&record),
+                Effect::Record(record) => {
+                    let name = self.call_names.as_ref().and_then(|names| names.get(record.call));
+                    self.desk.record(&record, name);
+                }
+                Effect::CallNamed { call, name } => self.call_names.get_or_insert_default().add(call, name),
+                Effect::CallForgotten(call) => {
+                    if let Some(names) = &mut self.call_names {
+                        names.forget(call);
+                    }
+                }
+                Effect::Tie { line, news } => self.note_tie(line, &news),
                 Effect::Stray(line) => self.warn_of_stray(line),
                 Effect::KeysWanted => self.desk.want_keys(),
             }
@@ -66,14 +77,20 @@ impl Switchboard {
     fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
         let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
         self.note(line, &notice);
-        if matches!(notice, Notice::Registered { .. }) {
-            self.note_registered(handle);
+        match notice {
+            Notice::Registered { .. } => self.note_registered(handle),
+            Notice::Tie(TieNotice::Registered { .. }) => self.note_tie_line(handle),
+            _ => {}
         }
         let said = match notice {
             Notice::Message { .. } | Notice::PartyMessage { .. } => Said::Message,
             _ => Said::Signalling,
         };
-        self.write_text(handle, said, encoded_len_hint(&notice), |buffer| encode(&notice, buffer));
+        let names = self.call_names.take();
+        self.write_text(handle, said, encoded_len_hint(&notice), |buffer| {
+            encode_named(&notice, names.as_deref(), buffer);
+        });
+        self.call_names = names;
         if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
             out.recycle(spent);
         }
@@ -87,6 +104,14 @@ impl Switchboard {
             let counted = connection.counted as usize;
             self.totals.unregistered = self.totals.unregistered.saturating_sub(counted);
             self.totals.input += counted;
+        }
+    }
+
+    /// The connection leads to another exchange, which may say more than clients.
+    pub(super) fn note_tie_line(&mut self, handle: Handle) {
+        self.note_registered(handle);
+        if let Some(connection) = self.connections.get_mut(handle) {
+            connection.state.tie = true;
         }
     }
 

@@ -7,6 +7,7 @@ mod broadcast;
 mod calls;
 mod departure;
 mod flow;
+mod forwarding;
 mod guests;
 mod identity;
 mod limits;
@@ -18,6 +19,7 @@ mod render;
 mod rig;
 mod sleep;
 mod storm;
+mod ties;
 mod wake;
 
 use rig::{Phone, Rig, each, each_with};

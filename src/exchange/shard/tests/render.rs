@@ -2,9 +2,12 @@
 //!
 //! Calls are named `#1`, `#2`, ... in the order in which anybody first heard of them.
 
+use bytes::Bytes;
+
 use crate::exchange::effect::{Notice, Payload};
 use crate::exchange::event::ContentType;
 use crate::exchange::ids::CallId;
+use crate::exchange::tie::{ForwardedDial, TieNotice, TieRefusal, Vouch};
 
 /// Numbers calls.
 #[derive(Default)]
@@ -76,12 +79,52 @@ impl CallNames {
                 let names: Vec<_> = participants.iter().map(|address| address.as_str()).collect();
                 format!("JOINED {party} [{}]", names.join(", "))
             }
+            Notice::RingBack { call, to, metadata } => {
+                format!("RING {} to {to}{}", self.name(*call), bytes(metadata.as_ref()))
+            }
+            Notice::Tie(notice) => self.render_tie(notice),
             Notice::PartyMessage { party, from, data: payload, content_type } => {
                 let kind = content_type.map_or("", kind);
                 format!("PARTY_MSG {party} from {from}{kind}{}", data(payload))
             }
         }
     }
+}
+
+impl CallNames {
+    fn render_tie(&mut self, notice: &TieNotice<'_>) -> String {
+        match notice {
+            TieNotice::Introduction(peer) => format!("REGISTER_PBX {}", peer.domain),
+            TieNotice::Heartbeat => "HEARTBEAT".into(),
+            TieNotice::Registered { domain } => format!("REGISTERED_PBX {domain}"),
+            TieNotice::Refused(refusal) => match &**refusal {
+                TieRefusal::RouteConflict { route, claimed_by } => {
+                    format!("REGISTER_PBX_FAILED {route} of {claimed_by}")
+                }
+                other => format!("REGISTER_PBX_FAILED {other:?}"),
+            },
+            TieNotice::DialForward(dial) => {
+                let ForwardedDial { call, from, to, metadata, vouch, .. } = &**dial;
+                let vouch = if *vouch == Vouch::Theirs { " handed on".into() } else { format!(" {vouch:?}") };
+                format!(
+                    "DIAL_FORWARD {} from {from} to {to}{}{vouch}",
+                    self.name(*call),
+                    bytes(metadata.as_ref())
+                )
+            }
+            TieNotice::Ring { call, from, metadata } => {
+                format!("RING {} from {from}{}", self.name(*call), bytes(metadata.as_ref()))
+            }
+            TieNotice::Answered { call, from } => format!("ANSWER {} from {from}", self.name(*call)),
+            TieNotice::Busy { call, to, reason } => {
+                format!("BUSY {} {to} {}", self.name(*call), reason.as_str())
+            }
+        }
+    }
+}
+
+fn bytes(bytes: Option<&Bytes>) -> String {
+    bytes.map_or(String::new(), |bytes| format!(" {}", String::from_utf8_lossy(bytes)))
 }
 
 fn data(payload: &Payload<'_>) -> String {

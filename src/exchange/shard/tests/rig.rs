@@ -19,8 +19,10 @@ use crate::exchange::event::{
 use crate::exchange::ids::{CallId, LineId, ShardId, WakeRun};
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::line::Luggage;
+use crate::exchange::pattern::Pattern;
 use crate::exchange::shard::{Counts, Setup, Shard, check_together};
 use crate::exchange::signal::Signal;
+use crate::exchange::tie::{DialForward, Peer, TieRegistration, TieRequest};
 use crate::exchange::time::{Moment, Tick};
 use crate::identity::Credentials;
 
@@ -76,11 +78,13 @@ pub(super) struct Rig {
     clients: Vec<Client>,
     lines: BTreeMap<LineId, Phone>,
     names: CallNames,
+    /// What other exchanges call their calls, by shard and call, and how many ends have said so.
+    pub(super) named: BTreeMap<(usize, CallId), (Arc<str>, usize)>,
 }
 
 /// Setting it up and letting time pass.
 impl Rig {
-    fn new(shards: usize, limits: Limits) -> Self {
+    pub(super) fn new(shards: usize, limits: Limits) -> Self {
         let limits = Arc::new(limits);
         let setup = |id| Setup { id: ShardId::new(id), shards, seed: [id as u8; 32], limits: limits.clone() };
         Self {
@@ -95,6 +99,7 @@ impl Rig {
             clients: Vec::new(),
             lines: BTreeMap::new(),
             names: CallNames::default(),
+            named: BTreeMap::new(),
         }
     }
 
@@ -168,10 +173,12 @@ impl Rig {
         }
         // Agents that were called may still be expected.
         self.wait_ms(WAKE_MS + 10);
+        assert!(self.named.is_empty(), "names of calls are forgotten: {:?}", self.named);
         for shard in &self.shards {
             let empty = Counts { listings: shard.counts().listings, ..Counts::default() };
             assert_eq!(shard.counts(), empty, "nothing outlives its line");
             assert!(shard.records_by_call.is_empty() && shard.listening.is_empty());
+            assert!(shard.routes.is_empty() && shard.names.is_empty() && shard.announcements.is_empty());
         }
     }
 }
@@ -209,6 +216,42 @@ impl Rig {
 
     pub(super) fn register_as(&mut self, phone: Phone, registration: Registration) {
         self.ask(phone, Request::Register(Box::new(registration)));
+    }
+
+    /// REGISTER_PBX.
+    pub(super) fn register_tie(&mut self, phone: Phone, domain: &str, routes: &[&str]) {
+        let routes = patterns(routes);
+        let registration = TieRegistration { domain: domain.into(), routes, auth: None };
+        self.ask(phone, Request::Tie(TieRequest::Register(Box::new(registration))));
+    }
+
+    /// A new connection to another exchange that has called this one.
+    pub(super) fn tie(&mut self, domain: &str, routes: &[&str]) -> Phone {
+        let phone = self.phone();
+        self.register_tie(phone, domain, routes);
+        self.expect(phone, &[&format!("REGISTERED_PBX {domain}")]);
+        phone
+    }
+
+    /// A new connection to another exchange that this one has called.
+    pub(super) fn outbound_tie(&mut self, peer: Peer) -> Phone {
+        let phone = Phone(self.clients.len());
+        let shard = phone.0 % self.shards.len();
+        let mut out = Outbox::default();
+        let line = self.shards[shard].open_tie(self.now, &Arc::new(peer), &mut out).expect("there is room");
+        self.clients.push(Client { line, inbox: Vec::new(), paused: false, open: true });
+        self.lines.insert(line, phone);
+        self.perform(shard, out);
+        self.carry_unless_held();
+        phone
+    }
+
+    /// DIAL_FORWARD of a call that the other exchange calls so.
+    pub(super) fn dial_forward(&mut self, tie: Phone, name: &str, from: &str, to: &str) {
+        let call = CallId::parse(name.as_bytes());
+        let name = call.is_derived().then(|| name.into());
+        let dial = DialForward { call, name, from: address(from), to: to.into(), metadata: None };
+        self.ask(tie, Request::Tie(TieRequest::DialForward(Box::new(dial))));
     }
 
     pub(super) fn status(&mut self, phone: Phone, status: Status) {
@@ -422,6 +465,16 @@ impl Rig {
             Effect::Wake { run, address, .. } => self.wakes.push((run, address.to_string())),
             Effect::WakeSettled(run) => self.settled.push(run),
             Effect::Record(record) => self.records.push(*record),
+            Effect::CallNamed { call, name } => {
+                assert!(call.is_derived(), "{call} needs no name");
+                self.named.entry((shard, call)).or_insert((name, 0)).1 += 1;
+            }
+            Effect::CallForgotten(call) => {
+                let (_, count) = self.named.get_mut(&(shard, call)).expect("it has a name");
+                *count -= 1;
+                self.named.retain(|_, (_, count)| *count > 0);
+            }
+            Effect::Tie { line, news } => self.deliver(shard, line, &format!("{news:?}")),
             Effect::Stray(line) => self.deliver(shard, line, "stray"),
             Effect::KeysWanted => self.keys_wanted += 1,
         }
@@ -444,6 +497,10 @@ impl Rig {
         assert_ne!(client.paused, paused, "{line} is paused or resumed twice");
         client.paused = paused;
     }
+}
+
+pub(super) fn patterns(texts: &[&str]) -> Box<[Pattern]> {
+    texts.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect()
 }
 
 pub(super) fn address(text: &str) -> Address {

@@ -1,0 +1,327 @@
+//! Tests of what exchanges say to each other, read and written (spec sections 3, 19).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::exchange::address::Address;
+use crate::exchange::cause::Cause;
+use crate::exchange::effect::Payload;
+use crate::exchange::event::ContentType;
+use crate::exchange::ids::{CALL_TEXT_BYTES_MAX, CallId};
+use crate::exchange::limits::ROUTES_PER_TIE_MAX;
+use crate::exchange::pattern::Pattern;
+use crate::exchange::tie::{
+    DialForward, ForwardedDial, Peer, Secret, TieNotice, TieRefusal, TieRegistration, TieRequest, Vouch,
+};
+
+const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200 };
+const TIE: Standing = Standing { registered: false, tie: true };
+const ID: &str = "3f2b6c1e-7d4a-4a55-9c61-0e9d3a7b8c21";
+
+fn read(json: &str, standing: Standing) -> Result<Request<'_>, WireError> {
+    Decoder::new(BOUNDS).decode_text(json, standing)
+}
+
+#[track_caller]
+fn tie(json: &str) -> TieRequest<'_> {
+    match read(json, TIE) {
+        Ok(Request::Tie(request)) => request,
+        other => panic!("{json} gives {other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(json: &str, standing: Standing, context: &str, detail: &str) {
+    let Err(WireError::Refuse(refusal)) = read(json, standing) else { panic!("{json} is no fault") };
+    assert_eq!((refusal.context.name(), refusal.to_string().as_str()), (context, detail), "{json}");
+}
+
+#[track_caller]
+fn registration(json: &str) -> TieRegistration {
+    match read(json, Standing::default()) {
+        Ok(Request::Tie(TieRequest::Register(registration))) => *registration,
+        other => panic!("{json} gives {other:?}"),
+    }
+}
+
+/// 3, 19.1.
+#[test]
+fn any_line_may_ask_to_be_a_tie_line() {
+    let routes = registration(
+        r#"{"type":"REGISTER_PBX","domain":"Home.test","routes":["*@Home.test"],"auth":"hush"}"#,
+    );
+    assert_eq!((&*routes.domain, routes.routes[0].as_str()), ("Home.test", "*@home.test"));
+    assert_eq!(routes.auth.as_ref().map(Secret::reveal), Some("hush"));
+    assert!(!format!("{routes:?}").contains("hush"), "{routes:?}");
+    let plain = registration(r#"{"type":"REGISTER_PBX","domain":"h","routes":["*"],"endpoint":"internal"}"#);
+    assert_eq!(plain.auth, None);
+}
+
+/// 3: the exact texts.
+#[test]
+fn register_pbx_wants_a_domain_and_routes() {
+    let cases = [
+        ("", "Field 'domain' must be a non-empty string"),
+        (r#","domain":"","routes":["*"]"#, "Field 'domain' must be a non-empty string"),
+        (r#","domain":5,"routes":["*"]"#, "Field 'domain' must be a non-empty string"),
+        (r#","domain":"d""#, "Field 'routes' must be a non-empty array"),
+        (r#","domain":"d","routes":[]"#, "Field 'routes' must be a non-empty array"),
+        (r#","domain":"d","routes":"*""#, "Field 'routes' must be a non-empty array"),
+        (r#","domain":"d","routes":["*",""]"#, "Route entries must be non-empty strings"),
+        (r#","domain":"d","routes":[7]"#, "Route entries must be non-empty strings"),
+    ];
+    for (fields, detail) in cases {
+        refused(
+            &format!(r#"{{"type":"REGISTER_PBX"{fields}}}"#),
+            Standing::default(),
+            "REGISTER_PBX",
+            detail,
+        );
+    }
+    let many = vec![r#""*@a.test""#; ROUTES_PER_TIE_MAX + 1].join(",");
+    let json = format!(r#"{{"type":"REGISTER_PBX","domain":"d","routes":[{many}]}}"#);
+    refused(&json, Standing::default(), "REGISTER_PBX", "More than 1024 routes");
+    let long = format!(r#"{{"type":"REGISTER_PBX","domain":"d","routes":["{}"]}}"#, "a".repeat(1025));
+    refused(&long, Standing::default(), "REGISTER_PBX", "A route is longer than any address");
+}
+
+/// 3, 19: from others they are unknown types, or refused.
+#[test]
+fn what_only_tie_lines_may_say_means_nothing_on_others() {
+    for kind in ["RING", "BUSY", "CONNECTED", "REGISTERED_PBX", "HEARTBEAT_ACK", "ERROR"] {
+        let json = format!(r#"{{"type":"{kind}","call_id":"c"}}"#);
+        let detail = format!("Unsupported message type: {kind}");
+        refused(&json, Standing::default(), "UNKNOWN", &detail);
+        assert!(matches!(read(&json, TIE), Ok(Request::Tie(_) | Request::Answer { .. })), "{kind}");
+    }
+    let forward = r#"{"type":"DIAL_FORWARD","call_id":"c","from":"a@x.test","to":"b@x.test"}"#;
+    let detail = "PBX must register before forwarding calls";
+    refused(forward, Standing::default(), "DIAL_FORWARD", detail);
+}
+
+/// 19.4.
+#[test]
+fn dial_forward_keeps_the_name_of_the_call_unless_it_is_an_id() {
+    let json =
+        r#"{"type":"DIAL_FORWARD","call_id":"c\u0041","from":"a@x.test","to":"b","metadata":{"n":1.0}}"#;
+    let TieRequest::DialForward(dial) = tie(json) else { panic!() };
+    let DialForward { call, name, from, to, metadata } = *dial;
+    assert_eq!((call, name.as_deref()), (CallId::parse(b"cA"), Some("cA")));
+    assert_eq!((from.as_str(), &*to, metadata), ("a@x.test", "b", Some(&br#"{"n":1.0}"#[..])));
+    let json = format!(r#"{{"type":"DIAL_FORWARD","call_id":"{ID}","from":"a@x.test","to":"b"}}"#);
+    let TieRequest::DialForward(dial) = tie(&json) else { panic!() };
+    assert_eq!((dial.call.to_string().as_str(), dial.name), (ID, None));
+}
+
+/// 19.4 [F].
+#[test]
+fn dial_forward_wants_a_call_a_caller_and_a_callee() {
+    let long = "x".repeat(CALL_TEXT_BYTES_MAX + 1);
+    let cases = [
+        (r#""from":"a@x.test","to":"b""#.to_owned(), "Field 'call_id' is required"),
+        (r#""call_id":7,"from":"a@x.test","to":"b""#.to_owned(), "Field 'call_id' is required"),
+        (format!(r#""call_id":"{long}","from":"a@x.test","to":"b""#), "call_id is longer than 255 bytes"),
+        (r#""call_id":"c","from":"a@x.test""#.to_owned(), "Field 'to' is required"),
+        (r#""call_id":"c","to":"b@x.test""#.to_owned(), "Field 'from' must be an address"),
+        (r#""call_id":"c","from":"pbx:home","to":"b@x.test""#.to_owned(), "Field 'from' must be an address"),
+    ];
+    for (fields, detail) in cases {
+        refused(&format!(r#"{{"type":"DIAL_FORWARD",{fields}}}"#), TIE, "DIAL_FORWARD", detail);
+    }
+    let large = "1".repeat(BOUNDS.metadata_bytes_max + 1);
+    let json =
+        format!(r#"{{"type":"DIAL_FORWARD","call_id":"c","from":"a@x.test","to":"b","metadata":{large}}}"#);
+    refused(&json, TIE, "DIAL_FORWARD", "metadata is larger than 200 bytes");
+}
+
+/// 12, 19.3: ANSWER and CONNECTED mean the same; MSG says whose it is.
+#[test]
+fn what_a_tie_line_says_about_a_call() {
+    let call = CallId::parse(b"c");
+    assert!(
+        matches!(read(r#"{"type":"ANSWER","call_id":"c"}"#, TIE), Ok(Request::Answer { call: c }) if c == call)
+    );
+    assert!(
+        matches!(read(r#"{"type":"CONNECTED","call_id":"c"}"#, TIE), Ok(Request::Answer { call: c }) if c == call)
+    );
+    assert!(
+        matches!(read(r#"{"type":"HANGUP","call_id":"c"}"#, TIE), Ok(Request::HangUp { call: c, .. }) if c == call)
+    );
+    let TieRequest::Ring { metadata: Some(b"[1]"), .. } =
+        tie(r#"{"type":"RING","call_id":"c","metadata":[1]}"#)
+    else {
+        panic!()
+    };
+    let TieRequest::Busy { reason: Some(reason), .. } =
+        tie(r#"{"type":"BUSY","call_id":"c","reason":"dnd"}"#)
+    else {
+        panic!()
+    };
+    assert_eq!(reason, "dnd");
+    assert!(matches!(tie(r#"{"type":"BUSY","call_id":"c"}"#), TieRequest::Busy { reason: None, .. }));
+    let json = r#"{"type":"MSG","call_id":"c","from":"a@x.test","data":1}"#;
+    let TieRequest::Message { from: Some(from), data: Some(b"1"), content_type: ContentType::Text, .. } =
+        tie(json)
+    else {
+        panic!()
+    };
+    assert_eq!(from, "a@x.test");
+    // 27.2: from a client it is ignored.
+    assert!(matches!(read(json, Standing::default()), Ok(Request::Message { .. })));
+}
+
+fn written(notice: TieNotice<'_>, names: Option<&CallNames>) -> String {
+    let mut out = Vec::new();
+    encode_named(&Notice::Tie(notice), names, &mut out);
+    let text = String::from_utf8(out).expect("it is JSON");
+    let _: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    text
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).expect("an address")
+}
+
+#[test]
+fn every_word_to_an_exchange_has_its_form() {
+    let call = CallId::parse(ID.as_bytes());
+    let bob = || address("bob@x.test");
+    let cases = [
+        (TieNotice::Heartbeat, r#"{"type":"HEARTBEAT"}"#),
+        (
+            TieNotice::Registered { domain: "h\"".into() },
+            r#"{"type":"REGISTERED_PBX","domain":"h\"","status":"connected"}"#,
+        ),
+        (
+            TieNotice::Refused(Box::new(TieRefusal::RouteConflict {
+                route: "*.x".into(),
+                claimed_by: "a".into(),
+            })),
+            r#"{"type":"REGISTER_PBX_FAILED","reason":"route_conflict","conflicting_route":"*.x","claimed_by":"a"}"#,
+        ),
+        (
+            TieNotice::Refused(Box::new(TieRefusal::AuthFailed)),
+            r#"{"type":"REGISTER_PBX_FAILED","reason":"auth_failed"}"#,
+        ),
+        (
+            TieNotice::Refused(Box::new(TieRefusal::TooManyRoutes)),
+            r#"{"type":"REGISTER_PBX_FAILED","reason":"limit_reached"}"#,
+        ),
+        (
+            TieNotice::Ring { call, from: bob(), metadata: Some(Bytes::from_static(b"null")) },
+            r#"{"type":"RING","call_id":"ID","from":"bob@x.test","metadata":null}"#,
+        ),
+        (
+            TieNotice::Ring { call, from: bob(), metadata: None },
+            r#"{"type":"RING","call_id":"ID","from":"bob@x.test"}"#,
+        ),
+        (
+            TieNotice::Answered { call, from: bob() },
+            r#"{"type":"ANSWER","call_id":"ID","from":"bob@x.test"}"#,
+        ),
+        (
+            TieNotice::Busy { call, to: "b".into(), reason: Cause::NoSuchAddress.into() },
+            r#"{"type":"BUSY","call_id":"ID","to":"b","reason":"no_such_address"}"#,
+        ),
+    ];
+    for (notice, expected) in cases {
+        assert_eq!(written(notice, None).replace(ID, "ID"), expected);
+    }
+}
+
+/// 19.9.
+#[test]
+fn an_exchange_introduces_itself() {
+    let pattern = |text| Pattern::parse(text).expect("a pattern");
+    let mut peer = Peer {
+        id: "p".into(),
+        domain: "home.test".into(),
+        auth: Some(Secret::new("tok\"en")),
+        routes: [pattern("*")].into(),
+        announced: [pattern("*@home.test"), pattern("*.home.test")].into(),
+        position: 0,
+        heartbeat_ms: None,
+    };
+    let head = r#"{"type":"REGISTER_PBX","domain":"home.test","routes":["*@home.test","*.home.test"],"endpoint":"internal""#;
+    let text = written(TieNotice::Introduction(Arc::new(peer)), None);
+    assert_eq!(text, format!(r#"{head},"auth":"tok\"en"}}"#));
+    peer = Peer {
+        id: "p".into(),
+        domain: "home.test".into(),
+        auth: None,
+        routes: [].into(),
+        announced: [pattern("*@home.test"), pattern("*.home.test")].into(),
+        position: 0,
+        heartbeat_ms: None,
+    };
+    assert_eq!(written(TieNotice::Introduction(Arc::new(peer)), None), format!("{head}}}"));
+}
+
+/// 19.4: a call goes by the name it was given, wherever its parties are told of it.
+#[test]
+fn calls_are_written_by_the_name_they_were_given() {
+    let name: Arc<str> = "call \"1\"".into();
+    let call = CallId::parse(name.as_bytes());
+    let mut names = CallNames::default();
+    names.add(call, name.clone());
+    names.add(call, name.clone());
+    names.forget(call);
+    let bob = address("bob@x.test");
+    let notices = [
+        Notice::Ring { from: bob.clone(), call, metadata: Payload::Absent, listener: None },
+        Notice::Message { call, from: bob.clone(), data: Payload::Absent, content_type: ContentType::Text },
+        Notice::HungUp { call, reason: Cause::Normal.into(), from: None },
+        Notice::Tie(TieNotice::Answered { call, from: bob.clone() }),
+        Notice::Tie(TieNotice::Busy { call, to: "b".into(), reason: Cause::Dnd.into() }),
+        Notice::Tie(TieNotice::Ring { call, from: bob, metadata: None }),
+        Notice::Tie(TieNotice::DialForward(Box::new(forwarded(None, Vouch::Theirs)))),
+    ];
+    for notice in notices {
+        let mut out = Vec::new();
+        encode_named(&notice, Some(&names), &mut out);
+        let json: serde_json::Value = serde_json::from_slice(&out).expect("it is JSON");
+        assert_eq!(json["call_id"], *name, "{json}");
+    }
+    names.forget(call);
+    assert!(names.is_empty());
+}
+
+fn forwarded(metadata: Option<&'static str>, vouch: Vouch) -> ForwardedDial {
+    ForwardedDial {
+        call: CallId::parse(b"call \"1\""),
+        from: address("a@x.test"),
+        to: address("b@home.test"),
+        metadata: metadata.map(|text| Bytes::from_static(text.as_bytes())),
+        vouch,
+        domain: "x.test".into(),
+        wall_ms: 1_763_000_000_123,
+    }
+}
+
+/// 19.8.
+#[test]
+fn only_the_exchange_says_who_was_verified() {
+    let metadata = |given, vouch| -> Option<String> {
+        let text = written(TieNotice::DialForward(Box::new(forwarded(given, vouch))), None);
+        let at = text.find(r#","metadata":"#)?;
+        Some(text[at + r#","metadata":"#.len()..text.len() - 1].to_owned())
+    };
+    let seal =
+        r#""authenticated_by":"x.test","auth_level":"verified","timestamp":"2025-11-13T02:13:20.123Z""#;
+    let forged =
+        r#"{"authenticated_by":"z","n":1.00,"auth\u005flevel":"verified","timestamp":5,"m":{"timestamp":6}}"#;
+    assert_eq!(metadata(None, Vouch::Unverified), None);
+    assert_eq!(metadata(Some("[1]"), Vouch::Unverified).as_deref(), Some("[1]"));
+    assert_eq!(
+        metadata(Some(forged), Vouch::Unverified).as_deref(),
+        Some(r#"{"n":1.00,"m":{"timestamp":6}}"#)
+    );
+    assert_eq!(metadata(Some(forged), Vouch::Theirs).as_deref(), Some(forged));
+    assert_eq!(metadata(None, Vouch::Verified), Some(format!("{{{seal}}}")));
+    assert_eq!(metadata(Some("{}"), Vouch::Verified), Some(format!("{{{seal}}}")));
+    let sealed = format!(r#"{{"n":1.00,"m":{{"timestamp":6}},{seal}}}"#);
+    assert_eq!(metadata(Some(forged), Vouch::Verified), Some(sealed));
+    assert_eq!(metadata(Some("7"), Vouch::Verified).as_deref(), Some("7"));
+}
