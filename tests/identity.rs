@@ -317,3 +317,25 @@ fn nothing_secret_is_written_anywhere() {
     }
     assert!(written.contains("a@corp.test") && written.contains("auth_failed"), "it was all looked at");
 }
+
+/// Section 23, `pbx`, on the wire.
+#[test]
+fn an_exchange_is_connected_only_with_its_token_and_its_routes() {
+    let (rig, _folder) = ruled(&json!({
+        "pbx": [{"domain": "home.test", "tokens": ["p1"], "routes": ["*@home.test"]}],
+        "dial": [{"from": "*@home.test", "to": "boss@corp.test", "allow": false}],
+    }));
+    let mut tie = rig.phone();
+    let frame = |auth: Value, route: &str| json!({"type": "REGISTER_PBX", "domain": "home.test", "routes": [route], "auth": auth});
+    for (auth, route) in [(Value::Null, "*@home.test"), (json!("p2"), "*@home.test"), (json!("p1"), "*")] {
+        tie.send(frame(auth, route));
+        tie.expect_exactly(json!({"type": "REGISTER_PBX_FAILED", "reason": "auth_failed"}));
+    }
+    tie.send(frame(json!("p1"), "*@home.test"));
+    tie.expect(json!({"type": "REGISTERED_PBX", "domain": "home.test"}));
+    let _boss = rig.registered("boss@corp.test");
+    tie.send(
+        json!({"type": "DIAL_FORWARD", "call_id": "c-1", "from": "x@home.test", "to": "boss@corp.test"}),
+    );
+    tie.expect(json!({"type": "BUSY", "call_id": "c-1", "to": "boss@corp.test", "reason": "forbidden"}));
+}

@@ -375,7 +375,7 @@ pub struct PresenceQuery {
     /// Most addresses in the answer; `None` = the exchange's own limit.
     pub limit: Option<u32>,
     /// Who asks, where rules decide whom he may see: set by the core, and by whoever asks for another exchange's line.
-    pub asker: Option<Address>,
+    pub asker: Option<Box<str>>,
 }
 
 /// A circle on the globe.

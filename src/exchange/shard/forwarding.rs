@@ -51,6 +51,8 @@ impl Shard {
                 self.settle(now, out);
                 self.say(line, call, data, content_type, out);
             }
+            TieRequest::PresenceQuery(query) => self.answer_presence_query(now, line, *query, out),
+            TieRequest::PresenceResult(answer) => self.on_tie_answer(line, *answer, out),
             TieRequest::Welcomed => out.push(Effect::Tie { line, news: TieNews::Welcomed }),
             TieRequest::TurnedDown { reason } => {
                 out.push(Effect::Tie { line, news: TieNews::TurnedDown(reason.into()) });
@@ -68,6 +70,7 @@ impl Shard {
             TieRequest::Ring { call, .. }
             | TieRequest::Busy { call, .. }
             | TieRequest::Message { call, .. } => self.call_reaches(line, *call),
+            TieRequest::PresenceQuery(_) | TieRequest::PresenceResult(_) => ShardSet::all(self.shards),
             TieRequest::Welcomed
             | TieRequest::TurnedDown { .. }
             | TieRequest::HeartbeatHeard
@@ -82,6 +85,8 @@ impl Shard {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
         let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
+        let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
+        let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
             address.and_then(|address| self.objection_to_forward(line, call).map_or(Ok(address), Err));
         let to = match address {

@@ -10,10 +10,12 @@ use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::{Effect, Notice, Outbox};
 use crate::exchange::event::{Registration, Verb, WakeKind};
-use crate::exchange::ids::LineId;
+use crate::exchange::ids::{LineId, QuestionId};
 use crate::exchange::limits::TIMER_MS_MAX;
 use crate::exchange::line::Badge;
 use crate::exchange::pattern::Pattern;
+use crate::exchange::signal::Found;
+use crate::exchange::tie::{Secret, Vouch};
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
 use crate::identity::{Denial, Dialler, Proof, Rulebook, Token};
@@ -62,9 +64,14 @@ impl Shard {
     }
 
     /// Whether an exchange may announce these routes (REGISTER_PBX, section 23).
-    #[allow(dead_code, reason = "asked by the tie lines")]
-    pub(super) fn may_tie(&self, domain: &str, routes: &[Pattern], token: Option<&Token>) -> bool {
-        self.rules.as_ref().is_none_or(|rules| rules.may_tie(domain, routes, token))
+    pub(super) fn may_tie(&self, domain: &str, routes: &[Pattern], token: Option<&Secret>) -> bool {
+        let token = token.and_then(|token| Token::new(token.reveal()));
+        self.rules.as_ref().is_none_or(|rules| rules.may_tie(domain, routes, token.as_ref()))
+    }
+
+    /// What other exchanges are told of a caller (section 19.8).
+    pub(super) fn vouch_for(&self, line: LineId) -> Vouch {
+        if self.is_verified(line) { Vouch::Verified } else { Vouch::Unverified }
     }
 
     /// Whether a line has shown that its address is its own (section 19.8).
@@ -73,11 +80,23 @@ impl Shard {
         reach.is_some_and(|reach| reach.badge.is_some())
     }
 
-    /// The asker of a PRESENCE, if there is anybody whom he may not call, and so not see.
-    pub(super) fn restricted_asker(&self, line: LineId) -> Option<Address> {
-        let address = self.address_of(line)?;
-        self.dialler(address.as_str())?;
-        Some(address.detached())
+    /// The asker of a PRESENCE, if there is anybody whom he may not call, and so not see. `name` is that of another
+    /// exchange's line.
+    pub(super) fn restricted_asker(&self, line: LineId, name: &str, is_local: bool) -> Option<Box<str>> {
+        let name = if is_local { self.address_of(line)?.as_str() } else { name };
+        self.dialler(name)?;
+        Some(name.into())
+    }
+
+    /// Takes out of what another exchange has found whom the asker may not call.
+    pub(super) fn hide_forbidden(&self, question: QuestionId, found: &mut Found) {
+        let Some(question) = self.questions.get(question.0) else { return };
+        let asker = match &question.reply {
+            None => self.address_of(question.line).map(Address::as_str),
+            Some(reply) => reply.to.as_deref(),
+        };
+        let Some(dialler) = self.dialler(asker.unwrap_or_default()) else { return };
+        found.entries.retain(|entry| dialler.may_dial(entry.address.as_str()));
     }
 
     /// Whom `from` may call, if not just everybody.

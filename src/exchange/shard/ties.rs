@@ -15,7 +15,7 @@ use crate::exchange::line::Pauses;
 use crate::exchange::pattern::Shape;
 use crate::exchange::routes::TieRoutes;
 use crate::exchange::signal::Signal;
-use crate::exchange::tie::{Peer, Tie, TieNotice, TieRefusal, TieRegistration};
+use crate::exchange::tie::{AskedOf, Peer, Tie, TieNotice, TieRefusal, TieRegistration};
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
 
@@ -58,7 +58,10 @@ impl Shard {
 
     /// REGISTER_PBX (section 19.1).
     pub(super) fn register_tie(&mut self, line: LineId, registration: TieRegistration, out: &mut Outbox<'_>) {
-        let TieRegistration { domain, routes, auth: _ } = registration;
+        let TieRegistration { domain, routes, auth } = registration;
+        if !self.may_tie(&domain, &routes, auth.as_ref()) {
+            return out.notify(line, Notice::Tie(TieNotice::Refused(Box::new(TieRefusal::AuthFailed))));
+        }
         let routes = TieRoutes { domain, routes, announced: Box::default(), configured: None };
         self.pause(line, Pauses::TIE, out);
         self.want_tie(line, Some(Arc::new(routes)), out);
@@ -137,6 +140,13 @@ impl Shard {
             self.timers.cancel(timer);
         }
         let cause = if cause == Cause::Shutdown { cause } else { Cause::Error };
+        for question in std::mem::take(&mut tie.questions) {
+            self.forget_question(question);
+        }
+        for AskedOf { question, .. } in tie.asked.drain(..) {
+            let found = Box::default();
+            self.send(question.shard(), Signal::PresenceFound { question, found, by_tie: true }, out);
+        }
         // In a fixed order: hash tables have none that two runs share.
         let mut legs: Vec<_> = tie.legs.into_values().collect();
         legs.sort_unstable();

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::rig::{registration, wakeable};
+use super::rig::{patterns, registration, wakeable};
 use super::*;
 use crate::exchange::effect::{Effect, Notice, Outbox};
 use crate::exchange::event::{Event, PresenceQuery, Registration, Request, WakeHandler, WakeKind};
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{PRESENCE_LOOK_STEPS, PRESENCE_STEPS_MAX};
 use crate::exchange::shard::{Setup, Shard};
+use crate::exchange::tie::{Secret, TieQuery, TieRegistration, TieRequest};
 use crate::exchange::time::Moment;
 use crate::identity::{Credentials, KeySet, Rulebook, SigningKey, Token, parse_file};
 
@@ -358,5 +359,87 @@ fn the_log_service_is_registered_under_any_rules() {
         let service = rig.open(true);
         rig.register(service, crate::exchange::address::LOG_SERVICE);
         rig.expect(service, &["REGISTERED logs@system.local"]);
+    });
+}
+
+/// Section 23, `pbx`; 19.1: a listed domain needs a token and may announce no more than its routes.
+#[test]
+fn an_exchange_is_connected_only_with_its_token_and_its_routes() {
+    each(|rig| {
+        rule(rig, json!({"pbx": [{"domain": "home.test", "tokens": ["p1"], "routes": ["*@home.test"]}]}));
+        let tie = rig.phone();
+        let ask = |rig: &mut Rig, token: &str, routes: &[&str], expected: &str| {
+            let auth = (!token.is_empty()).then(|| Secret::new(token));
+            let registration = TieRegistration { domain: "home.test".into(), routes: patterns(routes), auth };
+            rig.ask(tie, Request::Tie(TieRequest::Register(Box::new(registration))));
+            rig.expect(tie, &[expected]);
+        };
+        for (token, routes) in
+            [("", "*@home.test"), ("p2", "*@home.test"), ("p1", "*.home.test"), ("p1", "*")]
+        {
+            ask(rig, token, &[routes], "REGISTER_PBX_FAILED AuthFailed");
+        }
+        ask(rig, "p1", &["*@home.test"], "REGISTERED_PBX home.test");
+        rig.tie("other.test", &["*@other.test"]);
+    });
+}
+
+/// 19.8: what another exchange is told of a caller is what this one has checked.
+#[test]
+fn a_caller_that_has_shown_a_token_is_vouched_for() {
+    each(|rig| {
+        rule(rig, closed());
+        let tie = rig.tie("home.test", &["*@home.test"]);
+        let (a, b) = (rig.registered_as(showing(ALICE, "t")), rig.registered("bob@y.test"));
+        for (caller, expected) in [(a, " Verified"), (b, " Unverified")] {
+            rig.dial(caller, "x@home.test");
+            let heard = rig.heard(tie);
+            assert!(heard.iter().any(|notice| notice.ends_with(expected)), "{heard:?}");
+        }
+    });
+}
+
+/// Section 23: dial rules hold across exchanges, and a denied DIAL_FORWARD is BUSY with its call id.
+#[test]
+fn dial_rules_hold_for_calls_from_and_to_other_exchanges() {
+    each(|rig| {
+        rule(
+            rig,
+            json!({"dial": [{"from": "*@guest.test", "to": "*@home.test", "allow": false},
+            {"from": "*@home.test", "to": BOB, "allow": false}]}),
+        );
+        let tie = rig.tie("home.test", &["*@home.test"]);
+        let (guest, b) = (rig.registered("g@guest.test"), rig.registered(BOB));
+        rig.dial(guest, "x@home.test");
+        rig.expect(guest, &["BUSY x@home.test forbidden"]);
+        rig.dial_forward(tie, "call-1", "boss@home.test", BOB);
+        let heard = rig.heard(tie);
+        assert!(heard.len() == 1 && heard[0].contains("forbidden") && heard[0].contains('#'), "{heard:?}");
+        rig.expect(b, &[]);
+        rig.dial_forward(tie, "call-2", "boss@home.test", "g@guest.test");
+        let heard = rig.heard(guest);
+        assert!(
+            heard.iter().any(|notice| notice.starts_with("RING") && notice.ends_with("boss@home.test")),
+            "{heard:?}"
+        );
+    });
+}
+
+/// Section 23: PRESENCE shows another exchange's line only whom it may dial here.
+#[test]
+fn another_exchanges_line_sees_only_whom_it_may_dial() {
+    each(|rig| {
+        rule(rig, json!({"dial": [{"from": "*@home.test", "to": BOB, "allow": false}]}));
+        let tie = rig.tie("home.test", &["*@home.test"]);
+        rig.crowd(&[ALICE, BOB]);
+        for (asker, expected) in
+            [("eve@home.test", "alice@x.test"), ("eve@y.test", "alice@x.test, bob@x.test")]
+        {
+            let query = PresenceQuery { domain: Some("x.test".into()), ..PresenceQuery::default() };
+            let query = TieQuery { query, reply_to: Some(asker.into()), query_id: None, hops: 1 };
+            rig.ask(tie, Request::Tie(TieRequest::PresenceQuery(Box::new(query))));
+            let heard = rig.heard(tie);
+            assert!(heard.len() == 1 && heard[0].contains(&format!("[{expected}]")), "{heard:?}");
+        }
     });
 }
