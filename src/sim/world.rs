@@ -15,6 +15,7 @@ use crate::exchange::ids::{CallId, LineId, ShardId, WakeRun};
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::{Address, Limits, Moment, Shard, Tick};
+use crate::identity::Rulebook;
 
 use super::client::{CallRef, Client, ClientNo, Heard, Place, Want};
 use super::dice::Dice;
@@ -205,6 +206,13 @@ impl World {
             }
         }
         self.serve_backlog();
+    }
+
+    /// These rules hold from now on.
+    pub fn rule(&mut self, rules: &Arc<Rulebook>) {
+        for at in 0..self.shards.len() {
+            self.handle(ShardId::new(at), Event::Rules(Some(Arc::clone(rules))));
+        }
     }
 
     /// The exchange stops.
