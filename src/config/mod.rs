@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+pub use crate::exchange::tie::Secret;
 pub use error::{ConfigError, Origin, Warning};
 pub use raw::{RawConfig, RawFlags};
 pub use settings::{SETTINGS, Setting};
@@ -139,28 +140,6 @@ impl SpawnPolicy {
             SpawnPolicy::AllowedList(paths) => paths.iter().any(|path| path.as_os_str() == program),
             SpawnPolicy::Disabled => false,
         }
-    }
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one who needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
     }
 }
 

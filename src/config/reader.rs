@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
             self.errors.push(ConfigError::Value { setting, value, origin });
             return None;
         }
-        Some(Secret::new(&given.value))
+        Some(Secret::new(given.value.as_str()))
     }
 
     pub(super) fn commands(&mut self, setting: &'static Setting) -> SpawnPolicy {

@@ -56,6 +56,8 @@ pub struct Reach {
     pub auto_sleep: Option<AutoSleep>,
     /// What it has shown to be who it is.
     pub badge: Option<Badge>,
+    /// Signed tokens it has shown in the current minute.
+    pub signatures: DialWindow,
 }
 
 /// What a line has shown to be let have its address.
@@ -244,7 +246,13 @@ impl Line {
     /// The box for what is not plain about taking calls, made when first needed.
     pub fn reach_mut(&mut self) -> &mut Reach {
         self.reach.get_or_insert_with(|| {
-            Box::new(Reach { concurrency: Concurrency::Single, wake: None, auto_sleep: None, badge: None })
+            Box::new(Reach {
+                concurrency: Concurrency::Single,
+                wake: None,
+                auto_sleep: None,
+                badge: None,
+                signatures: DialWindow::default(),
+            })
         })
     }
 

@@ -16,7 +16,7 @@ use super::der::{self, PublicKey};
 use super::error::KeyError;
 use super::jwt::Algorithm;
 
-/// Most keys of a set: a token without key id is tried with each of its algorithm, at up to 0.1 ms.
+/// Most keys of a set: those of all tenants of a provider, with room for old and new ones.
 const KEYS_MAX: usize = 32;
 /// Least length of a shared secret, in bytes (RFC 7518, 3.2).
 const SECRET_BYTES_MIN: usize = 32;

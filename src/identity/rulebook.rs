@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::dial::{DialRules, Dialler};
 use super::index::PatternIndex;
-use super::jwt::{Denial, JwtRules, is_signed};
+use super::jwt::{Denial, JwtRules};
 use super::keys::KeySet;
 use super::token::{Digest, Token, TokenTable};
 use crate::exchange::pattern::{Pattern, Shape, fold};
@@ -135,7 +135,7 @@ impl Rulebook {
     }
 
     fn by_signature(&self, now_ms: u64, token: Option<&Token>, address: &str) -> Result<Proof, Denial> {
-        let (Some(jwt), Some(token)) = (&self.rules.jwt, token.filter(|token| is_signed(token))) else {
+        let (Some(jwt), Some(token)) = (&self.rules.jwt, token.filter(|token| token.is_signed())) else {
             return Err(Denial::Refused);
         };
         let expiry = jwt.verify(&self.keys, now_ms, token, address, self.grace_ms)?;

@@ -30,6 +30,11 @@ impl Token {
         Self::new(text).filter(|_| scheme.eq_ignore_ascii_case(SCHEME))
     }
 
+    /// Whether it has the form of a signed token.
+    pub fn is_signed(&self) -> bool {
+        self.0.split('.').count() == 3
+    }
+
     /// The text, for those who verify it.
     pub(super) fn text(&self) -> &str {
         &self.0

@@ -11,7 +11,7 @@ use crate::exchange::cause::Cause;
 use crate::exchange::effect::{Effect, Notice, Outbox};
 use crate::exchange::event::{Registration, Verb, WakeKind};
 use crate::exchange::ids::{LineId, QuestionId};
-use crate::exchange::limits::TIMER_MS_MAX;
+use crate::exchange::limits::{SIGNATURES_PER_LINE_MAX, SIGNATURES_WINDOW_MS, TIMER_MS_MAX};
 use crate::exchange::line::Badge;
 use crate::exchange::pattern::Pattern;
 use crate::exchange::signal::Found;
@@ -33,10 +33,10 @@ impl Shard {
         registration: &mut Registration,
         out: &mut Outbox<'_>,
     ) -> bool {
-        let shown = std::mem::take(&mut registration.credentials);
-        let Some(rules) = self.rules.as_ref().filter(|_| !self.is_internal(line)) else { return true };
+        let mut shown = std::mem::take(&mut registration.credentials);
+        let Some(rules) = self.rules.clone().filter(|_| !self.is_internal(line)) else { return true };
         let address = registration.address.as_str();
-        if !may_be_woken(rules, registration) {
+        if !may_be_woken(&rules, registration) {
             self.refuse(line, Verb::Register, Cause::WakeForbidden, out);
             return false;
         }
@@ -44,6 +44,9 @@ impl Shard {
         let is_refresh = self.address_of(line) == Some(&registration.address);
         if shown.token.is_none() && is_refresh && self.is_verified(line) {
             return true;
+        }
+        if shown.token.as_ref().is_some_and(Token::is_signed) && !self.admit_signature(now, line) {
+            shown.token = None;
         }
         match rules.may_register(now.wall_ms, &shown, address) {
             Ok(proof) => registration.credentials.proof = proof,
@@ -56,6 +59,12 @@ impl Shard {
             }
         }
         true
+    }
+
+    /// Whether one more signature of a line is verified now: made-up ones cost the shard more than those who make them up.
+    fn admit_signature(&mut self, now: Moment, line: LineId) -> bool {
+        let Some(entry) = self.lines.get_mut(line.0) else { return false };
+        entry.reach_mut().signatures.admit(now.tick, SIGNATURES_PER_LINE_MAX, SIGNATURES_WINDOW_MS)
     }
 
     /// Whether `from` may call `to`: section 9, step 4, and the same for DIAL_FORWARD.

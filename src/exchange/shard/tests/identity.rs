@@ -11,7 +11,9 @@ use super::*;
 use crate::exchange::effect::{Effect, Notice, Outbox};
 use crate::exchange::event::{Event, PresenceQuery, Registration, Request, WakeHandler, WakeKind};
 use crate::exchange::ids::ShardId;
-use crate::exchange::limits::{PRESENCE_LOOK_STEPS, PRESENCE_STEPS_MAX};
+use crate::exchange::limits::{
+    PRESENCE_LOOK_STEPS, PRESENCE_STEPS_MAX, SIGNATURES_PER_LINE_MAX, SIGNATURES_WINDOW_MS,
+};
 use crate::exchange::shard::{Setup, Shard};
 use crate::exchange::tie::{Secret, TieQuery, TieRegistration, TieRequest};
 use crate::exchange::time::Moment;
@@ -441,5 +443,30 @@ fn another_exchanges_line_sees_only_whom_it_may_dial() {
             let heard = rig.heard(tie);
             assert!(heard.len() == 1 && heard[0].contains(&format!("[{expected}]")), "{heard:?}");
         }
+    });
+}
+
+/// Signatures that somebody made up cost more than making them up does.
+#[test]
+fn of_one_line_so_many_signed_tokens_are_verified_in_a_minute() {
+    each(|rig| {
+        rule(rig, closed());
+        let (good, a) = (token(rig, 600), rig.phone());
+        let bad = format!("{}AAAA", good.rsplit_once('.').expect("a signature").0);
+        for _ in 0..SIGNATURES_PER_LINE_MAX {
+            rig.register_as(a, showing("alice@y.test", &bad));
+        }
+        rig.heard(a);
+        rig.register_as(a, showing(BOB, &good));
+        rig.expect(a, &["REGISTER_FAILED auth_failed"]);
+        rig.register_as(a, showing(BOB, "t"));
+        rig.expect(a, &["REGISTERED bob@x.test"]);
+        let other = rig.registered_as(showing(ALICE, &good));
+        rig.wait_ms(SIGNATURES_WINDOW_MS - 5000);
+        [a, other].into_iter().for_each(|phone| rig.ask(phone, Request::Heartbeat));
+        rig.wait_ms(5000);
+        rig.heard(a);
+        rig.register_as(a, showing(CAROL, &good));
+        rig.expect(a, &["REGISTERED carol@x.test"]);
     });
 }
