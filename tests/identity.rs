@@ -45,7 +45,8 @@ fn bearer(address: SocketAddr, token: &str) -> Phone {
     let mut opening = super::support::phone::handshake_request();
     opening.truncate(opening.len() - b"\r\n".len());
     opening.extend_from_slice(format!("Authorization: Bearer {token}\r\n\r\n").as_bytes());
-    Phone::over_asking(stream, &opening)
+    let wire = super::support::wire::Wire::Plain(stream);
+    Phone::opening(wire, std::iter::once(&opening[..])).expect("it shakes hands")
 }
 
 #[test]

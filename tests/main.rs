@@ -12,6 +12,10 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Who is let in through a browser or a proxy, and whose connection does it count as?
+mod doorway;
+/// Do exchanges reach each other's lines, and is everybody told how that went?
+mod federation;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?
 mod golden;
 /// Can only those who may register, dial, see and wake, and does nobody learn their secrets?
@@ -56,6 +60,8 @@ mod slow_lines;
 mod support;
 /// Does the source keep to the style that a machine can check?
 mod tidy;
+/// Is what clients say encrypted, with a certificate that can be renewed, and is nothing lost over it?
+mod tls;
 /// Is everything as the SDK of most clients expects it?
 mod trimphone;
 /// Does a call to a sleeping agent wake it, and does everybody learn how that went?

@@ -64,6 +64,13 @@ pub enum ConfigError {
         /// Whether equal values are a contradiction too.
         strictly: bool,
     },
+    /// A setting that another one cannot do without is not given.
+    Missing {
+        /// What is missing.
+        setting: &'static Setting,
+        /// What needs it.
+        needed_by: &'static Setting,
+    },
     /// A TOML key that no setting has.
     UnknownKey {
         /// The key.
@@ -94,15 +101,6 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// A protection was asked for that this version does not have. Starting without it would be dangerous.
-    NotSupported {
-        /// The variable; its value may be a secret.
-        variable: String,
-        /// Where it was said.
-        origin: Origin,
-        /// What the exchange would be without it.
-        danger: &'static str,
-    },
 }
 
 impl fmt::Display for ConfigError {
@@ -124,6 +122,10 @@ impl fmt::Display for ConfigError {
                     "{smaller} ({smaller_value}) must be {relation} {larger} ({larger_value}); change one of them"
                 )
             }
+            ConfigError::Missing { setting, needed_by } => {
+                let (missing, needing) = (setting.env, needed_by.env);
+                write!(f, "{needing} is true, but {missing} is not set; set it to {}", setting.allowed())
+            }
             ConfigError::UnknownKey { key, path, nearest } => {
                 write!(f, "unknown key {key:?} in {}", path.display())?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
@@ -135,12 +137,6 @@ impl fmt::Display for ConfigError {
                 write!(f, ".env line {line} is not NAME=value; put quotes around values with spaces")
             }
             ConfigError::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            ConfigError::NotSupported { variable, origin, danger } => {
-                write!(
-                    f,
-                    "{variable} ({origin}) is not supported by this version yet; unset it to start {danger}"
-                )
-            }
         }
     }
 }
@@ -173,13 +169,6 @@ pub enum Warning {
         /// Where it was said.
         origin: Origin,
     },
-    /// TLS is switched on by exactly `true` and by nothing else.
-    TlsNotEnabled {
-        /// What was given instead.
-        value: String,
-        /// Where.
-        origin: Origin,
-    },
     /// The log level is not a level, so it is info.
     UnknownLogLevel {
         /// What was given.
@@ -206,6 +195,12 @@ pub enum Warning {
     },
     /// Whoever reaches the address may run any program on this machine.
     SpawnOpenToTheNetwork,
+    /// Clients have to authenticate, and any web page may use what their browsers hold.
+    OpenToAnyPage,
+    /// PROXY headers are expected, and of nobody.
+    ProxyHeadersOfNobody,
+    /// Anybody may claim to be anybody.
+    TrustsEverybody,
 }
 
 impl fmt::Display for Warning {
@@ -217,9 +212,6 @@ impl fmt::Display for Warning {
             }
             Warning::NoEffectYet { variable, origin } => {
                 write!(f, "{variable} ({origin}) is not supported by this version yet and has no effect")
-            }
-            Warning::TlsNotEnabled { value, origin } => {
-                write!(f, "TLS_ENABLED is {value:?} ({origin}), only \"true\" switches TLS on; connections are not encrypted")
             }
             Warning::UnknownLogLevel { value, origin } => {
                 write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")
@@ -238,6 +230,18 @@ impl fmt::Display for Warning {
             Warning::SpawnOpenToTheNetwork => {
                 f.write_str("SYSTEMX_WAKE_SPAWN is * on a public address: whoever can reach it may run any program on this machine")
             }
+            Warning::OpenToAnyPage => f.write_str(
+                "authentication is on and SYSTEMX_ALLOWED_ORIGINS is not set: any web page that a user visits may connect from \
+                 the user's browser; list the origins of your pages, or set it to * if any is meant",
+            ),
+            Warning::ProxyHeadersOfNobody => f.write_str(
+                "SYSTEMX_PROXY_PROTOCOL is on and SYSTEMX_TRUSTED_PROXIES is not set: no connection's PROXY header is read; \
+                 set it to the networks of your proxies",
+            ),
+            Warning::TrustsEverybody => f.write_str(
+                "SYSTEMX_TRUSTED_PROXIES has a network of all addresses: whoever can reach the port may claim to be any client; \
+                 set it to the networks of your proxies",
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! No other module may read an environment variable or repeat a default, and a `Config` never changes after the start.
 //! Adding a setting: one row in [`settings`], one field here, one line in [`Config::check`].
 
+mod doorway;
 pub mod error;
 mod later;
 pub mod process;
@@ -11,6 +12,7 @@ mod reader;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,8 +22,12 @@ pub use crate::exchange::tie::Secret;
 pub use error::{ConfigError, Origin, Warning};
 pub use raw::{RawConfig, RawFlags};
 pub use settings::{SETTINGS, Setting};
+pub use tls::TlsFiles;
 
 use reader::Reader;
+
+use crate::proxy::Networks;
+use crate::websocket::origin::AllowedOrigins;
 
 /// The shortest period of the heartbeat check (spec 7); a shorter interval is checked this often all the same.
 const HEARTBEAT_CHECK_MS_MIN: u64 = 5_000;
@@ -39,6 +45,9 @@ pub struct Config {
     pub io_uring: bool,
     /// How long an idle shard spins before it sleeps.
     pub spin_us: u64,
+
+    /// What connections are encrypted with; `None`: they are not.
+    pub tls: Option<TlsFiles>,
 
     /// How often clients are expected to send HEARTBEAT (spec 7).
     pub heartbeat_interval_ms: u64,
@@ -98,6 +107,12 @@ pub struct Config {
     /// Most entries of one PRESENCE_RESULT.
     pub presence_limit: usize,
 
+    /// The web pages that may connect.
+    pub allowed_origins: AllowedOrigins,
+    /// The proxies that are believed whose connection it is.
+    pub trusted_proxies: Networks,
+    /// Whether connections from them begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Time a connection has to finish its WebSocket handshake.
     pub handshake_timeout_ms: u64,
     /// Unfinished handshakes per shard.
@@ -180,11 +195,12 @@ impl Config {
     /// Checks what was gathered. The second half of [`Config::load`].
     pub fn check(mut raw: RawConfig) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let (mut errors, mut warnings) = (std::mem::take(&mut raw.errors), std::mem::take(&mut raw.warnings));
-        let (later_errors, later_warnings) = later::check(&raw);
+        let later_warnings = later::check(&raw);
         let mut reader = Reader::new(&raw);
         let config = Config::read(&mut reader);
         warnings.extend(later_warnings.into_iter().chain(reader.warnings).chain(config.oddities()));
-        errors.extend(later_errors.into_iter().chain(reader.errors));
+        warnings.extend(doorway::warnings(&raw, &config));
+        errors.extend(reader.errors);
         // A contradiction that comes from a value already refused would only confuse.
         if errors.is_empty() {
             errors = config.contradictions();
@@ -216,6 +232,7 @@ impl Config {
             pin: reader.switch(&settings::PIN),
             io_uring: reader.switch(&settings::IO_URING),
             spin_us: reader.amount(&settings::SPIN_US),
+            tls: tls::read(reader),
             heartbeat_interval_ms: reader.amount(&settings::HEARTBEAT_INTERVAL),
             heartbeat_timeout_ms: reader.amount(&settings::HEARTBEAT_TIMEOUT),
             call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),
@@ -243,6 +260,9 @@ impl Config {
             parties_per_line_max: reader.count(&settings::PARTIES_PER_LINE),
             party_members_max: reader.count(&settings::PARTY_MEMBERS_MAX),
             presence_limit: reader.count(&settings::PRESENCE_LIMIT),
+            allowed_origins: reader.origins(&settings::ALLOWED_ORIGINS),
+            trusted_proxies: reader.networks(&settings::TRUSTED_PROXIES),
+            proxy_protocol: reader.switch(&settings::PROXY_PROTOCOL),
             handshake_timeout_ms: reader.amount(&settings::HANDSHAKE_TIMEOUT_MS),
             handshakes_max: reader.count(&settings::HANDSHAKES_MAX),
             connections_max: reader.optional_count(&settings::CONNECTIONS_MAX),

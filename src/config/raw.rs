@@ -64,7 +64,7 @@ fn flag_of(setting: &'static Setting) -> Arg {
         .long(setting.name.replace('_', "-"))
         .help(format!("{} [{}, default {default}]", setting.help, setting.env));
     match setting.kind {
-        Kind::Switch => {
+        Kind::Switch | Kind::ExactSwitch => {
             arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
         }
         Kind::Integer { .. } => arg.value_name("N").allow_negative_numbers(true),
@@ -72,6 +72,8 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File | Kind::Tokens => arg.value_name("FILE"),
+        Kind::Origins => arg.value_name("ORIGINS"),
+        Kind::Networks => arg.value_name("NETWORKS"),
     }
 }
 
@@ -99,7 +101,7 @@ pub struct DotEnvEntry {
 #[derive(Debug, Default)]
 pub struct RawConfig {
     given: BTreeMap<&'static str, Given>,
-    /// Variables of later issues, such as `TLS_ENABLED`, by name.
+    /// Variables of later issues, such as `SYSTEMX_AUTH_FILE`, by name.
     pub(super) later: BTreeMap<String, Given>,
     /// What is odd; see [`Warning`].
     pub warnings: Vec<Warning>,
@@ -144,6 +146,12 @@ impl RawConfig {
             Some(given) => (given.value.clone(), given.origin.clone()),
             None => (setting.default.to_owned(), Origin::Default),
         }
+    }
+
+    /// Whether a variable was given a value, be it a setting or one of a later version.
+    pub(super) fn has_said(&self, variable: &str) -> bool {
+        let known = settings::by_env(variable).and_then(|setting| self.given(setting));
+        known.or_else(|| self.later.get(variable)).is_some_and(|given| !given.value.is_empty())
     }
 
     fn insert(&mut self, name: &'static str, value: &str, origin: Origin) {
@@ -213,8 +221,8 @@ fn nearest_variable(variable: &str) -> Option<String> {
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
     let bare = |name: &'static str| name.trim_start_matches(OWN_PREFIX);
-    let nearest = settings::nearest(variable.trim_start_matches(OWN_PREFIX), known.map(bare))?;
-    Some(format!("{OWN_PREFIX}{nearest}"))
+    let nearest = settings::nearest(variable.trim_start_matches(OWN_PREFIX), known.clone().map(bare))?;
+    known.into_iter().find(|name| bare(name) == nearest).map(str::to_owned)
 }
 
 /// A TOML value as an operator would write it in the environment; `None` for types no setting has.

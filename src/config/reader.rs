@@ -10,6 +10,8 @@ use super::raw::RawConfig;
 use super::settings::{Kind, Setting};
 use super::{LogFormat, LogLevel, Secret, SpawnPolicy};
 use crate::identity::{Rules, parse_short};
+use crate::proxy::Networks;
+use crate::websocket::origin::AllowedOrigins;
 
 /// Reads settings one after the other and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -63,6 +65,10 @@ impl<'a> Reader<'a> {
         self.parsed(setting, switch).unwrap_or(false)
     }
 
+    pub(super) fn exact_switch(&mut self, setting: &'static Setting) -> bool {
+        self.parsed(setting, |text| text.parse().ok()).unwrap_or(false)
+    }
+
     pub(super) fn host(&mut self, setting: &'static Setting) -> IpAddr {
         self.parsed(setting, host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
@@ -86,6 +92,28 @@ impl<'a> Reader<'a> {
         self.parsed(setting, commands).unwrap_or(SpawnPolicy::Disabled)
     }
 
+    pub(super) fn origins(&mut self, setting: &'static Setting) -> AllowedOrigins {
+        self.list(setting, AllowedOrigins::parse).unwrap_or(AllowedOrigins::Any)
+    }
+
+    pub(super) fn networks(&mut self, setting: &'static Setting) -> Networks {
+        self.list(setting, Networks::parse).unwrap_or_default()
+    }
+
+    /// A list; of one that is refused, the entry that is wrong is named. A list can be long.
+    fn list<T>(&mut self, setting: &'static Setting, parse: fn(&str) -> Result<T, &str>) -> Option<T> {
+        if let Some(given) = self.raw.given(setting) {
+            match parse(&given.value) {
+                Ok(list) => return Some(list),
+                Err(entry) => {
+                    let (value, origin) = (entry.to_owned(), given.origin.clone());
+                    self.errors.push(ConfigError::Value { setting, value, origin });
+                }
+            }
+        }
+        parse(setting.default).ok()
+    }
+
     pub(super) fn log_format(&mut self, setting: &'static Setting) -> LogFormat {
         self.parsed(setting, log_format).unwrap_or(LogFormat::Text)
     }
@@ -105,7 +133,15 @@ impl<'a> Reader<'a> {
 pub(super) fn largest(setting: &Setting) -> usize {
     match setting.kind {
         Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands | Kind::File | Kind::Tokens => 0,
+        Kind::Switch
+        | Kind::ExactSwitch
+        | Kind::Host
+        | Kind::Word(_)
+        | Kind::Commands
+        | Kind::File
+        | Kind::Tokens
+        | Kind::Origins
+        | Kind::Networks => 0,
     }
 }
 

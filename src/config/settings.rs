@@ -47,6 +47,8 @@ pub enum Kind {
     },
     /// A switch: true/on/yes/1 or false/off/no/0.
     Switch,
+    /// A switch that no other words turn than exactly `true` and `false`.
+    ExactSwitch,
     /// An IP address to listen on, or `localhost`.
     Host,
     /// One of these words, in any case.
@@ -57,6 +59,10 @@ pub enum Kind {
     File,
     /// Tokens and what they open: never shown.
     Tokens,
+    /// A comma list of origins of web pages, or `*`.
+    Origins,
+    /// A comma list of networks and single addresses.
+    Networks,
 }
 
 impl Setting {
@@ -73,11 +79,17 @@ impl Setting {
             }
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Switch => "true or false".to_owned(),
+            Kind::ExactSwitch => "exactly true or false".to_owned(),
             Kind::Host => "an IP address or localhost".to_owned(),
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
             Kind::Tokens => "a comma list of token=pattern".to_owned(),
+            Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
+            Kind::Networks => {
+                "a comma list of networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses"
+                    .to_owned()
+            }
         }
     }
 }
@@ -161,6 +173,16 @@ table! {
     IO_URING = word("io_uring", "SYSTEMX_IO_URING", "true", Kind::Switch,
         "send many frames in one system call where the system has io_uring");
 
+    TLS_ENABLED = word("tls_enabled", "TLS_ENABLED", "false", Kind::ExactSwitch,
+        "serve wss:// instead of ws://; only exactly true switches it on");
+    TLS_CERT_PATH = word("tls_cert_path", "TLS_CERT_PATH", "", Kind::File,
+        "certificate of the exchange, with its chain (PEM)");
+    TLS_KEY_PATH = word("tls_key_path", "TLS_KEY_PATH", "", Kind::File, "key of that certificate (PEM)");
+    TLS_CLIENT_CA = word("tls_client_ca", "SYSTEMX_TLS_CLIENT_CA", "", Kind::File,
+        "authorities whose certificates clients may show (PEM)");
+    TLS_CLIENT_CERT_REQUIRED = word("tls_client_cert_required", "SYSTEMX_TLS_CLIENT_CERT_REQUIRED", "false", Kind::Switch,
+        "let in only clients that show such a certificate");
+
     HEARTBEAT_INTERVAL = number("heartbeat_interval", "SYSTEMX_HEARTBEAT_INTERVAL", "30000", Milliseconds, (1, DAY_MS),
         "how often clients are expected to send HEARTBEAT");
     HEARTBEAT_TIMEOUT = number("heartbeat_timeout", "SYSTEMX_HEARTBEAT_TIMEOUT", "60000", Milliseconds, (1, DAY_MS),
@@ -219,6 +241,12 @@ table! {
     PRESENCE_LIMIT = number("presence_limit", "SYSTEMX_PRESENCE_LIMIT", "10000", Unit::None, (1, COUNT_LARGEST),
         "most entries of one PRESENCE_RESULT");
 
+    ALLOWED_ORIGINS = word("allowed_origins", "SYSTEMX_ALLOWED_ORIGINS", "*", Kind::Origins,
+        "web pages that may connect, by their origins: https://app.corp.test, https://*.corp.test; * for any");
+    TRUSTED_PROXIES = word("trusted_proxies", "SYSTEMX_TRUSTED_PROXIES", "", Kind::Networks,
+        "networks of the proxies that are believed whose connection it is: 10.0.0.0/8, fd00::/8; unset: none");
+    PROXY_PROTOCOL = word("proxy_protocol", "SYSTEMX_PROXY_PROTOCOL", "off", Kind::Switch,
+        "connections from trusted proxies begin with a PROXY protocol header, version 1 or 2");
     HANDSHAKE_TIMEOUT_MS = number("handshake_timeout_ms", "SYSTEMX_HANDSHAKE_TIMEOUT_MS", "10000", Milliseconds, (1, DAY_MS),
         "time a connection has to finish its WebSocket handshake");
     HANDSHAKES_MAX = number("handshakes_max", "SYSTEMX_HANDSHAKES_MAX", "4096", Unit::None, (1, COUNT_LARGEST),
@@ -263,7 +291,9 @@ mod tests {
         let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), SETTINGS.len());
         for setting in SETTINGS {
-            assert_eq!(setting.env, format!("SYSTEMX_{}", setting.name.to_uppercase()));
+            // Some names are older than this program: they go without the prefix.
+            let bare = setting.env.trim_start_matches("SYSTEMX_");
+            assert_eq!(bare, setting.name.to_uppercase());
         }
     }
 

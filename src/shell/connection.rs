@@ -1,9 +1,9 @@
-//! One connection as its shard's driver sees it: socket, framing state, output.
+//! One connection as its shard's driver sees it: the way to its client, framing state, output.
 //!
 //! There is one of these for each client, and nothing else of the shell: no task, no buffer (design.md, D2). What
 //! a connection needs only now and then is boxed. It holds no protocol state; that is the core's line.
 
-use std::net::TcpStream;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::exchange::LineId;
 use crate::identity::Credentials;
@@ -11,12 +11,13 @@ use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
 use super::output::Output;
+use super::transport::Transport;
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, not blocking.
-    pub stream: TcpStream,
+    /// The socket, not blocking, and what lies between it and the bytes.
+    pub transport: Transport,
     /// Framing state: a frame that is not complete, bytes that have been read but not handled.
     pub decoder: Decoder,
     /// What waits to be written; `None` if nothing does.
@@ -85,10 +86,10 @@ pub struct State {
 
 impl Connection {
     /// A connection that has just been upgraded.
-    pub fn new(stream: TcpStream, role: Role, permit: Option<Box<Permit>>) -> Self {
+    pub fn new(transport: Transport, role: Role, permit: Option<Box<Permit>>) -> Self {
         let state = State { readable: true, ..State::default() };
         Self {
-            stream,
+            transport,
             decoder: Decoder::new(),
             output: None,
             parked: None,
@@ -126,6 +127,12 @@ impl Connection {
         self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
     }
 
+    /// What waits to be written, and where to, if it is one piece that may be written to the socket as it is.
+    pub fn letter(&self) -> Option<(BorrowedFd<'_>, &[u8])> {
+        let piece = self.output.as_ref()?.sole_piece()?;
+        (!self.transport.is_secure()).then(|| (self.transport.as_fd(), piece))
+    }
+
     /// Bytes that wait to be written.
     pub fn output_len(&self) -> usize {
         self.output.as_ref().map_or(0, |output| output.len())
@@ -138,6 +145,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 104, "{}", size_of::<Connection>());
     }
 }

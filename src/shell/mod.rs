@@ -9,6 +9,7 @@ pub mod clock;
 pub mod connection;
 pub mod depot;
 pub mod desk;
+pub mod doorway;
 pub mod listener;
 pub mod log_service;
 pub mod mailer;
@@ -18,4 +19,5 @@ pub mod rules;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;
+pub mod transport;
 pub mod trunk;

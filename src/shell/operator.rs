@@ -25,12 +25,13 @@ use crate::exchange::shard::Setup;
 use crate::identity::Rulebook;
 use crate::logging::FeedReader;
 use crate::store::{CallLog, CallLogError};
+use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
-use super::admission::Admission;
-use super::clock::{Clock, draw_seed};
+use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
+use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::rules::{RuleCommand, RuleDesk, RuleSources, RulesError};
@@ -41,6 +42,8 @@ use super::trunk;
 const MAILBOX_LEN: usize = 4096;
 /// How long a shard may take to set itself up: a fault of it must not leave the start hanging.
 const SHARD_START_MAX: Duration = Duration::from_secs(10);
+/// How often files that may be renewed are looked at; two or three of them.
+const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(2);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -58,6 +61,8 @@ pub enum StartError {
     CallLog(CallLogError),
     /// The rules are wrong.
     Rules(RulesError),
+    /// The files of TLS cannot be used.
+    Tls(TlsError),
     /// The system refused something that every start needs.
     System {
         /// What was wanted.
@@ -76,6 +81,7 @@ impl fmt::Display for StartError {
             ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
             Self::Rules(error) => write!(f, "the rules: {error}"),
+            Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
         }
     }
@@ -87,6 +93,7 @@ impl std::error::Error for StartError {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
             Self::CallLog(error) => Some(error),
             Self::Rules(error) => Some(error),
+            Self::Tls(error) => Some(error),
         }
     }
 }
@@ -98,6 +105,7 @@ pub struct Running {
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
     rules: Option<RuleDesk>,
+    certificate: Option<tls::Watch>,
     stop_timeout: Duration,
 }
 
@@ -148,13 +156,15 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
         |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
     let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
     let mut hangup = caught(SignalKind::hangup())?;
-    let running = start(config, feed)?;
+    let mut running = start(config, feed)?;
     let name = runtime.block_on(async {
+        let mut looks = tokio::time::interval(LOOK_AT_FILES_EVERY);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
+                _ = terminate.recv() => return "SIGTERM",
+                _ = interrupt.recv() => return "SIGINT",
                 _ = hangup.recv() => running.reload(),
+                _ = looks.tick(), if running.certificate.is_some() => running.look_at_files(),
             }
         }
     });
@@ -166,8 +176,10 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
 /// Starts an exchange; it accepts connections when this returns.
 ///
 /// # Errors
-/// If the address, the call log or the system does not allow it.
+/// If the address, the certificate, the call log or the system does not allow it.
 pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
+    let watch = |files| tls::Watch::start(files, unix_s()).map_err(StartError::Tls);
+    let certificate = config.tls.as_ref().map(watch).transpose()?;
     let listeners = bind_all(config)?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
@@ -185,7 +197,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
-    let mut common = Common::new(config, wakes, &call_log)?;
+    let credentials = certificate.as_ref().map(tls::Watch::credentials);
+    let mut common = Common::new(config, wakes, &call_log, credentials)?;
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::commands));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
@@ -203,6 +216,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         operator: Some(operator),
         call_log,
         rules,
+        certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
     // What is left of it would keep the threads that serve the shards from ending.
@@ -213,7 +227,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    info!(%address, shards = config.shards, "exchange is up");
+    let is_encrypted = config.tls.is_some();
+    info!(%address, shards = config.shards, is_encrypted, "exchange is up");
     Ok(running)
 }
 
@@ -223,11 +238,21 @@ impl Running {
         self.address
     }
 
-    /// Reads anew what can be read anew; each part says itself how that went. For SIGHUP.
-    pub fn reload(&self) {
-        info!("reloading");
+    /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
+    /// used is told in the log and changes nothing.
+    pub fn reload(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.reload(unix_s());
+        }
         if let Some(rules) = &self.rules {
             rules.reload();
+        }
+    }
+
+    /// The same for files that have changed.
+    pub fn look_at_files(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.look(unix_s());
         }
     }
 
@@ -260,6 +285,12 @@ impl Running {
         }
         info!("exchange is down");
     }
+}
+
+/// The wall clock in seconds since 1970, as certificates count.
+fn unix_s() -> i64 {
+    const MS_PER_SECOND: u64 = 1000;
+    i64::try_from(unix_ms() / MS_PER_SECOND).unwrap_or(i64::MAX)
 }
 
 /// Joins a thread unless it goes on beyond `deadline`.
@@ -395,7 +426,8 @@ struct Common {
     rules: Option<Arc<Rulebook>>,
     keys: Option<SyncSender<RuleCommand>>,
     handshakes: HandshakeLimits,
-    admission: Arc<Admission>,
+    door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
     bounds: ByteBounds,
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
@@ -425,6 +457,7 @@ impl Common {
         config: &Config,
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
         call_log: &Option<CallLog>,
+        credentials: Option<Arc<Credentials>>,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
@@ -437,7 +470,8 @@ impl Common {
                 echo: config.echo_endpoint,
                 bearers: config.has_rules(),
             },
-            admission: Admission::new(config.connections_max, config.connections_per_ip_max),
+            door: Arc::new(Doorway::new(config)),
+            credentials,
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
@@ -464,7 +498,8 @@ impl Common {
             poll,
             listener,
             handshakes: self.handshakes,
-            admission: self.admission.clone(),
+            door: self.door.clone(),
+            credentials: self.credentials.clone(),
             bounds: self.bounds,
             mailbox,
             desk: Desk {

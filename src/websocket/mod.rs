@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod handshake;
 mod head;
 mod message;
+pub mod origin;
 mod partial;
 #[cfg(test)]
 mod testing;

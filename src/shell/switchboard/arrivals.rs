@@ -11,11 +11,20 @@ use tracing::warn;
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
-use crate::identity::Credentials;
+use crate::identity::{self, Credentials};
+use crate::tls::PeerName;
 
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
 use super::{Crossing, Switchboard};
+
+/// What a client has shown before it says anything: a token in its handshake, a certificate.
+fn credentials_of(token: Option<identity::Token>, names: &[PeerName]) -> Option<Box<Credentials>> {
+    let names = names.iter().map(|name| Box::from(name.as_str()));
+    let certificate = (names.len() > 0).then(|| names.collect());
+    let shows_something = token.is_some() || certificate.is_some();
+    shows_something.then(|| Box::new(Credentials { token, certificate, proof: None }))
+}
 
 /// Most new connections taken in one turn.
 const ARRIVALS_PER_TURN: usize = 128;
@@ -30,16 +39,17 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit, token } = arrival;
+        let Upgraded { transport, early, echo, client, permit, token } = arrival;
         let role = if echo {
             Role::Echo
         } else {
             let Some(line) = self.shard.open_line(self.now, false) else { return };
+            self.note_arrival(line, client);
             Role::Line(line)
         };
-        let mut connection = Connection::new(stream, role, permit);
-        connection.credentials =
-            token.map(|token| Box::new(Credentials { token: Some(token), ..Credentials::default() }));
+        let credentials = credentials_of(token, transport.peer_names());
+        let mut connection = Connection::new(transport, role, permit);
+        connection.credentials = credentials;
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
@@ -62,7 +72,7 @@ impl Switchboard {
             self.seat(line, handle);
         }
         let Some(connection) = self.connections.get_mut(handle) else { return handle };
-        let mut source = mio::unix::SourceFd(&connection.stream.as_raw_fd());
+        let mut source = mio::unix::SourceFd(&connection.transport.as_raw_fd());
         let token = Token(handle.to_bits() as usize);
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {

@@ -231,7 +231,7 @@ impl Switchboard {
         let Some(at) = self.queues.moves.iter().position(|(moving, ..)| *moving == handle) else { return };
         let (handle, to, luggage) = self.queues.moves.swap_remove(at);
         let Some(mut connection) = self.connections.remove(handle) else { return };
-        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
+        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.transport));
         if self.poller.get_ref().registry().deregister(&mut source).is_err() {
             // The socket cannot be polled any more: the other shard will notice that it is gone.
             connection.state.blocked = false;

@@ -4,6 +4,8 @@
 //! provoke all of it, so each kind is limited by the second; `suppressed` says how much was left out. Contents of
 //! messages are never written.
 
+use std::net::IpAddr;
+
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, error, info, warn};
 
@@ -113,6 +115,12 @@ impl Switchboard {
         if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
             warn!(shard = self.id.index(), %line, %cause, suppressed, "request refused");
         }
+    }
+
+    /// A connection is a line from now on. At debug, because anybody may read the log stream, and where people are is
+    /// nobody's business.
+    pub(super) fn note_arrival(&self, line: LineId, client: IpAddr) {
+        debug!(shard = self.id.index(), %line, %client, "connection accepted");
     }
 
     /// The core has dismissed a line.

@@ -100,6 +100,8 @@ pub struct Switchboard {
     /// What other exchanges call their calls, where that is no id of ours.
     call_names: Option<Box<CallNames>>,
     scratch: Vec<u8>,
+    /// The same for what is still encrypted; empty until somebody comes by TLS.
+    wire: Vec<u8>,
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
@@ -215,11 +217,12 @@ impl Switchboard {
             let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
-            let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
+            let (handshakes, door) = (parts.handshakes, parts.door.clone());
+            let credentials = parts.credentials.clone();
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
             let accepting =
-                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+                tokio::task::spawn_local(listener::accept(listener, handshakes, door, credentials, lobby));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
@@ -242,6 +245,7 @@ impl Switchboard {
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
             call_names: None,
             scratch: vec![0; SCRATCH_BYTES],
+            wire: Vec::new(),
             batch: Vec::new(),
             outbox: Outbox::default(),
             mailer,

@@ -16,12 +16,13 @@ use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
 use crate::identity::Rulebook;
+use crate::tls::Credentials;
 
-use super::super::admission::Admission;
 use super::super::clock::Clock;
 use super::super::connection::Connection;
 use super::super::depot::Depot;
 use super::super::desk::Desk;
+use super::super::doorway::Doorway;
 use super::super::listener::HandshakeLimits;
 use super::super::log_service::LogService;
 use super::super::mailer::Mailer;
@@ -97,8 +98,10 @@ pub struct Parts {
     pub listener: std::net::TcpListener,
     /// What handshakes may cost.
     pub handshakes: HandshakeLimits,
-    /// Caps on connections.
-    pub admission: Arc<Admission>,
+    /// Who may come in.
+    pub door: Arc<Doorway>,
+    /// What connections are encrypted with; `None`: they are not.
+    pub credentials: Option<Arc<Credentials>>,
     /// Bounds.
     pub bounds: ByteBounds,
     /// The operator's words.

@@ -452,7 +452,7 @@ fn of_one_line_so_many_signed_tokens_are_verified_in_a_minute() {
     each(|rig| {
         rule(rig, closed());
         let (good, a) = (token(rig, 600), rig.phone());
-        let bad = format!("{}AAAA", good.rsplit_once('.').expect("a signature").0);
+        let bad = format!("{}.AAAA", good.rsplit_once('.').expect("a signature").0);
         for _ in 0..SIGNATURES_PER_LINE_MAX {
             rig.register_as(a, showing("alice@y.test", &bad));
         }
