@@ -61,6 +61,8 @@ pub enum Cause {
     SlowConsumer,
     /// The line was superseded by a newer one.
     Replaced,
+    /// The token that the line has registered with has expired.
+    AuthExpired,
 
     // Why a request was turned down.
     /// Another line holds the address.
@@ -79,6 +81,8 @@ pub enum Cause {
     WakeNotConfigured,
     /// Spawn handlers are not accepted on this exchange.
     SpawnDisabled,
+    /// The rules do not let this address register a wake handler of this kind.
+    WakeForbidden,
     /// What STATUS says about going to sleep by itself makes no sense; its status counts all the same.
     InvalidAutoSleep,
     /// A limit of the exchange on parties is reached.
@@ -91,7 +95,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -116,6 +120,7 @@ impl Cause {
         Self::ServiceShutdown,
         Self::SlowConsumer,
         Self::Replaced,
+        Self::AuthExpired,
         Self::AddressInUse,
         Self::AuthFailed,
         Self::RateLimited,
@@ -124,6 +129,7 @@ impl Cause {
         Self::NotInParty,
         Self::WakeNotConfigured,
         Self::SpawnDisabled,
+        Self::WakeForbidden,
         Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
@@ -157,6 +163,7 @@ impl Cause {
             Self::ServiceShutdown => "service_shutdown",
             Self::SlowConsumer => "slow_consumer",
             Self::Replaced => "replaced",
+            Self::AuthExpired => "auth_expired",
             Self::AddressInUse => "address_in_use",
             Self::AuthFailed => "auth_failed",
             Self::RateLimited => "rate_limited",
@@ -165,6 +172,7 @@ impl Cause {
             Self::NotInParty => "not_in_party",
             Self::WakeNotConfigured => "wake_not_configured",
             Self::SpawnDisabled => "spawn_disabled",
+            Self::WakeForbidden => "wake_forbidden",
             Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",

@@ -80,6 +80,13 @@ pub const QUESTIONS_SENT_MAX: usize = 1024;
 /// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 
+/// Signed tokens of one line that are verified in a minute: each costs up to 0.1 ms for each key that may have signed it.
+/// Whoever shows more of them is refused unseen, until the minute is over.
+pub const SIGNATURES_PER_LINE_MAX: u32 = 20;
+
+/// That minute, in ms.
+pub const SIGNATURES_WINDOW_MS: u64 = 60_000;
+
 /// Shortest idle time before the sleep warning, and shortest wait for a woken agent, in ms (spec sections 6, 15).
 pub const SHORTEST_WAIT_MS: u64 = 100;
 

@@ -28,6 +28,8 @@ pub enum Due {
     Question(QuestionId),
     /// A tie line's next heartbeat.
     Tie(LineId),
+    /// The token of a line expires soon, or its registration ends.
+    Expiry(LineId),
 }
 
 /// A running timer.

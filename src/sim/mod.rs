@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod client;
+mod denials;
 pub mod dice;
 pub mod judge;
 pub mod model;

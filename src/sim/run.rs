@@ -14,6 +14,7 @@ use crate::exchange::limits::SpawnPolicy;
 
 use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, resolve};
 use super::client::{Heard, Want};
+use super::denials;
 use super::dice::Dice;
 use super::judge::{Breach, Judge};
 use super::report::Summary;
@@ -48,6 +49,8 @@ pub struct Scenario {
     /// shard) is served less evenly in a pool than on one shard, and calls that wait for its address reach it only
     /// when it goes home; so only runs without them can be compared once there is a guest.
     pub agents: bool,
+    /// Whether some may not call some.
+    pub denials: bool,
 }
 
 impl Scenario {
@@ -72,6 +75,7 @@ impl Scenario {
             capacity: dice.pick(&[1, 4, 64]),
             limits: Arc::new(limits),
             agents: dice.chance(60),
+            denials: dice.chance(30),
         }
     }
 
@@ -88,7 +92,11 @@ impl Scenario {
 
     /// The world in which it plays, with any number of shards.
     pub fn world(&self, shards: usize) -> World {
-        World::new(shards, self.capacity, &self.limits, &mut Dice::new(self.seed))
+        let mut world = World::new(shards, self.capacity, &self.limits, &mut Dice::new(self.seed));
+        if self.denials {
+            world.rule(&denials::rulebook());
+        }
+        world
     }
 }
 

@@ -85,6 +85,8 @@ impl Shard {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
         let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
+        let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
+        let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
             address.and_then(|address| self.objection_to_forward(line, call).map_or(Ok(address), Err));
         let to = match address {

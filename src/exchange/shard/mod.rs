@@ -12,6 +12,7 @@ mod departure;
 mod flow;
 mod forwarding;
 mod guests;
+mod identity;
 mod invariants;
 mod parties;
 mod pools;
@@ -53,6 +54,7 @@ use super::signal::{AudienceId, Signal};
 use super::table::Keyed;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
+use crate::identity::Rulebook;
 use ties::Announcement;
 use wake::Run;
 
@@ -136,6 +138,8 @@ pub struct Shard {
     /// Bytes of metadata kept for calls that wait for sleeping agents.
     waiting_metadata_bytes: usize,
     loopback: VecDeque<Signal>,
+    /// Who may do what; `None` = everybody everything.
+    rules: Option<Arc<Rulebook>>,
     /// Which tie line leads where; the same on every shard.
     routes: RouteTable,
     /// Tie lines that wait until all shards know their routes; on the registrar.
@@ -185,6 +189,7 @@ impl Shard {
             runs_started: 0,
             waiting_metadata_bytes: 0,
             loopback: VecDeque::new(),
+            rules: None,
             stopping: false,
             limits,
             lottery,
@@ -226,6 +231,7 @@ impl Shard {
             Event::Congested(line) => self.on_congestion(line, true, out),
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
+            Event::Rules(rules) => self.rules = rules,
             Event::Shutdown => self.shut_down(now, out),
         }
         self.settle(now, out);
@@ -247,6 +253,7 @@ impl Shard {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
+                Due::Expiry(line) => self.on_expiry(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
                 Due::Question(question) => self.on_question_due(now, question, out),
