@@ -273,11 +273,17 @@ impl Judge {
         }
         match reason {
             "timeout" => {
+                // An answer may meet the end of an earlier exchange's patience; the caller is not told of it then.
                 let has_rung = self.now_ms >= dial.placed_ms + self.shortest_ring_ms;
-                end == CALLEE && dial.ends[end].stage == Stage::Ringing && has_rung
+                end == CALLEE && dial.ends[CALLER].stage != Stage::Up && has_rung
             }
             // Who waits for an answer hears BUSY `unavailable` instead (section 18.2).
             "error" => self.losses > dial.losses && dial.ends[end].stage != Stage::Dialling,
+            // What a callee hears that was found on another shard when the caller's end was gone already, for whatever reason.
+            "peer_disconnected" => {
+                let is_caller_over = dial.ends[CALLER].stage == Stage::Over;
+                end == CALLEE && (is_caller_over || self.losses > dial.losses)
+            }
             _ => false,
         }
     }

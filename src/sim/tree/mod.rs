@@ -24,7 +24,7 @@ use plan::Weather;
 use player::Player;
 
 /// How much of a failing run's story is printed, from its end.
-const TAIL: usize = 250;
+const TAIL: usize = 2000;
 
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]

@@ -373,8 +373,7 @@ impl Player {
             return Ok(());
         }
         let nth = self.below(count);
-        let outcomes =
-            [WakeOutcome::Answered, WakeOutcome::Answered, WakeOutcome::Failed, WakeOutcome::TimedOut];
+        let outcomes = [WakeOutcome::Answered, WakeOutcome::Answered, WakeOutcome::Failed];
         let outcome = self.dice.pick(&outcomes);
         let address = self.world.end_wake(exchange, nth, outcome)?;
         if outcome == WakeOutcome::Answered { self.open_for(exchange, address, 0) } else { Ok(()) }

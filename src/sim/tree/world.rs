@@ -21,6 +21,8 @@ use super::plan::{Plan, Weather};
 
 /// How often phones say that they are alive, in ms.
 const HEARTBEAT_MS: u64 = 10_000;
+/// How much too early a timer may be, in ms: it is due within a step of the wheel.
+const TIMER_GRAIN_MS: u64 = 5;
 /// How often an exchange may ask to be woken for one and the same moment. More is a busy loop.
 const WAKEUPS_MAX: usize = 1000;
 /// How much may be under way before it is a loop, in deliveries without a pause.
@@ -78,8 +80,9 @@ impl World {
             losses: 0,
             unsettled: 0,
             now_ms: 0,
-            shortest_ring_ms: rings.min().unwrap_or(WAKE_MS).min(WAKE_MS),
-            hops_max: exchanges.len() * plan.names_max(),
+            shortest_ring_ms: rings.min().unwrap_or(WAKE_MS).min(WAKE_MS) - TIMER_GRAIN_MS,
+            // Twice: a dial that was given up may pass once more before all shards know.
+            hops_max: 2 * exchanges.len() * plan.names_max(),
             weather: plan.weather,
             may_loop: plan.has_second_ways || plan.evil_at.is_some(),
         };
