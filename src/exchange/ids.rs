@@ -178,6 +178,10 @@ handle_type! {
     RecordId
 }
 handle_type! {
+    /// A PRESENCE that is being gathered, on the shard of whoever asks.
+    QuestionId
+}
+handle_type! {
     /// A party line, on the home shard of its name.
     PartyId
 }

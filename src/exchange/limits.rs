@@ -71,6 +71,19 @@ pub const GIVEN_UP_MS: u64 = 30_000;
 /// Most of those names on one shard; some 80 bytes each.
 pub const GIVEN_UP_MAX: usize = 16_384;
 
+/// How long other exchanges may take to say who is there, in ms (spec section 19.6); half of it for the ones that they ask in
+/// turn, and so on, so that answers from below arrive in time.
+pub const PRESENCE_WAIT_MS: u64 = 1000;
+
+/// Most exchanges that a PRESENCE goes through: links may form a circle.
+pub const PRESENCE_HOPS_MAX: u8 = 8;
+
+/// Most questions of one tie line that are being answered at a time; beyond, nobody is found.
+pub const QUESTIONS_PER_TIE_MAX: usize = 256;
+
+/// Most questions to one tie line whose answers are waited for; each has a time limit, so an older one is over.
+pub const QUESTIONS_SENT_MAX: usize = 1024;
+
 /// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 

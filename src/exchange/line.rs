@@ -9,9 +9,8 @@ use std::sync::Arc;
 use super::address::Address;
 use super::cause::Cause;
 use super::event::{Concurrency, Profile, Registration, Status, WakeHandler};
-use super::ids::{LegId, LineId, PartyId, RecordId, SessionId};
+use super::ids::{LegId, LineId, PartyId, QuestionId, RecordId, SessionId};
 use super::rate::DialWindow;
-use super::signal::Found;
 use super::tie::Tie;
 use super::time::Tick;
 use super::timers::TimerId;
@@ -81,7 +80,7 @@ pub struct Business {
     /// Parties it is in, or wants into.
     pub seats: Vec<Seat>,
     /// The PRESENCE it waits for.
-    pub asking: Option<Asking>,
+    pub asking: Option<QuestionId>,
     /// The registration that waits for another shard's word.
     pub claiming: Option<Box<Registration>>,
     /// What it is as a tie line, if it is one.
@@ -111,17 +110,6 @@ pub struct Seat {
     pub party: Address,
     /// The party, once its host has said yes.
     pub id: Option<PartyId>,
-}
-
-/// A PRESENCE that is being gathered.
-#[derive(Debug)]
-pub struct Asking {
-    /// Shards that have not answered yet.
-    pub missing: usize,
-    /// Most addresses in the answer.
-    pub limit: usize,
-    /// What was found so far.
-    pub found: Found,
 }
 
 /// Why a line is not read. Several reasons can hold at a time.

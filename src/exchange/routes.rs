@@ -138,28 +138,32 @@ impl RouteTable {
             return None;
         }
         let address = fold(address);
-        let leads_back = |tie: LineId| {
-            let announced = self.ties.get(&tie).map(|routes| &routes.announced);
-            announced
-                .is_some_and(|announced| announced.iter().any(|pattern| pattern.matches_folded(&address)))
-        };
-        let mut candidates = self.candidates(&address);
-        candidates.retain(|entry| Some(entry.tie) != except);
-        candidates.sort_unstable_by_key(|entry| entry.rank);
-        candidates.into_iter().map(|entry| entry.tie).find(|&tie| !leads_back(tie))
+        self.ranked(&address, except).find(|&tie| !self.leads_back(tie, &address))
     }
 
-    /// Every tie line with a route that holds for `address`, each once, the best first.
-    pub fn find_all(&self, address: &str) -> Vec<LineId> {
-        let mut candidates = self.candidates(&fold(address));
-        candidates.sort_unstable_by_key(|entry| entry.rank);
+    /// Every tie line by which `address` can be reached, other than `except`, each once, the best first.
+    pub fn find_all(&self, address: &str, except: Option<LineId>) -> Vec<LineId> {
+        let address = fold(address);
         let mut ties = Vec::new();
-        for Entry { tie, .. } in candidates {
-            if !ties.contains(&tie) {
+        for tie in self.ranked(&address, except) {
+            if !ties.contains(&tie) && !self.leads_back(tie, &address) {
                 ties.push(tie);
             }
         }
         ties
+    }
+
+    /// Whether this exchange has told the other one to send `address` here.
+    fn leads_back(&self, tie: LineId, address: &str) -> bool {
+        let announced = self.ties.get(&tie).map(|routes| &routes.announced);
+        announced.is_some_and(|announced| announced.iter().any(|pattern| pattern.matches_folded(address)))
+    }
+
+    fn ranked(&self, address: &str, except: Option<LineId>) -> impl Iterator<Item = LineId> {
+        let mut candidates = self.candidates(address);
+        candidates.retain(|entry| Some(entry.tie) != except);
+        candidates.sort_unstable_by_key(|entry| entry.rank);
+        candidates.into_iter().map(|entry| entry.tie)
     }
 
     /// A route among `wanted` that another exchange than `domain` has, and the name of that exchange (section 19.1). What
@@ -231,7 +235,7 @@ mod tests {
         }
         // A dot and an at-sign spell out as much.
         let order = [5, 3, 1, 2, 4, 0].map(tie);
-        assert_eq!(table.find_all("Bob@HOME.test"), order);
+        assert_eq!(table.find_all("Bob@HOME.test", None), order);
         for (gone, next) in order.iter().zip(&order[1..]) {
             assert_eq!(table.find("bob@home.test", Some(*gone)), Some(*next));
             table.remove(*gone);
@@ -264,7 +268,7 @@ mod tests {
         }
         for address in ["x@a.test", "y@a.test", "x@b.a.test", "y@c.b.a.test", "y.x@a.test", "z@test", "q@r.s"]
         {
-            let mut found: Vec<u32> = table.find_all(address).iter().map(|tie| tie.slot()).collect();
+            let mut found: Vec<u32> = table.find_all(address, None).iter().map(|tie| tie.slot()).collect();
             found.sort_unstable();
             let expected: Vec<u32> = (0..texts.len() as u32)
                 .filter(|&number| Pattern::parse(texts[number as usize]).unwrap().matches(address))
@@ -296,7 +300,7 @@ mod tests {
             table.add(tie(number), Arc::new(routes));
         }
         table.add(tie(9), routes("other", &["*@x.test"]));
-        assert_eq!(table.find_all("a@x.test"), [0, 1, 2, 9].map(tie));
+        assert_eq!(table.find_all("a@x.test", None), [0, 1, 2, 9].map(tie));
     }
 
     #[test]

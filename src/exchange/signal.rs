@@ -14,7 +14,7 @@ use super::address::Address;
 use super::cause::{Cause, Reason};
 use super::effect::PresenceEntry;
 use super::event::{Concurrency, ContentType, PresenceQuery, Verb, WakeHandler};
-use super::ids::{CallId, LegId, LineId, PartyId, RecordId};
+use super::ids::{CallId, LegId, LineId, PartyId, QuestionId, RecordId};
 use super::routes::TieRoutes;
 use super::tie::{TieRefusal, Vouch};
 
@@ -240,17 +240,23 @@ pub enum Signal {
     // Presence.
     /// A line of another shard asks who is there. Lost: the asker waits for ever.
     PresenceAsked {
-        /// Who asks; answered to its shard.
+        /// The question; answered to its shard.
+        question: QuestionId,
+        /// Who asks, and is not to be found.
         asker: LineId,
         /// What.
         query: Arc<PresenceQuery>,
     },
-    /// What was found here. Lost: as `PresenceAsked`.
+    /// A line asks, by a tie line of this shard. Lost: the asker waits until its time is over.
+    TieAsked(Box<TieAsked>),
+    /// What was found here, or there. Lost: as what was asked.
     PresenceFound {
-        /// Who asked.
-        asker: LineId,
+        /// The question.
+        question: QuestionId,
         /// The lines found.
         found: Box<Found>,
+        /// Whether another exchange has found them.
+        by_tie: bool,
     },
 
     // Addresses held by lines that cannot move now because calls or parties are up (design.md, D1).
@@ -406,6 +412,21 @@ pub struct PartySays {
     pub data: Option<Bytes>,
     /// How to read it, if said.
     pub content_type: Option<ContentType>,
+}
+
+/// A PRESENCE for another exchange.
+#[derive(Debug)]
+pub struct TieAsked {
+    /// The tie line that leads there.
+    pub tie: LineId,
+    /// The question.
+    pub question: QuestionId,
+    /// What.
+    pub query: Arc<PresenceQuery>,
+    /// The asker's address.
+    pub reply_to: Box<str>,
+    /// How many exchanges the question has come through.
+    pub hops: u8,
 }
 
 /// What a shard found for a PRESENCE.

@@ -5,7 +5,7 @@
 //! exchanges say to each other is in [`TieRequest`] and [`TieNotice`]. Nothing here emits effects.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use bytes::Bytes;
 
 use super::address::Address;
 use super::cause::Reason;
-use super::event::ContentType;
-use super::ids::{CallId, LegId, RecordId};
+use super::effect::PresenceEntry;
+use super::event::{ContentType, PresenceQuery};
+use super::ids::{CallId, LegId, QuestionId, RecordId};
 use super::pattern::Pattern;
+use super::question::Reply;
 use super::timers::TimerId;
 
 /// An exchange that this one calls by itself, as the configuration describes it (section 19.9).
@@ -74,6 +76,23 @@ pub struct Tie {
     pub heartbeat: Option<TimerId>,
     /// Heartbeats that were not answered.
     pub unanswered: u32,
+    /// Its questions that are being answered.
+    pub questions: BTreeSet<QuestionId>,
+    /// Questions to it, oldest first, and how many there have been.
+    pub asked: VecDeque<AskedOf>,
+    /// See above.
+    pub asked_count: u64,
+}
+
+/// A question to another exchange.
+#[derive(Debug)]
+pub struct AskedOf {
+    /// By which it is named there.
+    pub number: u64,
+    /// The question here.
+    pub question: QuestionId,
+    /// Who asks.
+    pub reply_to: Box<str>,
 }
 
 impl Tie {
@@ -86,6 +105,9 @@ impl Tie {
             records: HashSet::with_hasher(hasher),
             heartbeat: None,
             unanswered: 0,
+            questions: BTreeSet::new(),
+            asked: VecDeque::new(),
+            asked_count: 0,
         }
     }
 }
@@ -133,6 +155,10 @@ pub enum TieRequest<'a> {
         /// How to read it.
         content_type: ContentType,
     },
+    /// Who is there? (section 19.6)
+    PresenceQuery(Box<TieQuery>),
+    /// Who is there, in answer to a question.
+    PresenceResult(Box<TieAnswer>),
     /// The other exchange has let this one in (section 19.9).
     Welcomed,
     /// It has not.
@@ -144,6 +170,32 @@ pub enum TieRequest<'a> {
     HeartbeatHeard,
     /// It does not understand something, which is nothing to act upon.
     Complaint,
+}
+
+/// What PRESENCE_QUERY asks.
+#[derive(Debug)]
+pub struct TieQuery {
+    /// What.
+    pub query: PresenceQuery,
+    /// Who asks there.
+    pub reply_to: Option<Box<str>>,
+    /// The other exchange's name for the question.
+    pub query_id: Option<Box<str>>,
+    /// How many exchanges it has come through, as far as they say so.
+    pub hops: u8,
+}
+
+/// What PRESENCE_RESULT says.
+#[derive(Debug)]
+pub struct TieAnswer {
+    /// The lines found.
+    pub entries: Vec<PresenceEntry>,
+    /// Whether there would have been more.
+    pub truncated: bool,
+    /// Who has asked here, if it is said.
+    pub reply_to: Option<Box<str>>,
+    /// The number of the question if one is named; of none of ours, if the name is none of ours.
+    pub number: Option<Option<u64>>,
 }
 
 /// What REGISTER_PBX says, checked by the dialect.
@@ -204,6 +256,10 @@ pub enum TieNotice<'a> {
         /// By whom.
         from: Address,
     },
+    /// Who is there? (section 19.6)
+    PresenceQuery(Box<TiePresence>),
+    /// Who is there, in answer to a question.
+    PresenceResult(Box<TieReply>),
     /// The call came to nothing.
     Busy {
         /// The call.
@@ -213,6 +269,30 @@ pub enum TieNotice<'a> {
         /// Why.
         reason: Reason,
     },
+}
+
+/// A question to another exchange.
+#[derive(Debug)]
+pub struct TiePresence {
+    /// What.
+    pub query: Arc<PresenceQuery>,
+    /// Who asks.
+    pub reply_to: Box<str>,
+    /// The number by which the answer is known.
+    pub number: u64,
+    /// How many exchanges it has come through, this one included.
+    pub hops: u8,
+}
+
+/// An answer to another exchange.
+#[derive(Debug)]
+pub struct TieReply {
+    /// The lines found.
+    pub entries: Vec<PresenceEntry>,
+    /// Whether there would have been more.
+    pub truncated: bool,
+    /// How it is addressed.
+    pub reply: Reply,
 }
 
 /// Why a line cannot be a tie line.

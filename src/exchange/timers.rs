@@ -4,7 +4,7 @@
 //! to the wheel's step, so that nothing comes early; timers farther away than one turn of the wheel stay in
 //! their list until their turn comes. Timers due in the same step come in the order in which they were set.
 
-use super::ids::{Handle, LineId, RecordId, ShardId};
+use super::ids::{Handle, LineId, QuestionId, RecordId, ShardId};
 use super::rack::Rack;
 use super::time::Tick;
 
@@ -24,6 +24,8 @@ pub enum Due {
     Wake(u64),
     /// A line has been idle for long enough, or its sleep notice is over.
     Sleep(LineId),
+    /// Other exchanges have had their time to say who is there.
+    Question(QuestionId),
     /// A tie line's next heartbeat.
     Tie(LineId),
 }

@@ -208,7 +208,7 @@ pub(super) fn push_reason(out: &mut Vec<u8>, reason: &Reason) {
     }
 }
 
-fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], truncated: bool) {
+pub(super) fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], truncated: bool) {
     out.extend_from_slice(br#"{"type":"PRESENCE_RESULT","addresses":["#);
     for (at, entry) in entries.iter().enumerate() {
         let lead = if at == 0 { r#"{"address":"# } else { r#",{"address":"# };
@@ -225,7 +225,7 @@ fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], truncated: bool) 
     }
 }
 
-fn entry_len(entry: &PresenceEntry) -> usize {
+pub(super) fn entry_len(entry: &PresenceEntry) -> usize {
     r#"{"address":"","status":"","metadata":}"#.len()
         + entry.address.as_str().len()
         + status_word(entry.status).len()
@@ -279,7 +279,7 @@ pub(super) fn push_word(out: &mut Vec<u8>, lead: &str, word: &str) {
     out.push(b'"');
 }
 
-fn push_optional(out: &mut Vec<u8>, lead: &str, text: Option<&str>) {
+pub(super) fn push_optional(out: &mut Vec<u8>, lead: &str, text: Option<&str>) {
     if let Some(text) = text {
         push_text(out, lead, text);
     }

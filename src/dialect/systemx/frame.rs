@@ -33,6 +33,11 @@ pub(super) const KEYS: Keys = Keys::new(&[
     "party",
     "create_if_missing",
     "from",
+    "reply_to",
+    "query_id",
+    "hops",
+    "addresses",
+    "truncated",
     "domain",
     "routes",
     "auth",
@@ -64,6 +69,11 @@ pub(super) mod key {
     pub(crate) const PARTY: Key = KEYS.key("party");
     pub(crate) const CREATE_IF_MISSING: Key = KEYS.key("create_if_missing");
     pub(crate) const FROM: Key = KEYS.key("from");
+    pub(crate) const REPLY_TO: Key = KEYS.key("reply_to");
+    pub(crate) const QUERY_ID: Key = KEYS.key("query_id");
+    pub(crate) const HOPS: Key = KEYS.key("hops");
+    pub(crate) const ADDRESSES: Key = KEYS.key("addresses");
+    pub(crate) const TRUNCATED: Key = KEYS.key("truncated");
     pub(crate) const DOMAIN: Key = KEYS.key("domain");
     pub(crate) const ROUTES: Key = KEYS.key("routes");
     pub(crate) const AUTH: Key = KEYS.key("auth");

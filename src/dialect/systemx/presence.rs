@@ -20,6 +20,11 @@ const CAPABILITIES_ASKED_MAX: usize = CAPABILITIES_MAX;
 
 /// PRESENCE. The `limit` may stand in the frame or in its `query`; the one in the frame counts first.
 pub(super) fn read_presence<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request<'f>, WireError> {
+    Ok(Request::Presence(Box::new(read_query(frame, bounds)?)))
+}
+
+/// What a PRESENCE, or a PRESENCE_QUERY, asks for.
+pub(super) fn read_query(frame: Frame<'_, '_>, bounds: Bounds) -> Result<PresenceQuery, WireError> {
     let mut query = PresenceQuery::default();
     let mut limit = frame.set(key::LIMIT);
     if let Some(value) = frame.set(key::QUERY) {
@@ -36,7 +41,7 @@ pub(super) fn read_presence<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<
         Some(None) => return Err(frame.refuse(Fault::NotPositive(Count::Limit))),
         Some(whole) => whole,
     };
-    Ok(Request::Presence(Box::new(query)))
+    Ok(query)
 }
 
 fn read_filters(

@@ -7,11 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::dialect::json::{Value, push_str_escaped};
+use crate::exchange::event::{Location, Near, PresenceQuery};
 use crate::exchange::ids::CallId;
-use crate::exchange::tie::{ForwardedDial, Peer, TieNotice, TieRefusal, Vouch};
+use crate::exchange::tie::{ForwardedDial, Peer, TieNotice, TiePresence, TieRefusal, TieReply, Vouch};
 use crate::timestamp::Timestamp;
 
-use super::encode::{push_bytes, push_call, push_reason, push_text, push_word};
+use super::encode::{
+    entry_len, push_bytes, push_call, push_optional, push_presence, push_reason, push_text, push_word,
+};
+use super::ties::QUERY_ID_PREFIX;
 
 /// What an exchange says about a caller of its own; no client may say it by itself.
 const VOUCHERS: [&str; 3] = ["authenticated_by", "auth_level", "timestamp"];
@@ -68,6 +72,13 @@ pub(super) fn encode_tie(notice: &TieNotice<'_>, names: Option<&CallNames>, out:
             push_call(out, r#"{"type":"ANSWER","call_id":"#, *call, names);
             push_text(out, r#","from":"#, from.as_str());
         }
+        TieNotice::PresenceQuery(asked) => push_presence_query(out, asked),
+        TieNotice::PresenceResult(answer) => {
+            let TieReply { entries, truncated, reply } = &**answer;
+            push_presence(out, entries, *truncated);
+            push_optional(out, r#","reply_to":"#, reply.to.as_deref());
+            push_optional(out, r#","query_id":"#, reply.id.as_deref());
+        }
         TieNotice::Busy { call, to, reason } => {
             push_call(out, r#"{"type":"BUSY","call_id":"#, *call, names);
             push_text(out, r#","to":"#, to);
@@ -83,10 +94,49 @@ pub(super) fn tie_len_hint(notice: &TieNotice<'_>) -> usize {
         TieNotice::DialForward(dial) => dial.metadata.as_ref().map_or(0, |metadata| metadata.len()),
         TieNotice::Ring { metadata, .. } => metadata.as_ref().map_or(0, |metadata| metadata.len()),
         TieNotice::Busy { to, reason, .. } => to.len() + reason.as_str().len(),
+        TieNotice::PresenceResult(answer) => answer.entries.iter().map(entry_len).sum(),
         TieNotice::Introduction(peer) => peer.announced.iter().map(|route| route.as_str().len() + 3).sum(),
         _ => 0,
     };
     USUAL + metadata
+}
+
+/// PRESENCE_QUERY (section 19.6). `hops` is ours: it ends questions that go round in a circle.
+fn push_presence_query(out: &mut Vec<u8>, asked: &TiePresence) {
+    let PresenceQuery { domain, capabilities, near, limit } = &*asked.query;
+    out.extend_from_slice(br#"{"type":"PRESENCE_QUERY","query":{"#);
+    let first = out.len();
+    if let Some(domain) = domain {
+        push_text(out, r#""domain":"#, domain);
+    }
+    let comma = |out: &mut Vec<u8>| {
+        if out.len() > first {
+            out.push(b',');
+        }
+    };
+    if !capabilities.is_empty() {
+        comma(out);
+        for (at, capability) in capabilities.iter().enumerate() {
+            push_text(out, if at == 0 { r#""capabilities":["# } else { "," }, capability);
+        }
+        out.push(b']');
+    }
+    if let Some(Near { middle, radius_km }) = near {
+        comma(out);
+        let Location { lat, lon } = middle;
+        out.extend_from_slice(
+            format!(r#""near":{{"lat":{lat},"lon":{lon},"radius_km":{radius_km}}}"#).as_bytes(),
+        );
+    }
+    if let Some(limit) = limit {
+        comma(out);
+        // The others write no 0, and one more than is wanted shows that there is more.
+        out.extend_from_slice(format!(r#""limit":{}"#, (*limit).max(1)).as_bytes());
+    }
+    push_text(out, r#"},"reply_to":"#, &asked.reply_to);
+    out.extend_from_slice(
+        format!(r#","query_id":"{QUERY_ID_PREFIX}{}","hops":{}"#, asked.number, asked.hops).as_bytes(),
+    );
 }
 
 /// REGISTER_PBX (section 19.9).

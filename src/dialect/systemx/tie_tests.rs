@@ -7,13 +7,15 @@ use bytes::Bytes;
 use super::*;
 use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
-use crate::exchange::effect::Payload;
-use crate::exchange::event::ContentType;
+use crate::exchange::effect::{Payload, PresenceEntry};
+use crate::exchange::event::{ContentType, Location, Near, PresenceQuery, Status};
 use crate::exchange::ids::{CALL_TEXT_BYTES_MAX, CallId};
 use crate::exchange::limits::ROUTES_PER_TIE_MAX;
 use crate::exchange::pattern::Pattern;
+use crate::exchange::question::Reply;
 use crate::exchange::tie::{
-    DialForward, ForwardedDial, Peer, Secret, TieNotice, TieRefusal, TieRegistration, TieRequest, Vouch,
+    DialForward, ForwardedDial, Peer, Secret, TieNotice, TiePresence, TieRefusal, TieRegistration, TieReply,
+    TieRequest, Vouch,
 };
 
 const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200 };
@@ -324,4 +326,59 @@ fn only_the_exchange_says_who_was_verified() {
     let sealed = format!(r#"{{"n":1.00,"m":{{"timestamp":6}},{seal}}}"#);
     assert_eq!(metadata(Some(forged), Vouch::Verified), Some(sealed));
     assert_eq!(metadata(Some("7"), Vouch::Verified).as_deref(), Some("7"));
+}
+
+/// 19.6.
+#[test]
+fn presence_is_asked_and_answered_across_a_link() {
+    let json = r#"{"type":"PRESENCE_QUERY","query":{"domain":"Home.Test","capabilities":["a"],"limit":5},"reply_to":"a@x.test","query_id":"z","hops":3}"#;
+    let TieRequest::PresenceQuery(asked) = tie(json) else { panic!() };
+    assert_eq!((asked.query.domain.as_deref(), asked.query.limit), (Some("home.test"), Some(5)));
+    assert_eq!(
+        (asked.reply_to.as_deref(), asked.query_id.as_deref(), asked.hops),
+        (Some("a@x.test"), Some("z"), 3)
+    );
+    let bare = r#"{"type":"PRESENCE_QUERY"}"#;
+    assert!(
+        matches!(tie(bare), TieRequest::PresenceQuery(asked) if asked.reply_to.is_none() && asked.hops == 0)
+    );
+
+    let json = r#"{"type":"PRESENCE_RESULT","addresses":[{"address":"b@x.test","status":"dnd","metadata":{"n":1.0}},
+        {"address":"nobody"},7,{"address":"c@x.test"}],"reply_to":"a@x.test","query_id":"q-12","truncated":true}"#;
+    let TieRequest::PresenceResult(answer) = tie(json) else { panic!() };
+    let shown: Vec<_> = answer.entries.iter().map(|entry| (entry.address.as_str(), entry.status)).collect();
+    assert_eq!(shown, [("b@x.test", Status::Dnd), ("c@x.test", Status::Available)]);
+    assert_eq!(answer.entries[0].metadata.as_deref(), Some(&br#"{"n":1.0}"#[..]));
+    assert_eq!((answer.truncated, answer.number), (true, Some(Some(12))));
+    let foreign = r#"{"type":"PRESENCE_RESULT","addresses":5,"query_id":"theirs"}"#;
+    assert!(matches!(tie(foreign), TieRequest::PresenceResult(answer) if answer.number == Some(None)));
+}
+
+/// 19.6: what goes out is read again as what went in.
+#[test]
+fn questions_and_answers_are_written_as_they_are_read() {
+    let near = Near { middle: Location { lat: 52.5, lon: -13.25 }, radius_km: 10.0 };
+    let queries = [
+        PresenceQuery::default(),
+        PresenceQuery { domain: Some("a.test".into()), ..PresenceQuery::default() },
+        PresenceQuery {
+            domain: Some("a.test".into()),
+            capabilities: vec!["x\"".into(), "y".into()],
+            near: Some(near),
+            limit: Some(7),
+        },
+    ];
+    for query in queries {
+        let asked =
+            TiePresence { query: Arc::new(query.clone()), reply_to: "a@x.test".into(), number: 4, hops: 2 };
+        let text = written(TieNotice::PresenceQuery(Box::new(asked)), None);
+        let TieRequest::PresenceQuery(read) = tie(&text) else { panic!("{text}") };
+        assert_eq!((&read.query, read.query_id.as_deref(), read.hops), (&query, Some("q-4"), 2), "{text}");
+    }
+    let entry = PresenceEntry { address: address("b@x.test"), status: Status::Busy, metadata: None };
+    let reply = Reply { to: Some("a@x.test".into()), id: Some("q-4".into()) };
+    let answer = TieReply { entries: vec![entry], truncated: true, reply };
+    let text = written(TieNotice::PresenceResult(Box::new(answer)), None);
+    let TieRequest::PresenceResult(read) = tie(&text) else { panic!("{text}") };
+    assert_eq!((read.entries.len(), read.truncated, read.number), (1, true, Some(Some(4))));
 }

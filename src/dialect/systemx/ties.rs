@@ -6,21 +6,33 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::dialect::json::{Key, Value};
 use crate::exchange::address::Address;
-use crate::exchange::event::{ContentType, Request, Verb};
+use crate::exchange::effect::PresenceEntry;
+use crate::exchange::event::{ContentType, Request, Status, Verb};
 use crate::exchange::ids::CALL_TEXT_BYTES_MAX;
 use crate::exchange::limits::ROUTES_PER_TIE_MAX;
 use crate::exchange::pattern::{PATTERN_BYTES_MAX, Pattern};
-use crate::exchange::tie::{DialForward, Secret, TieRegistration, TieRequest};
+use crate::exchange::tie::{DialForward, Secret, TieAnswer, TieQuery, TieRegistration, TieRequest};
 
 use super::calls::{read_call_id, read_content_type};
-use super::frame::{Frame, key};
+use super::frame::{Frame, key, members};
+use super::presence::read_query;
 use super::refusal::{Bounded, Fault};
 use super::{Bounds, WireError};
 
 /// Longest domain and longest token of REGISTER_PBX, in bytes; both are kept.
 const DOMAIN_BYTES_MAX: usize = 255;
 const TOKEN_BYTES_MAX: usize = 8192;
+
+/// Longest name of a question or of its asker, in bytes; both are kept until the answer.
+const NAME_BYTES_MAX: usize = 1024;
+/// Most entries taken of an answer: as many as an answer has by default.
+const ENTRIES_MAX: usize = 10_000;
+/// What names of our questions begin with.
+pub(super) const QUERY_ID_PREFIX: &str = "q-";
 
 /// The types that only a tie line may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +41,8 @@ pub(super) enum TieType {
     Ring,
     Busy,
     Connected,
+    PresenceQuery,
+    PresenceResult,
     RegisteredPbx,
     RegisterPbxFailed,
     HeartbeatAck,
@@ -43,6 +57,8 @@ pub(super) fn tie_type_of(name: &str) -> Option<TieType> {
         "RING" => TieType::Ring,
         "BUSY" => TieType::Busy,
         "CONNECTED" => TieType::Connected,
+        "PRESENCE_QUERY" => TieType::PresenceQuery,
+        "PRESENCE_RESULT" => TieType::PresenceResult,
         "REGISTERED_PBX" => TieType::RegisteredPbx,
         "REGISTER_PBX_FAILED" | "REGISTER_FAILED" => TieType::RegisterPbxFailed,
         "HEARTBEAT_ACK" => TieType::HeartbeatAck,
@@ -64,6 +80,8 @@ pub(super) fn read_tie<'f>(
             TieRequest::Ring { call: read_call_id(frame)?, metadata: bounded_metadata(frame, bounds)? }
         }
         TieType::Busy => TieRequest::Busy { call: read_call_id(frame)?, reason: text(frame, key::REASON) },
+        TieType::PresenceQuery => TieRequest::PresenceQuery(Box::new(read_presence_query(frame, bounds)?)),
+        TieType::PresenceResult => TieRequest::PresenceResult(Box::new(read_presence_result(frame))),
         TieType::RegisteredPbx => TieRequest::Welcomed,
         TieType::RegisterPbxFailed => {
             TieRequest::TurnedDown { reason: text(frame, key::REASON).unwrap_or_default() }
@@ -74,7 +92,7 @@ pub(super) fn read_tie<'f>(
     Ok(Request::Tie(request))
 }
 
-fn text<'f>(frame: Frame<'_, 'f>, key: crate::dialect::json::Key) -> Option<std::borrow::Cow<'f, str>> {
+fn text<'f>(frame: Frame<'_, 'f>, key: Key) -> Option<std::borrow::Cow<'f, str>> {
     frame.get(key)?.as_str()
 }
 
@@ -103,6 +121,47 @@ fn read_dial_forward<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request
     let name = call.is_derived().then(|| Arc::from(&*id));
     let metadata = bounded_metadata(frame, bounds)?;
     Ok(Request::Tie(TieRequest::DialForward(Box::new(DialForward { call, name, from, to, metadata }))))
+}
+
+/// PRESENCE_QUERY (section 19.6); `hops` is ours.
+fn read_presence_query(frame: Frame<'_, '_>, bounds: Bounds) -> Result<TieQuery, WireError> {
+    let query = read_query(frame, bounds)?;
+    let hops = frame.get(key::HOPS).and_then(|hops| hops.as_f64()).map_or(0, |hops| hops as u8);
+    Ok(TieQuery { query, reply_to: name(frame, key::REPLY_TO), query_id: name(frame, key::QUERY_ID), hops })
+}
+
+/// A name that is kept, if it is short enough to be.
+fn name(frame: Frame<'_, '_>, key: Key) -> Option<Box<str>> {
+    text(frame, key).filter(|name| name.len() <= NAME_BYTES_MAX).map(|name| name.into())
+}
+
+/// PRESENCE_RESULT (section 19.6). Entries that name no address are left out.
+fn read_presence_result(frame: Frame<'_, '_>) -> TieAnswer {
+    let listed = frame.get(key::ADDRESSES).and_then(|addresses| addresses.elements());
+    let mut entries: Vec<_> =
+        listed.into_iter().flatten().filter_map(read_entry).take(ENTRIES_MAX + 1).collect();
+    let is_cut = entries.len() > ENTRIES_MAX;
+    entries.truncate(ENTRIES_MAX);
+    let truncated =
+        is_cut || frame.get(key::TRUNCATED).and_then(|truncated| truncated.as_bool()) == Some(true);
+    let number = text(frame, key::QUERY_ID).map(|id| id.strip_prefix(QUERY_ID_PREFIX)?.parse().ok());
+    TieAnswer { entries, truncated, reply_to: name(frame, key::REPLY_TO), number }
+}
+
+fn read_entry(value: Value<'_>) -> Option<PresenceEntry> {
+    let [address, status, metadata] = members(value, ["address", "status", "metadata"]);
+    let address = Address::parse(&address?.as_str()?)?;
+    let status = match status.and_then(|status| status.as_str()).as_deref() {
+        Some("busy") => Status::Busy,
+        Some("dnd") => Status::Dnd,
+        Some("away") => Status::Away,
+        _ => Status::Available,
+    };
+    Some(PresenceEntry {
+        address,
+        status,
+        metadata: metadata.map(|value| Bytes::copy_from_slice(value.raw())),
+    })
 }
 
 /// MSG on a tie line says whose it is (section 12).

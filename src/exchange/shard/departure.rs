@@ -130,6 +130,9 @@ impl Shard {
                 None => {}
             }
         }
+        if let Some(question) = business.asking {
+            self.forget_question(question);
+        }
         for seat in business.seats {
             self.give_up_seat(line, seat, out);
         }

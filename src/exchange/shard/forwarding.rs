@@ -51,6 +51,8 @@ impl Shard {
                 self.settle(now, out);
                 self.say(line, call, data, content_type, out);
             }
+            TieRequest::PresenceQuery(query) => self.answer_presence_query(now, line, *query, out),
+            TieRequest::PresenceResult(answer) => self.on_tie_answer(line, *answer, out),
             TieRequest::Welcomed => out.push(Effect::Tie { line, news: TieNews::Welcomed }),
             TieRequest::TurnedDown { reason } => {
                 out.push(Effect::Tie { line, news: TieNews::TurnedDown(reason.into()) });
@@ -68,6 +70,7 @@ impl Shard {
             TieRequest::Ring { call, .. }
             | TieRequest::Busy { call, .. }
             | TieRequest::Message { call, .. } => self.call_reaches(line, *call),
+            TieRequest::PresenceQuery(_) | TieRequest::PresenceResult(_) => ShardSet::all(self.shards),
             TieRequest::Welcomed
             | TieRequest::TurnedDown { .. }
             | TieRequest::HeartbeatHeard

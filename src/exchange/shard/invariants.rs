@@ -11,6 +11,7 @@ use crate::exchange::call::{Call, Leg, LegStage, Record, Session, Stage};
 use crate::exchange::directory::Listing;
 use crate::exchange::ids::{CallId, LegId, LineId, PartyId, RecordId};
 use crate::exchange::line::{Business, Line, Pauses};
+use crate::exchange::question::Question;
 use crate::exchange::signal::AudienceId;
 use crate::exchange::timers::{Due, TimerId};
 
@@ -56,9 +57,9 @@ impl Shard {
             "{id} is paused exactly while it claims an address"
         );
         assert_eq!(
-            line.business.as_ref().is_some_and(|business| business.asking.is_some()),
+            self.question_of(line).is_some_and(|question| question.missing_shards > 0),
             line.pauses.has(Pauses::PRESENCE),
-            "{id} is paused exactly while it asks who is there"
+            "{id} is paused exactly while other shards look who is there"
         );
         assert_eq!(
             self.is_held(id),
@@ -83,6 +84,11 @@ impl Shard {
         }
     }
 
+    fn question_of(&self, line: &Line) -> Option<&Question> {
+        let question = line.business.as_ref()?.asking?;
+        Some(self.questions.get(question.0).expect("a line's question is there"))
+    }
+
     fn check_business(&self, id: LineId, business: &Business) {
         let Business { legs, records, session, seats, asking, claiming, tie } = business;
         let idle = tie.is_none() && legs.is_empty() && records.is_empty() && seats.is_empty();
@@ -104,6 +110,10 @@ impl Shard {
             );
         }
         assert!(session.is_none_or(|session| records.contains(&session)), "{id}: its session is a call");
+        for question in tie.iter().flat_map(|tie| &tie.questions).chain(asking) {
+            let known = self.questions.get(question.0).map(|question| question.line);
+            assert_eq!(known, Some(id), "{id} has {question:?}");
+        }
         for leg in tie.iter().flat_map(|tie| tie.legs.values()) {
             assert_eq!(self.legs.get(leg.0).map(|leg| leg.line), Some(id), "tie line {id} has {leg:?}");
         }
@@ -282,7 +292,9 @@ impl Shard {
         let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
         let runs = self.runs.iter().map(|(_, run)| run).filter(|run| run.timer.is_some());
         let beats = self.lines.iter().filter_map(|(_, line)| line.tie()?.heartbeat);
-        beats.count()
+        let waits = self.questions.iter().filter(|(_, question)| question.timer.is_some());
+        waits.count()
+            + beats.count()
             + calls.count()
             + settings.filter(|setting| setting.timer.is_some()).count()
             + runs.count()

@@ -18,6 +18,7 @@ mod pools;
 mod presence;
 mod registration;
 mod sleep;
+mod tie_presence;
 mod ties;
 mod wake;
 
@@ -46,6 +47,7 @@ use super::limits::Limits;
 use super::line::Line;
 use super::liveness::Liveness;
 use super::party::PartyLine;
+use super::question::Question;
 use super::rack::Rack;
 use super::routes::RouteTable;
 use super::signal::{AudienceId, Signal};
@@ -114,6 +116,8 @@ pub struct Shard {
     legs: Rack<Leg>,
     records: Rack<Record>,
     parties: Rack<PartyLine>,
+    /// Who is there? Asked by lines of this shard, and not answered yet.
+    questions: Rack<Question>,
     /// Every call with a record here, by the name its caller's leg gave it; sessions by their own.
     records_by_call: Keyed<CallId, RecordId>,
     /// The legs of lines that listen to broadcasts, by session and line.
@@ -166,6 +170,7 @@ impl Shard {
             legs: Rack::new(id),
             records: Rack::new(id),
             parties: Rack::new(id),
+            questions: Rack::new(id),
             records_by_call: Keyed::with_hasher(keyed.clone()),
             listening: Keyed::with_hasher(keyed.clone()),
             audiences: Keyed::with_hasher(keyed.clone()),
@@ -248,6 +253,7 @@ impl Shard {
                 Due::Sleep(line) => self.on_idle(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
+                Due::Question(question) => self.on_question_due(now, question, out),
             }
             self.settle(now, out);
         }
@@ -361,8 +367,13 @@ impl Shard {
             Signal::PartySays(words) => self.on_party_says(*words, out),
             Signal::Leave { line, party } => self.on_leave(line, &party),
             Signal::MemberRenamed { line, party, address } => self.on_member_renamed(line, &party, address),
-            Signal::PresenceAsked { asker, query } => self.on_presence_asked(asker, &query, out),
-            Signal::PresenceFound { asker, found } => self.on_presence_found(now, asker, *found, out),
+            Signal::PresenceAsked { question, asker, query } => {
+                self.on_presence_asked(question, asker, &query, out);
+            }
+            Signal::TieAsked(asked) => self.on_tie_asked(*asked, out),
+            Signal::PresenceFound { question, found, by_tie } => {
+                self.on_presence_found(now, question, *found, by_tie, out);
+            }
             Signal::Claim(claim) => self.on_claim(*claim, out),
             Signal::Claimed(claimed) => self.on_claimed(now, *claimed, out),
             Signal::ClaimRefused { line } => self.on_claim_refused(now, line, out),

@@ -15,7 +15,7 @@ use crate::exchange::line::Pauses;
 use crate::exchange::pattern::Shape;
 use crate::exchange::routes::TieRoutes;
 use crate::exchange::signal::Signal;
-use crate::exchange::tie::{Peer, Tie, TieNotice, TieRefusal, TieRegistration};
+use crate::exchange::tie::{AskedOf, Peer, Tie, TieNotice, TieRefusal, TieRegistration};
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
 
@@ -137,6 +137,13 @@ impl Shard {
             self.timers.cancel(timer);
         }
         let cause = if cause == Cause::Shutdown { cause } else { Cause::Error };
+        for question in std::mem::take(&mut tie.questions) {
+            self.forget_question(question);
+        }
+        for AskedOf { question, .. } in tie.asked.drain(..) {
+            let found = Box::default();
+            self.send(question.shard(), Signal::PresenceFound { question, found, by_tie: true }, out);
+        }
         // In a fixed order: hash tables have none that two runs share.
         let mut legs: Vec<_> = tie.legs.into_values().collect();
         legs.sort_unstable();

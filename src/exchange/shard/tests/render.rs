@@ -114,6 +114,23 @@ impl CallNames {
             TieNotice::Ring { call, from, metadata } => {
                 format!("RING {} from {from}{}", self.name(*call), bytes(metadata.as_ref()))
             }
+            TieNotice::PresenceQuery(asked) => {
+                format!(
+                    "PRESENCE_QUERY {:?} for {} q-{} hop {}",
+                    asked.query.domain, asked.reply_to, asked.number, asked.hops
+                )
+            }
+            TieNotice::PresenceResult(answer) => {
+                let mut names: Vec<_> = answer.entries.iter().map(|entry| entry.address.as_str()).collect();
+                names.sort_unstable();
+                let cut = if answer.truncated { " truncated" } else { "" };
+                format!(
+                    "PRESENCE_RESULT [{}]{cut} to {:?} {:?}",
+                    names.join(", "),
+                    answer.reply.to,
+                    answer.reply.id
+                )
+            }
             TieNotice::Answered { call, from } => format!("ANSWER {} from {from}", self.name(*call)),
             TieNotice::Busy { call, to, reason } => {
                 format!("BUSY {} {to} {}", self.name(*call), reason.as_str())

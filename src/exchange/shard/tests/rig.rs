@@ -175,6 +175,7 @@ impl Rig {
             assert_eq!(shard.counts(), empty, "nothing outlives its line");
             assert!(shard.records_by_call.is_empty() && shard.listening.is_empty());
             assert!(shard.routes.is_empty() && shard.names.is_empty() && shard.announcements.is_empty());
+            assert_eq!(shard.questions.len(), 0, "questions are answered");
         }
     }
 }
