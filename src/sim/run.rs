@@ -114,23 +114,26 @@ pub struct Fault {
 /// # Errors
 /// The first rule that was broken.
 pub fn play(scenario: &Scenario, script: &[Action], summary: &mut Summary) -> Result<(), Fault> {
-    silence_expected_panics();
     let at = Cell::new(0);
-    let stage = AssertUnwindSafe(|| Run::new(scenario, summary).play(script, &at));
+    let stage = || Run::new(scenario, summary).play(script, &at);
+    guarded(stage).map_err(|breach| Fault { at: at.get(), breach })
+}
+
+/// Runs a stage; a panic of the core is a breach like any other, and is not printed.
+///
+/// # Errors
+/// The rule that was broken.
+pub(super) fn guarded(stage: impl FnOnce() -> Result<(), Breach>) -> Result<(), Breach> {
+    silence_expected_panics();
     EXPECTING.set(true);
-    let result = panic::catch_unwind(stage);
+    let result = panic::catch_unwind(AssertUnwindSafe(stage));
     EXPECTING.set(false);
-    let breach = match result {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(breach)) => breach,
-        Err(payload) => {
-            let text = payload.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
-            let place = LAST_PANIC.take();
-            Breach::new("the core does not panic", format!("{} at {place}", text.unwrap_or_default()))
-        }
-    };
-    Err(Fault { at: at.get(), breach })
+    result.unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        let place = LAST_PANIC.take();
+        Err(Breach::new("the core does not panic", format!("{} at {place}", text.unwrap_or_default())))
+    })
 }
 
 thread_local! {

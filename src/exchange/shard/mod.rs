@@ -42,6 +42,7 @@ use super::census::Census;
 use super::directory::Directory;
 use super::effect::{Effect, Notice, Outbox};
 use super::event::{Event, Request, Verb};
+use super::given_up::GivenUp;
 use super::ids::{CallId, LegId, LineId, PartyId, RecordId, SessionId, ShardId, ShardSet};
 use super::limits::Limits;
 use super::line::Line;
@@ -146,6 +147,8 @@ pub struct Shard {
     announcements: Keyed<LineId, Announcement>,
     /// The names that other exchanges have given to their calls and that this shard knows about, and the calls' legs.
     names: Keyed<CallId, LegId>,
+    /// Calls that ended while they may have been under way to other exchanges.
+    given_up: GivenUp,
     /// Calls with such a name whose end on this shard is over once the event at hand is.
     forgotten: Vec<CallId>,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
@@ -184,7 +187,8 @@ impl Shard {
             runs: Keyed::with_hasher(keyed.clone()),
             routes: RouteTable::with_hasher(keyed.clone()),
             announcements: Keyed::with_hasher(keyed.clone()),
-            names: Keyed::with_hasher(keyed),
+            names: Keyed::with_hasher(keyed.clone()),
+            given_up: GivenUp::with_hasher(keyed),
             forgotten: Vec::new(),
             runs_started: 0,
             waiting_metadata_bytes: 0,
@@ -387,6 +391,7 @@ impl Shard {
             Signal::Routes { line, routes } => self.on_routes(line, routes, out),
             Signal::RoutesKnown { line } => self.on_routes_known(line, out),
             Signal::NameFree { call, leg } => self.on_name_free(call, leg),
+            Signal::GivenUp { call } => self.given_up.add(now.tick, call),
             Signal::Unclaim { line, address, sleeps } => self.on_unclaim(line, &address, sleeps),
         }
     }
