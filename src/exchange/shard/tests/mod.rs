@@ -18,6 +18,7 @@ mod render;
 mod rig;
 mod sleep;
 mod storm;
+mod tie_parties;
 mod tie_presence;
 mod ties;
 mod wake;
