@@ -72,7 +72,7 @@ impl Shard {
             | TieRequest::Busy { call, .. }
             | TieRequest::Message { call, .. } => self.call_reaches(line, *call),
             TieRequest::PresenceQuery(_) | TieRequest::PresenceResult(_) => ShardSet::all(self.shards),
-            TieRequest::Party(talk) => ShardSet::of(self.home(talk.party.as_str())),
+            TieRequest::Party(talk) => self.party_reaches(talk.party.as_str()),
             TieRequest::Welcomed
             | TieRequest::TurnedDown { .. }
             | TieRequest::HeartbeatHeard

@@ -11,7 +11,7 @@ use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{ContentType, Verb};
-use crate::exchange::ids::{LineId, PartyId};
+use crate::exchange::ids::{LineId, PartyId, ShardSet};
 use crate::exchange::limits::PARTY_WAIT_MS;
 use crate::exchange::party::{Except, Guest, Member, PartyLine};
 use crate::exchange::signal::{AudienceId, Join, Joined, News, PartySays, Publication, Signal};
@@ -222,6 +222,15 @@ impl Shard {
         if is_gone {
             self.tell_host(id, PartyWord::Leave { from: before.detached() }, out);
         }
+    }
+}
+
+/// What the shell's outbox rule has to know about a request that names a party: at the party's home it may reach every shard
+/// with members, and those of tie lines.
+impl Shard {
+    pub(super) fn party_reaches(&self, party: &str) -> ShardSet {
+        let home = self.home(party);
+        if home == self.id { ShardSet::all(self.shards) } else { ShardSet::of(home) }
     }
 }
 

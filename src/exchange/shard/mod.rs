@@ -269,8 +269,8 @@ impl Shard {
         let set = match request {
             Request::Register(registration) => self.home_set(registration.address.as_str()),
             Request::Dial { to, .. } => self.home_set(to),
-            Request::Join { party, .. } => self.home_set(party.as_str()),
-            Request::PartyMessage { party, .. } | Request::Leave { party } => self.home_set(party),
+            Request::Join { party, .. } => self.party_reaches(party.as_str()),
+            Request::PartyMessage { party, .. } | Request::Leave { party } => self.party_reaches(party),
             Request::Presence(_) => ShardSet::all(self.shards),
             Request::Answer { call } | Request::HangUp { call, .. } | Request::Message { call, .. } => {
                 self.call_reaches(line, *call)

@@ -505,6 +505,20 @@ fn an_exchange_in_the_middle_hands_on() {
     });
 }
 
+/// A host that is silent is silent for those beyond as well.
+#[test]
+fn an_exchange_in_the_middle_does_not_wait_for_ever() {
+    each(|rig| {
+        let (host, child) = (rig.tie("home.test", &["*@home.test"]), rig.tie("c.test", &["*@c.test"]));
+        join_forward(rig, child, CLUB, "z@c.test");
+        rig.wait_ms(PARTY_WAIT_MS + 10);
+        rig.expect(child, &["JOIN_FAILED club@home.test to z@c.test timeout"]);
+        let said = ["JOIN_FORWARD club@home.test from z@c.test", "LEAVE club@home.test from z@c.test"];
+        rig.expect(host, &said);
+        assert!(is_empty(rig));
+    });
+}
+
 /// The host is lost for those beyond as well.
 #[test]
 fn an_exchange_in_the_middle_says_that_the_host_is_lost() {
