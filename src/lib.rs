@@ -8,9 +8,9 @@
 //! ```
 //!
 //! [`exchange`] is the core, a pure state machine for one shard; [`dialect`] translates wire protocols at the edge;
-//! [`websocket`] is RFC 6455 framing on bytes; [`shell`] owns sockets, threads and clocks. Around them: [`config`],
-//! [`cli`] with its [`commands`], [`logging`], [`wake`] for handlers, [`store`] for the call log, and [`phone`], the example
-//! client. `docs/ARCHITECTURE.md` is the map.
+//! [`websocket`] is RFC 6455 framing on bytes, [`proxy`] what load balancers say; [`shell`] owns sockets, threads and
+//! clocks. Around them: [`config`], [`cli`] with its [`commands`], [`logging`], [`tls`] for certificates, [`wake`] for
+//! handlers, [`store`] for the call log, and [`phone`], the example client. `docs/ARCHITECTURE.md` is the map.
 
 pub mod cli;
 pub mod commands;
@@ -19,9 +19,11 @@ pub mod dialect;
 pub mod exchange;
 pub mod logging;
 pub mod phone;
+pub mod proxy;
 pub mod shell;
 pub mod sim;
 pub mod store;
 pub mod timestamp;
+pub mod tls;
 pub mod wake;
 pub mod websocket;

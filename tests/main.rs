@@ -12,6 +12,10 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Who is let in through a browser or a proxy, and whose connection does it count as?
+mod doorway;
+/// Do exchanges reach each other's lines, and is everybody told how that went?
+mod federation;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?
 mod golden;
 /// Is every dependency under a licence this project can be shipped with?
@@ -26,6 +30,8 @@ mod log_stream;
 mod packaging;
 /// Who is on a party line, and who hears whom there?
 mod parties;
+/// Does an exchange call others by itself, and again when a link is lost?
+mod peers;
 /// Who gets the call when a callee takes several?
 mod pools;
 /// Does everybody see who is there, and only that?
@@ -54,6 +60,8 @@ mod slow_lines;
 mod support;
 /// Does the source keep to the style that a machine can check?
 mod tidy;
+/// Is what clients say encrypted, with a certificate that can be renewed, and is nothing lost over it?
+mod tls;
 /// Is everything as the SDK of most clients expects it?
 mod trimphone;
 /// Does a call to a sleeping agent wake it, and does everybody learn how that went?

@@ -3,7 +3,9 @@
 //! command in a document fails this test until it has a line in [`check`].
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use crate::support::certificates::Authority;
 use crate::support::process::systemx;
 use crate::support::{Process, Scratch};
 
@@ -74,6 +76,14 @@ fn check(command: &str, exchange: &Process) {
 fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
     let folder = Scratch::new();
     match arguments.first().copied() {
+        Some("serve") if arguments.contains(&"--tls-enabled") => {
+            // The files have the names that the document gives them.
+            Authority::new().server().write(&folder);
+            let loopback = ["--host", "127.0.0.1", "--port", "0"];
+            let mut command = systemx(&[arguments, &loopback].concat(), folder.path());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            drop(Process::run(command, folder));
+        }
         None | Some("serve") => drop(Process::start(arguments.get(1..).unwrap_or(&[]))),
         Some(flag) if flag.starts_with("--") => drop(Process::start(arguments)),
         Some("phone") => {
@@ -190,10 +200,18 @@ fn check_tool(command: &str) {
         ["docker", "compose", "-f", file, ..] => assert!(root().join(file).exists(), "{command}"),
         // They show what a machine allows; nothing depends on what they say.
         ["sysctl", ..] | ["ulimit", "-n", ..] => {}
+        ["openssl", arguments @ ..] => {
+            let folder = Scratch::new();
+            let run = Command::new("openssl").args(arguments).current_dir(folder.path()).output();
+            // Not every machine that builds this has it.
+            let Ok(ran) = run else { return };
+            assert!(ran.status.success(), "{command}: {ran:?}");
+            let made = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).exists());
+            assert_eq!(made, [true, true], "{command}");
+        }
         ["cargo", "test" | "bench" | "doc" | "clippy" | "fmt" | "build", ..] => {}
         ["tests/all.sh"] => {
-            let checked =
-                std::process::Command::new("bash").arg("-n").arg(root().join("tests/all.sh")).status();
+            let checked = Command::new("bash").arg("-n").arg(root().join("tests/all.sh")).status();
             assert!(checked.expect("bash is there").success(), "{command}");
         }
         _ => panic!("{command}: nothing here knows how to check this command"),

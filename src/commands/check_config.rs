@@ -1,10 +1,12 @@
 //! `systemx check-config`: what would hold if the exchange were started here and now, setting by setting with its origin, then
-//! what is odd; or everything that is wrong. Starts nothing and changes nothing.
+//! what is odd; or everything that is wrong, with the links to other exchanges too, which `serve` would go on without. Starts nothing and changes nothing.
 
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print};
+use crate::config::federation::PeerUrl;
+use crate::config::settings::Kind;
 use crate::config::{Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process};
 
 /// Prints the table; exit code 2 if the exchange would not start.
@@ -22,6 +24,9 @@ pub fn run(flags: RawFlags) -> ExitCode {
 fn report(raw: RawConfig) -> Result<String, Vec<ConfigError>> {
     let effective: Vec<_> = SETTINGS.iter().map(|setting| (*setting, raw.effective(setting))).collect();
     let (config, warnings) = Config::check(raw)?;
+    if !config.federation.mistakes.is_empty() {
+        return Err(config.federation.mistakes.into_iter().map(ConfigError::Federation).collect());
+    }
     let rows: Vec<_> = effective
         .into_iter()
         .map(|(setting, (value, origin))| row(setting, value, origin, &config))
@@ -34,6 +39,10 @@ fn row(setting: &Setting, value: String, origin: Origin, config: &Config) -> [St
         // The one default that is computed is shown as the number it came to.
         ("", _) if setting.name == crate::config::settings::SHARDS.name => config.shards.to_string(),
         ("", _) => "-".to_owned(),
+        (_, _) if setting.kind == Kind::Secret => "(secret)".to_owned(),
+        (url, _) if setting.kind == Kind::Url => {
+            PeerUrl::parse(url).map_or_else(|_| "(no URL)".to_owned(), |url| url.to_string())
+        }
         (value, "") => value.to_owned(),
         (value, unit) => format!("{value} {unit}"),
     };

@@ -19,19 +19,22 @@ use tokio::net::TcpStream;
 
 use super::{complain, print};
 use crate::config::{RawFlags, process};
+use crate::tls::{self, TlsError};
 
 /// An exchange that needs longer does not serve anybody well. Container health checks allow more than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// The port if neither a URL nor a readable configuration names one (spec 21).
 const PORT_DEFAULT: u16 = 8080;
-/// The port of a `ws://` URL that names none (RFC 6455).
+/// The ports of `ws://` and `wss://` URLs that name none (RFC 6455).
 const WS_PORT: u16 = 80;
+const WSS_PORT: u16 = 443;
 const HEARTBEAT: &[u8] = br#"{"type":"HEARTBEAT"}"#;
 
 /// Asks the exchange at `url`, or the one that is configured here; exit code 0 if it answers in time.
 pub fn run(url: Option<String>) -> ExitCode {
+    let trust = if url.is_some() { Trust::Machine } else { Trust::Anybody };
     let url = url.unwrap_or_else(configured_url);
-    match check(&url, ANSWER_LIMIT) {
+    match check(&url, trust, ANSWER_LIMIT) {
         Ok(()) => print(&format!("healthy: {url} answered HEARTBEAT\n")),
         Err(error) => {
             complain([format_args!("unhealthy: {url} {error}")]);
@@ -40,10 +43,20 @@ pub fn run(url: Option<String>) -> ExitCode {
     }
 }
 
+/// Who has to vouch for an exchange that is asked by TLS.
+#[derive(Clone, Copy, Debug)]
+enum Trust {
+    /// An authority that this machine trusts.
+    Machine,
+    /// Nobody: it is this machine's own, asked at its loopback, and its certificate is for another name.
+    Anybody,
+}
+
 /// Why an exchange is not healthy. Completes the sentence that begins with its URL.
 #[derive(Debug)]
 enum HealthError {
     Url,
+    Tls(TlsError),
     Runtime(io::Error),
     Connect(io::Error),
     Handshake(WebSocketError),
@@ -55,7 +68,8 @@ enum HealthError {
 impl fmt::Display for HealthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HealthError::Url => f.write_str("is not of the form ws://HOST[:PORT][/PATH]"),
+            HealthError::Url => f.write_str("is not of the form ws://HOST[:PORT][/PATH] or wss://..."),
+            HealthError::Tls(error) => write!(f, "cannot be asked: {error}"),
             HealthError::Runtime(error) => write!(f, "cannot be asked: {error}"),
             HealthError::Connect(error) => write!(f, "cannot be reached: {error}"),
             HealthError::Handshake(error) => write!(f, "does not take a WebSocket: {error}"),
@@ -68,9 +82,11 @@ impl fmt::Display for HealthError {
 
 /// The exchange that would be started here, as it is reached from this machine.
 fn configured_url() -> String {
-    let listen = process::load(RawFlags::default()).map(|(config, _)| config.listen);
-    let listen = listen.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT_DEFAULT));
-    format!("ws://{}", reachable(listen))
+    let config = process::load(RawFlags::default()).map(|(config, _)| (config.listen, config.tls.is_some()));
+    let (listen, is_secure) =
+        config.unwrap_or((SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT_DEFAULT), false));
+    let scheme = if is_secure { "wss" } else { "ws" };
+    format!("{scheme}://{}", reachable(listen))
 }
 
 /// "Any address" is no address to connect to; the loopback of its family is.
@@ -84,16 +100,16 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Everything, within a limit.
-fn check(url: &str, limit: Duration) -> Result<(), HealthError> {
+fn check(url: &str, trust: Trust, limit: Duration) -> Result<(), HealthError> {
     let uri: Uri = url.parse().map_err(|_| HealthError::Url)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HealthError::Runtime)?;
-    let answer = runtime.block_on(async { tokio::time::timeout(limit, converse(&uri)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(limit, converse(&uri, trust)).await });
     answer.map_err(|_| HealthError::Late(limit))?
 }
 
-async fn converse(uri: &Uri) -> Result<(), HealthError> {
-    let mut socket = connect(uri).await?;
+async fn converse(uri: &Uri, trust: Trust) -> Result<(), HealthError> {
+    let mut socket = connect(uri, trust).await?;
     socket.write_frame(Frame::text(Payload::Borrowed(HEARTBEAT))).await.map_err(HealthError::Conversation)?;
     loop {
         let frame = socket.read_frame().await.map_err(HealthError::Conversation)?;
@@ -109,12 +125,15 @@ async fn converse(uri: &Uri) -> Result<(), HealthError> {
     Ok(())
 }
 
-async fn connect(uri: &Uri) -> Result<WebSocket<TokioIo<Upgraded>>, HealthError> {
-    let (Some("ws"), Some(host), Some(authority)) = (uri.scheme_str(), uri.host(), uri.authority()) else {
+async fn connect(uri: &Uri, trust: Trust) -> Result<WebSocket<TokioIo<Upgraded>>, HealthError> {
+    let (Some(scheme @ ("ws" | "wss")), Some(host), Some(authority)) =
+        (uri.scheme_str(), uri.host(), uri.authority())
+    else {
         return Err(HealthError::Url);
     };
     let bare_host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = (bare_host, uri.port_u16().unwrap_or(WS_PORT));
+    let port = if scheme == "wss" { WSS_PORT } else { WS_PORT };
+    let address = (bare_host, uri.port_u16().unwrap_or(port));
     let stream = TcpStream::connect(address).await.map_err(HealthError::Connect)?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(HOST, authority.as_str())
@@ -124,7 +143,17 @@ async fn connect(uri: &Uri) -> Result<WebSocket<TokioIo<Upgraded>>, HealthError>
         .header(SEC_WEBSOCKET_VERSION, "13")
         .body(Empty::<Bytes>::new())
         .map_err(|_| HealthError::Url)?;
-    let upgraded = handshake::client(&TokioExecutor::new(), request, stream).await;
+    let executor = TokioExecutor::new();
+    let upgraded = if scheme == "wss" {
+        let config = match trust {
+            Trust::Machine => tls::client_config(None, None),
+            Trust::Anybody => tls::unverified_client_config(),
+        };
+        let stream = tls::shake_hands(&config.map_err(HealthError::Tls)?, bare_host, stream).await;
+        handshake::client(&executor, request, stream.map_err(HealthError::Connect)?).await
+    } else {
+        handshake::client(&executor, request, stream).await
+    };
     upgraded.map(|(socket, _response)| socket).map_err(HealthError::Handshake)
 }
 
@@ -175,14 +204,15 @@ mod tests {
     #[test]
     fn an_exchange_that_answers_is_healthy() {
         let (url, server) = server(&["{\"type\":\"OTHER\"}", "{\"type\":\"HEARTBEAT_ACK\",\"timestamp\":1}"]);
-        check(&url, LIMIT).expect("the server answers");
+        check(&url, Trust::Machine, LIMIT).expect("the server answers");
         assert_eq!(server.join().expect("the server ends"), "{\"type\":\"HEARTBEAT\"}");
     }
 
     #[test]
     fn an_exchange_that_says_something_else_is_not() {
         let (url, server) = server(&["{\"type\":\"ERROR\",\"reason\":\"HEARTBEAT_ACK\"}"]);
-        let error = check(&url, Duration::from_millis(300)).expect_err("the answer never comes");
+        let error =
+            check(&url, Trust::Machine, Duration::from_millis(300)).expect_err("the answer never comes");
         assert!(matches!(error, HealthError::Late(_)), "{error}");
         server.join().expect("the server ends");
     }
@@ -192,13 +222,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
         let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
         drop(listener);
-        assert!(matches!(check(&url, LIMIT), Err(HealthError::Connect(_))));
+        assert!(matches!(check(&url, Trust::Machine, LIMIT), Err(HealthError::Connect(_))));
     }
 
     #[test]
     fn other_urls_are_refused_before_anything_is_sent() {
-        for url in ["wss://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1", "", "ws://"] {
-            assert!(matches!(check(url, LIMIT), Err(HealthError::Url)), "{url}");
+        for url in ["wsx://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1", "", "ws://"] {
+            assert!(matches!(check(url, Trust::Machine, LIMIT), Err(HealthError::Url)), "{url}");
         }
     }
 

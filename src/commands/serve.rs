@@ -65,6 +65,12 @@ fn prepare_process(config: &Config, warnings: &[Warning]) {
     for warning in warnings {
         warn!("{warning}");
     }
+    for mistake in &config.federation.mistakes {
+        match mistake.is_omission() {
+            true => warn!("{mistake}"),
+            false => error!("{mistake}"),
+        }
+    }
     let is_without_huge_pages = process::disable_huge_pages();
     let descriptor_limit = process::raise_descriptor_limit();
     info!(descriptor_limit, is_without_huge_pages, shards = config.shards, "process prepared");

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::federation::Mistake;
 use super::settings::Setting;
 
 /// Where a value was said. Later variants win over earlier ones.
@@ -64,6 +65,13 @@ pub enum ConfigError {
         /// Whether equal values are a contradiction too.
         strictly: bool,
     },
+    /// A setting that another one cannot do without is not given.
+    Missing {
+        /// What is missing.
+        setting: &'static Setting,
+        /// What needs it.
+        needed_by: &'static Setting,
+    },
     /// A TOML key that no setting has.
     UnknownKey {
         /// The key.
@@ -94,6 +102,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The links to other exchanges cannot be as they were described. The exchange starts without them; only
+    /// `check-config` reports it so.
+    Federation(Mistake),
     /// A protection was asked for that this version does not have. Starting without it would be dangerous.
     NotSupported {
         /// The variable; its value may be a secret.
@@ -124,6 +135,10 @@ impl fmt::Display for ConfigError {
                     "{smaller} ({smaller_value}) must be {relation} {larger} ({larger_value}); change one of them"
                 )
             }
+            ConfigError::Missing { setting, needed_by } => {
+                let (missing, needing) = (setting.env, needed_by.env);
+                write!(f, "{needing} is true, but {missing} is not set; set it to {}", setting.allowed())
+            }
             ConfigError::UnknownKey { key, path, nearest } => {
                 write!(f, "unknown key {key:?} in {}", path.display())?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
@@ -135,6 +150,7 @@ impl fmt::Display for ConfigError {
                 write!(f, ".env line {line} is not NAME=value; put quotes around values with spaces")
             }
             ConfigError::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            ConfigError::Federation(mistake) => mistake.fmt(f),
             ConfigError::NotSupported { variable, origin, danger } => {
                 write!(
                     f,
@@ -173,12 +189,21 @@ pub enum Warning {
         /// Where it was said.
         origin: Origin,
     },
-    /// TLS is switched on by exactly `true` and by nothing else.
-    TlsNotEnabled {
-        /// What was given instead.
-        value: String,
-        /// Where.
-        origin: Origin,
+    /// A key of the file of links that nothing has.
+    UnknownFederationKey {
+        /// Where it stands.
+        place: String,
+        /// The key that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Another exchange is described, and linking with it is not switched on.
+    FederationNotEnabled,
+    /// Two links have the same name.
+    PeerRenamed {
+        /// The name.
+        id: String,
+        /// What the second is called instead.
+        renamed: String,
     },
     /// The log level is not a level, so it is info.
     UnknownLogLevel {
@@ -206,6 +231,12 @@ pub enum Warning {
     },
     /// Whoever reaches the address may run any program on this machine.
     SpawnOpenToTheNetwork,
+    /// Clients have to authenticate, and any web page may use what their browsers hold.
+    OpenToAnyPage,
+    /// PROXY headers are expected, and of nobody.
+    ProxyHeadersOfNobody,
+    /// Anybody may claim to be anybody.
+    TrustsEverybody,
 }
 
 impl fmt::Display for Warning {
@@ -218,8 +249,15 @@ impl fmt::Display for Warning {
             Warning::NoEffectYet { variable, origin } => {
                 write!(f, "{variable} ({origin}) is not supported by this version yet and has no effect")
             }
-            Warning::TlsNotEnabled { value, origin } => {
-                write!(f, "TLS_ENABLED is {value:?} ({origin}), only \"true\" switches TLS on; connections are not encrypted")
+            Warning::UnknownFederationKey { place, nearest } => {
+                write!(f, "FEDERATION_CONFIG: unknown key {place}")?;
+                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
+            }
+            Warning::FederationNotEnabled => {
+                f.write_str("FEDERATION_PEER_URL is set, but only FEDERATION_ENABLED=true links with it; there is no link")
+            }
+            Warning::PeerRenamed { id, renamed } => {
+                write!(f, "FEDERATION_CONFIG: two peers are called {id:?}; the later one is {renamed:?} now")
             }
             Warning::UnknownLogLevel { value, origin } => {
                 write!(f, "SYSTEMX_LOG_LEVEL: {value:?} ({origin}) is not one of debug, info, warn, error; info is used")
@@ -238,6 +276,18 @@ impl fmt::Display for Warning {
             Warning::SpawnOpenToTheNetwork => {
                 f.write_str("SYSTEMX_WAKE_SPAWN is * on a public address: whoever can reach it may run any program on this machine")
             }
+            Warning::OpenToAnyPage => f.write_str(
+                "authentication is on and SYSTEMX_ALLOWED_ORIGINS is not set: any web page that a user visits may connect from \
+                 the user's browser; list the origins of your pages, or set it to * if any is meant",
+            ),
+            Warning::ProxyHeadersOfNobody => f.write_str(
+                "SYSTEMX_PROXY_PROTOCOL is on and SYSTEMX_TRUSTED_PROXIES is not set: no connection's PROXY header is read; \
+                 set it to the networks of your proxies",
+            ),
+            Warning::TrustsEverybody => f.write_str(
+                "SYSTEMX_TRUSTED_PROXIES has a network of all addresses: whoever can reach the port may claim to be any client; \
+                 set it to the networks of your proxies",
+            ),
         }
     }
 }

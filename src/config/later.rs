@@ -1,4 +1,4 @@
-//! Variables that the specification names and that this version does not serve yet: TLS, federation, authentication, Redis and
+//! Variables that the specification names and that this version does not serve yet: authentication, Redis and
 //! the console. Whoever sets one that protects the exchange must not get an unprotected exchange, so the start stops;
 //! the others have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
 //! of settings. Values are never repeated: they may be tokens or passwords.
@@ -6,22 +6,19 @@
 use super::error::{ConfigError, Warning};
 use super::raw::{Given, RawConfig};
 
-/// Switches TLS on if its value is exactly `true`.
-const TLS_ENABLED: &str = "TLS_ENABLED";
-/// The other variables of TLS: without `TLS_ENABLED` they mean nothing in the original either, so nobody is warned.
-const TLS_DETAILS: [&str; 4] = ["TLS_CERT_PATH", "TLS_KEY_PATH", "TLS_DOMAIN", "TLS_ROOT"];
+/// Variables of the original's compose file, which the exchange itself never reads: nobody is warned.
+const COMPOSE_ONLY: [&str; 2] = ["TLS_DOMAIN", "TLS_ROOT"];
 /// Everything about tokens.
 const AUTH_PREFIX: &str = "SYSTEMX_AUTH_";
 /// Everything else of later versions.
-const HARMLESS_PREFIXES: [&str; 3] = ["FEDERATION_", "SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
+const HARMLESS_PREFIXES: [&str; 2] = ["SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
 
 /// Names of later versions that a misspelt variable may have meant; above all those that protect the exchange.
 pub(super) const HINTS: [&str; 3] = ["SYSTEMX_AUTH_FILE", "SYSTEMX_AUTH_TOKENS", "SYSTEMX_REDIS_URL"];
 
 /// Whether a variable belongs to a later version.
 pub(super) fn is_later(variable: &str) -> bool {
-    variable == TLS_ENABLED
-        || TLS_DETAILS.contains(&variable)
+    COMPOSE_ONLY.contains(&variable)
         || variable.starts_with(AUTH_PREFIX)
         || HARMLESS_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
@@ -57,14 +54,9 @@ fn judge(variable: &str, given: &Given) -> Verdict {
     if variable.starts_with(AUTH_PREFIX) {
         return Verdict::Stop("open to everybody");
     }
-    if TLS_DETAILS.contains(&variable) {
+    if COMPOSE_ONLY.contains(&variable) {
         return Verdict::Ignore;
     }
     let origin = given.origin.clone();
-    match (variable, given.value.as_str()) {
-        (TLS_ENABLED, "true") => Verdict::Stop("without encryption"),
-        (TLS_ENABLED, "false") => Verdict::Ignore,
-        (TLS_ENABLED, value) => Verdict::Warn(Warning::TlsNotEnabled { value: value.to_owned(), origin }),
-        _ => Verdict::Warn(Warning::NoEffectYet { variable: variable.to_owned(), origin }),
-    }
+    Verdict::Warn(Warning::NoEffectYet { variable: variable.to_owned(), origin })
 }

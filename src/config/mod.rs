@@ -3,7 +3,9 @@
 //! No other module may read an environment variable or repeat a default, and a `Config` never changes after the start.
 //! Adding a setting: one row in [`settings`], one field here, one line in [`Config::check`].
 
+mod doorway;
 pub mod error;
+pub mod federation;
 mod later;
 pub mod process;
 pub mod raw;
@@ -11,16 +13,22 @@ mod reader;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use error::{ConfigError, Origin, Warning};
+pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
 pub use settings::{SETTINGS, Setting};
+pub use tls::TlsFiles;
 
 use reader::Reader;
+
+use crate::proxy::Networks;
+use crate::websocket::origin::AllowedOrigins;
 
 /// The shortest period of the heartbeat check (spec 7); a shorter interval is checked this often all the same.
 const HEARTBEAT_CHECK_MS_MIN: u64 = 5_000;
@@ -38,6 +46,9 @@ pub struct Config {
     pub io_uring: bool,
     /// How long an idle shard spins before it sleeps.
     pub spin_us: u64,
+
+    /// What connections are encrypted with; `None`: they are not.
+    pub tls: Option<TlsFiles>,
 
     /// How often clients are expected to send HEARTBEAT (spec 7).
     pub heartbeat_interval_ms: u64,
@@ -90,6 +101,12 @@ pub struct Config {
     /// Most entries of one PRESENCE_RESULT.
     pub presence_limit: usize,
 
+    /// The web pages that may connect.
+    pub allowed_origins: AllowedOrigins,
+    /// The proxies that are believed whose connection it is.
+    pub trusted_proxies: Networks,
+    /// Whether connections from them begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Time a connection has to finish its WebSocket handshake.
     pub handshake_timeout_ms: u64,
     /// Unfinished handshakes per shard.
@@ -102,6 +119,9 @@ pub struct Config {
     pub trunk_capacity: usize,
     /// Longest orderly stop.
     pub stop_timeout_ms: u64,
+
+    /// The exchanges to link with (spec 19.9), and what is wrong with them: none of that stops the start.
+    pub federation: Federation,
 }
 
 /// A limit on dials: so many within a sliding window.
@@ -173,9 +193,12 @@ impl Config {
     pub fn check(mut raw: RawConfig) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let (mut errors, mut warnings) = (std::mem::take(&mut raw.errors), std::mem::take(&mut raw.warnings));
         let (later_errors, later_warnings) = later::check(&raw);
+        let (federation, federation_warnings) = federation::read(&raw);
         let mut reader = Reader::new(&raw);
-        let config = Config::read(&mut reader);
-        warnings.extend(later_warnings.into_iter().chain(reader.warnings).chain(config.oddities()));
+        let config = Config { federation, ..Config::read(&mut reader) };
+        let said = later_warnings.into_iter().chain(reader.warnings).chain(federation_warnings);
+        warnings.extend(said.chain(config.oddities()));
+        warnings.extend(doorway::warnings(&raw, &config));
         errors.extend(later_errors.into_iter().chain(reader.errors));
         // A contradiction that comes from a value already refused would only confuse.
         if errors.is_empty() {
@@ -203,6 +226,7 @@ impl Config {
             pin: reader.switch(&settings::PIN),
             io_uring: reader.switch(&settings::IO_URING),
             spin_us: reader.amount(&settings::SPIN_US),
+            tls: tls::read(reader),
             heartbeat_interval_ms: reader.amount(&settings::HEARTBEAT_INTERVAL),
             heartbeat_timeout_ms: reader.amount(&settings::HEARTBEAT_TIMEOUT),
             call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),
@@ -227,12 +251,16 @@ impl Config {
             parties_per_line_max: reader.count(&settings::PARTIES_PER_LINE),
             party_members_max: reader.count(&settings::PARTY_MEMBERS_MAX),
             presence_limit: reader.count(&settings::PRESENCE_LIMIT),
+            allowed_origins: reader.origins(&settings::ALLOWED_ORIGINS),
+            trusted_proxies: reader.networks(&settings::TRUSTED_PROXIES),
+            proxy_protocol: reader.switch(&settings::PROXY_PROTOCOL),
             handshake_timeout_ms: reader.amount(&settings::HANDSHAKE_TIMEOUT_MS),
             handshakes_max: reader.count(&settings::HANDSHAKES_MAX),
             connections_max: reader.optional_count(&settings::CONNECTIONS_MAX),
             connections_per_ip_max: reader.optional_count(&settings::CONNECTIONS_PER_IP),
             trunk_capacity: reader.count(&settings::TRUNK_CAPACITY),
             stop_timeout_ms: reader.amount(&settings::STOP_TIMEOUT_MS),
+            federation: Federation::default(),
         }
     }
 

@@ -1,11 +1,13 @@
-//! The only place that reads the environment, `.env` and the TOML file of this process, once, at start. It decides nothing:
+//! The only place that reads the environment, `.env`, the TOML file and the file of links of this process, once, at start. It decides nothing:
 //! what it finds goes to [`RawConfig::gather`]. It never changes the environment.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::federation::{FILE_BYTES_MAX, FileFault};
 use super::raw::{self, CONFIG_FILE_ENV};
+use super::settings;
 use super::{Config, ConfigError, RawConfig, RawFlags, Warning};
 
 /// The file that is read from the working directory, if it is there.
@@ -30,7 +32,21 @@ pub fn gather(flags: RawFlags) -> RawConfig {
     let toml = path.as_deref().zip(toml.as_deref());
     let mut raw = RawConfig::gather(flags, env.into_iter(), dotenv.as_deref(), toml);
     raw.errors.extend(dotenv_error.into_iter().chain(toml_error));
+    let federation_file = raw.given(&settings::FEDERATION_CONFIG).map(|given| given.value.clone());
+    raw.federation_file = federation_file.map(|path| federation_text(Path::new(&path)));
     raw
+}
+
+/// The text of the file that describes the links, up to its limit.
+fn federation_text(path: &Path) -> Result<String, FileFault> {
+    let unreadable = |error: io::Error| FileFault::Unreadable(error.to_string());
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() > FILE_BYTES_MAX {
+        return Err(FileFault::TooLarge);
+    }
+    String::from_utf8(text).map_err(|_| FileFault::NotUtf8)
 }
 
 /// Gathers and checks. What `serve` starts with.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command};
 
 use super::error::{ConfigError, Origin, Warning};
+use super::federation::FileFault;
 use super::later;
-use super::settings::{self, Kind, SETTINGS, Setting};
+use super::settings::{self, FEDERATION_PREFIX, Kind, SETTINGS, Setting};
 
 /// The variable that names the TOML file.
 pub const CONFIG_FILE_ENV: &str = "SYSTEMX_CONFIG";
@@ -36,7 +37,8 @@ impl clap::Args for RawFlags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help(format!("TOML file with settings; the least important source [{CONFIG_FILE_ENV}]"));
-        SETTINGS.iter().fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        flags.fold(command.arg(config_file), |command, setting| command.arg(flag_of(setting)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -47,7 +49,8 @@ impl clap::Args for RawFlags {
 impl clap::FromArgMatches for RawFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let value = |setting: &Setting| matches.get_one::<String>(setting.name).cloned();
-        let values = SETTINGS.iter().filter_map(|setting| Some((setting.name, value(setting)?))).collect();
+        let flags = SETTINGS.iter().filter(|setting| setting.has_flag());
+        let values = flags.filter_map(|setting| Some((setting.name, value(setting)?))).collect();
         Ok(Self { values, config_file: matches.get_one::<PathBuf>(CONFIG_FILE_FLAG).cloned() })
     }
 
@@ -64,7 +67,7 @@ fn flag_of(setting: &'static Setting) -> Arg {
         .long(setting.name.replace('_', "-"))
         .help(format!("{} [{}, default {default}]", setting.help, setting.env));
     match setting.kind {
-        Kind::Switch => {
+        Kind::Switch | Kind::ExactSwitch => {
             arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
         }
         Kind::Integer { .. } => arg.value_name("N").allow_negative_numbers(true),
@@ -72,6 +75,10 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),
+        Kind::Url => arg.value_name("URL"),
+        Kind::Text | Kind::Secret => arg.value_name("TEXT"),
+        Kind::Origins => arg.value_name("ORIGINS"),
+        Kind::Networks => arg.value_name("NETWORKS"),
     }
 }
 
@@ -99,8 +106,10 @@ pub struct DotEnvEntry {
 #[derive(Debug, Default)]
 pub struct RawConfig {
     given: BTreeMap<&'static str, Given>,
-    /// Variables of later issues, such as `TLS_ENABLED`, by name.
+    /// Variables of later issues, such as `SYSTEMX_AUTH_FILE`, by name.
     pub(super) later: BTreeMap<String, Given>,
+    /// What came of reading the file that `FEDERATION_CONFIG` names, if it names one.
+    pub federation_file: Option<Result<String, FileFault>>,
     /// What is odd; see [`Warning`].
     pub warnings: Vec<Warning>,
     /// What is wrong; see [`ConfigError`].
@@ -146,6 +155,12 @@ impl RawConfig {
         }
     }
 
+    /// Whether a variable was given a value, be it a setting or one of a later version.
+    pub(super) fn has_said(&self, variable: &str) -> bool {
+        let known = settings::by_env(variable).and_then(|setting| self.given(setting));
+        known.or_else(|| self.later.get(variable)).is_some_and(|given| !given.value.is_empty())
+    }
+
     fn insert(&mut self, name: &'static str, value: &str, origin: Origin) {
         self.given.insert(name, Given { value: value.trim().to_owned(), origin });
     }
@@ -158,7 +173,8 @@ impl RawConfig {
             self.later.insert(variable, Given { value: value.trim().to_owned(), origin });
             return;
         }
-        if variable.starts_with(OWN_PREFIX) && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
+        let is_ours = variable.starts_with(OWN_PREFIX) || variable.starts_with(FEDERATION_PREFIX);
+        if is_ours && variable != CONFIG_FILE_ENV && variable != PHONE_URL_ENV {
             let nearest = nearest_variable(&variable);
             self.warnings.push(Warning::UnknownVariable { variable, origin, nearest });
         }
@@ -205,16 +221,16 @@ impl RawConfig {
     }
 }
 
-/// The known variable that an unknown one is a slip of. The common prefix is left out of the comparison: it would make all alike.
+/// The known variable that an unknown one is a slip of. The common prefixes are left out of the comparison: they would make all alike.
 fn nearest_variable(variable: &str) -> Option<String> {
     let known = SETTINGS
         .iter()
         .map(|setting| setting.env)
         .chain([CONFIG_FILE_ENV, PHONE_URL_ENV])
         .chain(later::HINTS);
-    let bare = |name: &'static str| name.trim_start_matches(OWN_PREFIX);
-    let nearest = settings::nearest(variable.trim_start_matches(OWN_PREFIX), known.map(bare))?;
-    Some(format!("{OWN_PREFIX}{nearest}"))
+    let bare = |name| str::trim_start_matches(name, OWN_PREFIX).trim_start_matches(FEDERATION_PREFIX);
+    let nearest = settings::nearest(bare(variable), known.clone().map(bare))?;
+    known.into_iter().find(|name| bare(name) == nearest).map(str::to_owned)
 }
 
 /// A TOML value as an operator would write it in the environment; `None` for types no setting has.

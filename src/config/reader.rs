@@ -9,6 +9,8 @@ use super::error::{ConfigError, Warning};
 use super::raw::RawConfig;
 use super::settings::{Kind, Setting};
 use super::{LogFormat, LogLevel, SpawnPolicy};
+use crate::proxy::Networks;
+use crate::websocket::origin::AllowedOrigins;
 
 /// Reads settings one after the other and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -62,6 +64,10 @@ impl<'a> Reader<'a> {
         self.parsed(setting, switch).unwrap_or(false)
     }
 
+    pub(super) fn exact_switch(&mut self, setting: &'static Setting) -> bool {
+        self.parsed(setting, |text| text.parse().ok()).unwrap_or(false)
+    }
+
     pub(super) fn host(&mut self, setting: &'static Setting) -> IpAddr {
         self.parsed(setting, host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
@@ -72,6 +78,28 @@ impl<'a> Reader<'a> {
 
     pub(super) fn commands(&mut self, setting: &'static Setting) -> SpawnPolicy {
         self.parsed(setting, commands).unwrap_or(SpawnPolicy::Disabled)
+    }
+
+    pub(super) fn origins(&mut self, setting: &'static Setting) -> AllowedOrigins {
+        self.list(setting, AllowedOrigins::parse).unwrap_or(AllowedOrigins::Any)
+    }
+
+    pub(super) fn networks(&mut self, setting: &'static Setting) -> Networks {
+        self.list(setting, Networks::parse).unwrap_or_default()
+    }
+
+    /// A list; of one that is refused, the entry that is wrong is named. A list can be long.
+    fn list<T>(&mut self, setting: &'static Setting, parse: fn(&str) -> Result<T, &str>) -> Option<T> {
+        if let Some(given) = self.raw.given(setting) {
+            match parse(&given.value) {
+                Ok(list) => return Some(list),
+                Err(entry) => {
+                    let (value, origin) = (entry.to_owned(), given.origin.clone());
+                    self.errors.push(ConfigError::Value { setting, value, origin });
+                }
+            }
+        }
+        parse(setting.default).ok()
     }
 
     pub(super) fn log_format(&mut self, setting: &'static Setting) -> LogFormat {
@@ -93,7 +121,17 @@ impl<'a> Reader<'a> {
 pub(super) fn largest(setting: &Setting) -> usize {
     match setting.kind {
         Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-        Kind::Switch | Kind::Host | Kind::Word(_) | Kind::Commands | Kind::File => 0,
+        Kind::Switch
+        | Kind::ExactSwitch
+        | Kind::Host
+        | Kind::Word(_)
+        | Kind::Commands
+        | Kind::File
+        | Kind::Text
+        | Kind::Url
+        | Kind::Secret
+        | Kind::Origins
+        | Kind::Networks => 0,
     }
 }
 

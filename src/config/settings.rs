@@ -45,6 +45,8 @@ pub enum Kind {
     },
     /// A switch: true/on/yes/1 or false/off/no/0.
     Switch,
+    /// A switch that no other words turn than exactly `true` and `false`.
+    ExactSwitch,
     /// An IP address to listen on, or `localhost`.
     Host,
     /// One of these words, in any case.
@@ -53,6 +55,16 @@ pub enum Kind {
     Commands,
     /// The path of a file.
     File,
+    /// Any text.
+    Text,
+    /// A URL. It may hold a secret, so only a part of it is shown.
+    Url,
+    /// A text that is never shown, and cannot be given as a flag: whoever lists processes would see it.
+    Secret,
+    /// A comma list of origins of web pages, or `*`.
+    Origins,
+    /// A comma list of networks and single addresses.
+    Networks,
 }
 
 impl Setting {
@@ -69,13 +81,34 @@ impl Setting {
             }
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Switch => "true or false".to_owned(),
+            Kind::ExactSwitch => "exactly true or false".to_owned(),
             Kind::Host => "an IP address or localhost".to_owned(),
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
+            Kind::Text | Kind::Secret => "a text".to_owned(),
+            Kind::Url => "a URL".to_owned(),
+            Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
+            Kind::Networks => {
+                "a comma list of networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses"
+                    .to_owned()
+            }
         }
     }
+
+    /// Whether a command line flag may say it.
+    pub fn has_flag(&self) -> bool {
+        self.kind != Kind::Secret
+    }
+
+    /// Whether it is about links to other exchanges: mistakes there switch the links off and do not stop the start (spec 21).
+    pub fn is_of_federation(&self) -> bool {
+        self.env.starts_with(FEDERATION_PREFIX)
+    }
 }
+
+/// What the variables of federation begin with.
+pub const FEDERATION_PREFIX: &str = "FEDERATION_";
 
 impl Unit {
     /// The unit as it stands behind a number; empty for none.
@@ -155,6 +188,16 @@ table! {
     IO_URING = word("io_uring", "SYSTEMX_IO_URING", "true", Kind::Switch,
         "send many frames in one system call where the system has io_uring");
 
+    TLS_ENABLED = word("tls_enabled", "TLS_ENABLED", "false", Kind::ExactSwitch,
+        "serve wss:// instead of ws://; only exactly true switches it on");
+    TLS_CERT_PATH = word("tls_cert_path", "TLS_CERT_PATH", "", Kind::File,
+        "certificate of the exchange, with its chain (PEM)");
+    TLS_KEY_PATH = word("tls_key_path", "TLS_KEY_PATH", "", Kind::File, "key of that certificate (PEM)");
+    TLS_CLIENT_CA = word("tls_client_ca", "SYSTEMX_TLS_CLIENT_CA", "", Kind::File,
+        "authorities whose certificates clients may show (PEM)");
+    TLS_CLIENT_CERT_REQUIRED = word("tls_client_cert_required", "SYSTEMX_TLS_CLIENT_CERT_REQUIRED", "false", Kind::Switch,
+        "let in only clients that show such a certificate");
+
     HEARTBEAT_INTERVAL = number("heartbeat_interval", "SYSTEMX_HEARTBEAT_INTERVAL", "30000", Milliseconds, (1, DAY_MS),
         "how often clients are expected to send HEARTBEAT");
     HEARTBEAT_TIMEOUT = number("heartbeat_timeout", "SYSTEMX_HEARTBEAT_TIMEOUT", "60000", Milliseconds, (1, DAY_MS),
@@ -206,6 +249,12 @@ table! {
     PRESENCE_LIMIT = number("presence_limit", "SYSTEMX_PRESENCE_LIMIT", "10000", Unit::None, (1, COUNT_LARGEST),
         "most entries of one PRESENCE_RESULT");
 
+    ALLOWED_ORIGINS = word("allowed_origins", "SYSTEMX_ALLOWED_ORIGINS", "*", Kind::Origins,
+        "web pages that may connect, by their origins: https://app.corp.test, https://*.corp.test; * for any");
+    TRUSTED_PROXIES = word("trusted_proxies", "SYSTEMX_TRUSTED_PROXIES", "", Kind::Networks,
+        "networks of the proxies that are believed whose connection it is: 10.0.0.0/8, fd00::/8; unset: none");
+    PROXY_PROTOCOL = word("proxy_protocol", "SYSTEMX_PROXY_PROTOCOL", "off", Kind::Switch,
+        "connections from trusted proxies begin with a PROXY protocol header, version 1 or 2");
     HANDSHAKE_TIMEOUT_MS = number("handshake_timeout_ms", "SYSTEMX_HANDSHAKE_TIMEOUT_MS", "10000", Milliseconds, (1, DAY_MS),
         "time a connection has to finish its WebSocket handshake");
     HANDSHAKES_MAX = number("handshakes_max", "SYSTEMX_HANDSHAKES_MAX", "4096", Unit::None, (1, COUNT_LARGEST),
@@ -218,7 +267,36 @@ table! {
         (TRUNK_CAPACITY_SMALLEST, TRUNK_CAPACITY_LARGEST), "signals that fit on the way from one shard to another");
     STOP_TIMEOUT_MS = number("stop_timeout_ms", "SYSTEMX_STOP_TIMEOUT_MS", "5000", Milliseconds, (0, DAY_MS),
         "longest orderly stop before the process ends anyway");
+
+    FEDERATION_CONFIG = word("federation_config", "FEDERATION_CONFIG", "", Kind::File,
+        "JSON file with the exchanges to link with; wins over the variables below");
+    FEDERATION_ENABLED = word("federation_enabled", "FEDERATION_ENABLED", "", Kind::Text,
+        "exactly true: link with the one exchange that the variables below describe");
+    FEDERATION_PEER_URL = word("federation_peer_url", "FEDERATION_PEER_URL", "", Kind::Url,
+        "ws:// or wss:// URL of that exchange; required");
+    FEDERATION_ROUTES = word("federation_routes", "FEDERATION_ROUTES", "", Kind::Text,
+        "comma list of patterns of the addresses that are called there; required");
+    FEDERATION_DOMAIN = word("federation_domain", "FEDERATION_DOMAIN", DOMAIN_DEFAULT, Kind::Text,
+        "domain by which this exchange introduces itself");
+    FEDERATION_ANNOUNCE_ROUTES = word("federation_announce_routes", "FEDERATION_ANNOUNCE_ROUTES", "", Kind::Text,
+        "comma list of patterns of the addresses that are called here; unset: those of the domain");
+    FEDERATION_PEER_ID = word("federation_peer_id", "FEDERATION_PEER_ID", "", Kind::Text,
+        "name of that exchange in logs; unset: host and port of its URL");
+    FEDERATION_AUTH = word("federation_auth", "FEDERATION_AUTH", "", Kind::Secret,
+        "token that this exchange introduces itself with");
+    FEDERATION_RECONNECT_DELAY_MS = number("federation_reconnect_delay_ms", "FEDERATION_RECONNECT_DELAY_MS", "5000", Milliseconds,
+        (0, DAY_MS), "wait before a lost link is called again");
+    FEDERATION_HEARTBEAT_MS = number("federation_heartbeat_ms", "FEDERATION_HEARTBEAT_MS", "30000", Milliseconds,
+        (UNLIMITED, DAY_MS), "how often a link says that it is alive; 0 or less: never");
+    FEDERATION_CA = word("federation_ca", "FEDERATION_CA", "", Kind::File,
+        "PEM file with the authorities that wss:// exchanges must be vouched for by; unset: those of this machine");
+    FEDERATION_CERT = word("federation_cert", "FEDERATION_CERT", "", Kind::File,
+        "PEM file with the certificate chain that is shown to wss:// exchanges that ask for one");
+    FEDERATION_KEY = word("federation_key", "FEDERATION_KEY", "", Kind::File, "PEM file with its key");
 }
+
+/// The domain of an exchange that was given none (spec 21).
+pub const DOMAIN_DEFAULT: &str = "local.systemx";
 
 /// The row of an environment variable.
 pub fn by_env(env: &str) -> Option<&'static Setting> {
@@ -250,7 +328,9 @@ mod tests {
         let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), SETTINGS.len());
         for setting in SETTINGS {
-            assert_eq!(setting.env, format!("SYSTEMX_{}", setting.name.to_uppercase()));
+            // Some names are older than this program: they go without the prefix.
+            let bare = setting.env.strip_prefix("SYSTEMX_").unwrap_or(setting.env);
+            assert_eq!(bare, setting.name.to_uppercase());
         }
     }
 

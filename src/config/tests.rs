@@ -77,7 +77,9 @@ fn every_default_is_a_value_that_could_be_given() {
 
 #[test]
 fn every_setting_is_read_and_checked() {
-    for setting in SETTINGS.iter().filter(|setting| !matches!(setting.kind, settings::Kind::File)) {
+    let is_checked =
+        |setting: &Setting| !matches!(setting.kind, settings::Kind::File) && !setting.is_of_federation();
+    for setting in SETTINGS.iter().filter(|setting| is_checked(setting)) {
         let refused = env(&[(setting.env, "no-such/value")]).load();
         let is_noticed = match refused {
             Err(errors) => {
@@ -95,7 +97,7 @@ fn every_setting_is_read_and_checked() {
 
 #[test]
 fn numbers_outside_their_range_are_refused_and_the_ends_allowed() {
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter().filter(|setting| !setting.is_of_federation()) {
         let settings::Kind::Integer { min, max } = setting.kind else { continue };
         let is_refused = |value: i128| {
             let errors = env(&[(setting.env, &value.to_string())]).load().err().unwrap_or_default();
@@ -176,6 +178,36 @@ fn all_mistakes_are_reported_at_once_with_value_origin_and_what_is_allowed() {
             "SYSTEMX_SHARDS: \"65\" (flag) is not allowed; it must be a whole number from 1 to 64",
         ]
     );
+}
+
+#[test]
+fn of_a_list_the_entry_that_is_wrong_is_named() {
+    let sources = Sources {
+        env: &[("SYSTEMX_ALLOWED_ORIGINS", "https://a.test,b.test")],
+        toml: Some("trusted_proxies = [\"10.0.0.0/8\", \"10.0.0.1/8\"]"),
+        ..Sources::default()
+    };
+    assert_eq!(
+        sources.errors(),
+        [
+            "SYSTEMX_ALLOWED_ORIGINS: \"b.test\" (environment) is not allowed; it must be a comma list of origins \
+             (https://app.corp.test, https://*.corp.test, null), or *",
+            "SYSTEMX_TRUSTED_PROXIES: \"10.0.0.1/8\" (file /etc/systemx.toml) is not allowed; it must be a comma list of \
+             networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses",
+        ]
+    );
+    let config = env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8"), ("SYSTEMX_PROXY_PROTOCOL", "on")]).config();
+    assert!(config.proxy_protocol && config.trusted_proxies.contains([10, 1, 2, 3].into()));
+    assert_eq!(config.allowed_origins, AllowedOrigins::Any);
+}
+
+#[test]
+fn proxies_that_are_nobody_or_everybody_are_warned_about() {
+    let nobody = env(&[("SYSTEMX_PROXY_PROTOCOL", "on")]).warnings();
+    assert!(nobody[0].contains("SYSTEMX_TRUSTED_PROXIES is not set"), "{nobody:?}");
+    let everybody = env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0")]).warnings();
+    assert!(everybody[0].contains("may claim to be any client"), "{everybody:?}");
+    assert!(env(&[("SYSTEMX_TRUSTED_PROXIES", "10.0.0.0/8")]).warnings().is_empty());
 }
 
 #[test]
@@ -261,9 +293,7 @@ fn a_bad_dotenv_line_is_an_error_only_if_it_is_about_this_program() {
 
 #[test]
 fn protections_that_do_not_exist_yet_stop_the_start_without_naming_secrets() {
-    for (variable, value) in
-        [("TLS_ENABLED", "true"), ("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")]
-    {
+    for (variable, value) in [("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")] {
         let errors = env(&[(variable, value)]).errors();
         assert_eq!(errors.len(), 1);
         assert!(
@@ -276,22 +306,42 @@ fn protections_that_do_not_exist_yet_stop_the_start_without_naming_secrets() {
 
 #[test]
 fn other_variables_of_later_versions_are_warned_about_without_their_values() {
-    let given =
-        [("FEDERATION_AUTH", "s3cret"), ("SYSTEMX_REDIS_URL", "redis://:s3cret@h"), ("TLS_CERT_PATH", "/c")];
+    let given = [
+        ("SYSTEMX_ADMIN_TOKEN", "s3cret"),
+        ("SYSTEMX_REDIS_URL", "redis://:s3cret@h"),
+        ("TLS_CERT_PATH", "/c"),
+    ];
     let warnings = env(&given).warnings();
     assert_eq!(
         warnings,
         [
-            "FEDERATION_AUTH (environment) is not supported by this version yet and has no effect",
+            "SYSTEMX_ADMIN_TOKEN (environment) is not supported by this version yet and has no effect",
             "SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",
         ]
     );
-    let tls = env(&[("TLS_ENABLED", "yes")]).warnings();
-    assert!(
-        tls[0].starts_with("TLS_ENABLED is \"yes\" (environment), only \"true\" switches TLS on"),
-        "{tls:?}"
-    );
-    assert!(env(&[("TLS_ENABLED", "false")]).warnings().is_empty());
+}
+
+#[test]
+fn tls_is_on_by_exactly_true_and_never_half() {
+    const PATHS: [(&str, &str); 2] = [("TLS_CERT_PATH", "/c.pem"), ("TLS_KEY_PATH", "/k.pem")];
+    let tls = |more: &[(&str, &str)]| env(&[&PATHS, more].concat()).config().tls;
+    assert_eq!((tls(&[]), tls(&[("TLS_ENABLED", "false"), ("TLS_DOMAIN", "x.test")])), (None, None));
+    let client_ca = Some(PathBuf::from("/ca.pem"));
+    let (certificate, key) = (PathBuf::from("/c.pem"), PathBuf::from("/k.pem"));
+    let expected = TlsFiles { certificate, key, client_ca, client_cert_required: false };
+    assert_eq!(tls(&[("TLS_ENABLED", "true"), ("SYSTEMX_TLS_CLIENT_CA", "/ca.pem")]), Some(expected));
+    for word in ["yes", "TRUE", "1", "on", "no"] {
+        let errors = env(&[PATHS[0], PATHS[1], ("TLS_ENABLED", word)]).errors();
+        let expected =
+            format!("TLS_ENABLED: {word:?} (environment) is not allowed; it must be exactly true or false");
+        assert_eq!(errors, [expected]);
+    }
+    let errors = env(&[("TLS_ENABLED", "true")]).errors();
+    let expected = "TLS_ENABLED is true, but TLS_CERT_PATH is not set; set it to the path of a file";
+    assert_eq!((errors.len(), errors[0].as_str()), (2, expected));
+    assert_eq!(env(&[("SYSTEMX_TLS_CLIENT_CERT_REQUIRED", "true")]).errors().len(), 2);
+    let misspelt = env(&[("SYSTEMX_TLS_ENABLED", "true")]).warnings();
+    assert!(misspelt[0].ends_with("did you mean TLS_ENABLED?"), "{misspelt:?}");
 }
 
 #[test]

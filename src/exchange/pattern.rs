@@ -128,12 +128,14 @@ pub fn fold(address: &str) -> Cow<'_, str> {
 fn matches_pieces(pattern: &str, address: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == address };
     let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let inner = address.strip_prefix(first).and_then(|inner| inner.strip_suffix(last));
-    let mut left = inner;
+    let Some(mut left) = address.strip_prefix(first).and_then(|inner| inner.strip_suffix(last)) else {
+        return false;
+    };
     for piece in middle.split('*') {
-        left = left.and_then(|left| left.find(piece).map(|at| &left[at + piece.len()..]));
+        let Some(at) = left.find(piece) else { return false };
+        left = &left[at + piece.len()..];
     }
-    left.is_some()
+    true
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
 
 use std::future::pending;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -28,11 +30,16 @@ const EVENTS_MAX: usize = 16;
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the phone to its end. Call inside a runtime.
-pub(super) async fn run(args: &PhoneArgs, endpoint: Endpoint, prompt: Option<Prompt>) -> Outcome {
+pub(super) async fn run(
+    args: &PhoneArgs,
+    endpoint: Endpoint,
+    tls: Option<Arc<ClientConfig>>,
+    prompt: Option<Prompt>,
+) -> Outcome {
     let (orders, taken_orders) = mpsc::channel(ORDERS_MAX);
     let (sent_events, events) = mpsc::channel(EVENTS_MAX);
     let url = endpoint.to_string();
-    tokio::spawn(keep_up(endpoint, !args.no_reconnect, taken_orders, sent_events));
+    tokio::spawn(keep_up(endpoint, tls, !args.no_reconnect, taken_orders, sent_events));
     let interactive = prompt.is_some();
     let mut handset = Handset {
         session: Session::new(args.plan()),

@@ -1,11 +1,12 @@
 //! The phone's connection: connects, carries text messages both ways, and reconnects.
-//! It knows WebSocket and nothing of what the messages say. Plain `ws://` only.
+//! It knows WebSocket and nothing of what the messages say.
 //! Reading is a task of its own because fastwebsockets' reader is not safe to cancel; it hands whole
 //! messages to the link through a channel, which is.
 //! Invariant: events come in the order `Open`, messages, `Lost`, and an order given before `Open`
 //! is never sent on a later connection.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastwebsockets::{
@@ -16,6 +17,7 @@ use hyper::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, 
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -38,22 +40,23 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const MESSAGE_BYTES_MAX: usize = 17 * 1024 * 1024;
 /// Messages read and not looked at yet. Small, so that a slow terminal slows the exchange down.
 const INBOUND_MAX: usize = 16;
-/// The port of `ws://` without one.
-const PORT_DEFAULT: u16 = 80;
+/// The ports of `ws://` and `wss://` without one.
+const PORTS_DEFAULT: [u16; 2] = [80, 443];
 
-/// A checked `ws://` URL.
+/// A checked `ws://` or `wss://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     uri: Uri,
     host: String,
     port: u16,
+    /// Whether it is to be called by TLS.
+    pub(super) is_secure: bool,
 }
 
 /// Why a URL cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UrlError {
     Unreadable,
-    Tls,
     Scheme,
     Host,
 }
@@ -62,8 +65,7 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             UrlError::Unreadable => "not a URL",
-            UrlError::Tls => "wss:// is not supported yet: TLS is not part of this version; use ws://",
-            UrlError::Scheme => "the scheme must be ws://",
+            UrlError::Scheme => "the scheme must be ws:// or wss://",
             UrlError::Host => "the host is missing",
         })
     }
@@ -73,17 +75,17 @@ impl Endpoint {
     /// Checks a URL such as `ws://localhost:8080`.
     pub(super) fn parse(url: &str) -> Result<Endpoint, UrlError> {
         let uri: Uri = url.parse().map_err(|_| UrlError::Unreadable)?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(UrlError::Tls),
+        let is_secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
             _ => return Err(UrlError::Scheme),
-        }
+        };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         if host.is_empty() {
             return Err(UrlError::Host);
         }
-        let port = uri.port_u16().unwrap_or(PORT_DEFAULT);
-        Ok(Endpoint { uri, host, port })
+        let port = uri.port_u16().unwrap_or(PORTS_DEFAULT[usize::from(is_secure)]);
+        Ok(Endpoint { uri, host, port, is_secure })
     }
 }
 
@@ -120,9 +122,10 @@ pub(super) enum LinkEvent {
 }
 
 /// Connects, and keeps connecting after each loss if `reconnect`. Returns when the last connection is
-/// over, or when nobody gives orders or takes events any more.
+/// over, or when nobody gives orders or takes events any more. `tls` is whom a `wss://` endpoint is to be vouched for by.
 pub(super) async fn keep_up(
     endpoint: Endpoint,
+    tls: Option<Arc<ClientConfig>>,
     reconnect: bool,
     mut orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<LinkEvent>,
@@ -130,7 +133,7 @@ pub(super) async fn keep_up(
     let mut attempt = 0;
     loop {
         let started = Instant::now();
-        let ending = match timeout(CONNECT_TIMEOUT, connect(&endpoint)).await {
+        let ending = match timeout(CONNECT_TIMEOUT, connect(&endpoint, tls.as_ref())).await {
             Ok(Ok(socket)) => converse(socket, &mut orders, &events).await,
             Ok(Err(error)) => LinkEvent::Failed(error.to_string()),
             Err(_) => LinkEvent::Failed("no answer in time".to_owned()),
@@ -163,7 +166,10 @@ fn random() -> u64 {
 
 type Socket = TokioIo<Upgraded>;
 
-async fn connect(endpoint: &Endpoint) -> Result<fastwebsockets::WebSocket<Socket>, WebSocketError> {
+async fn connect(
+    endpoint: &Endpoint,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<fastwebsockets::WebSocket<Socket>, WebSocketError> {
     let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     tcp.set_nodelay(true)?;
     let path = endpoint.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -176,7 +182,14 @@ async fn connect(endpoint: &Endpoint) -> Result<fastwebsockets::WebSocket<Socket
         .header(SEC_WEBSOCKET_VERSION, "13")
         .body(Empty::<bytes::Bytes>::new())
         .map_err(|_| WebSocketError::InvalidValue)?;
-    let (socket, _response) = handshake::client(&TokioExecutor::new(), request, tcp).await?;
+    let executor = TokioExecutor::new();
+    let (socket, _response) = match tls {
+        None => handshake::client(&executor, request, tcp).await?,
+        Some(tls) => {
+            let stream = crate::tls::shake_hands(tls, &endpoint.host, tcp).await?;
+            handshake::client(&executor, request, stream).await?
+        }
+    };
     Ok(socket)
 }
 

@@ -32,8 +32,11 @@ mod report;
 mod session;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use crate::tls;
 
 pub use frames::Concurrency;
 use link::Endpoint;
@@ -65,6 +68,9 @@ pub struct PhoneArgs {
     /// The exchange [default: $SYSTEMX_URL, else ws://localhost:8080]
     #[arg(long)]
     url: Option<String>,
+    /// Authorities that vouch for a wss:// exchange (PEM) [default: those this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Register this address
     #[arg(long)]
     address: Option<String>,
@@ -131,6 +137,11 @@ pub fn run(args: PhoneArgs) -> ExitCode {
         Ok(endpoint) => endpoint,
         Err(error) => return complain(&format!("cannot use {url}: {error}"), ExitCode::from(EXIT_USAGE)),
     };
+    let tls = endpoint.is_secure.then(|| tls::client_config(args.ca.as_deref(), None)).transpose();
+    let tls = match tls {
+        Ok(tls) => tls,
+        Err(error) => return complain(&format!("cannot use {url}: {error}"), ExitCode::from(EXIT_USAGE)),
+    };
     let prompt = match (!args.scripted()).then(Prompt::start).transpose() {
         Ok(prompt) => prompt,
         Err(error) => return complain(&format!("cannot use this terminal: {error}"), ExitCode::FAILURE),
@@ -139,7 +150,7 @@ pub fn run(args: PhoneArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    let outcome = runtime.block_on(handset::run(&args, endpoint, prompt));
+    let outcome = runtime.block_on(handset::run(&args, endpoint, tls, prompt));
     // A name lookup may still be running in the background; it is not waited for.
     runtime.shutdown_background();
     match outcome {

@@ -1,21 +1,22 @@
-//! One connection as its shard's driver sees it: socket, framing state, output.
+//! One connection as its shard's driver sees it: the way to its client, framing state, output.
 //!
 //! There is one of these for each client, and nothing else of the shell: no task, no buffer (design.md, D2). What
 //! a connection needs only now and then is boxed. It holds no protocol state; that is the core's line.
 
-use std::net::TcpStream;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::exchange::LineId;
 use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
 use super::output::Output;
+use super::transport::Transport;
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, not blocking.
-    pub stream: TcpStream,
+    /// The socket, not blocking, and what lies between it and the bytes.
+    pub transport: Transport,
     /// Framing state: a frame that is not complete, bytes that have been read but not handled.
     pub decoder: Decoder,
     /// What waits to be written; `None` if nothing does.
@@ -70,7 +71,10 @@ pub struct State {
     pub congested: bool,
     /// Its line holds an address: larger messages are allowed.
     pub registered: bool,
-    /// It leads to another exchange: it may say what only exchanges say.
+    /// This exchange has called: what is written is masked, what is read must not be, and no ERROR is said.
+    pub outbound: bool,
+    /// It leads to another exchange: it may say what only exchanges say. It carries the calls of many: more may wait for it than
+    /// for a client, and it is always read.
     pub tie: bool,
     /// On its way to another shard.
     pub moving: bool,
@@ -82,10 +86,10 @@ pub struct State {
 
 impl Connection {
     /// A connection that has just been upgraded.
-    pub fn new(stream: TcpStream, role: Role, permit: Option<Box<Permit>>) -> Self {
+    pub fn new(transport: Transport, role: Role, permit: Option<Box<Permit>>) -> Self {
         let state = State { readable: true, ..State::default() };
         Self {
-            stream,
+            transport,
             decoder: Decoder::new(),
             output: None,
             parked: None,
@@ -120,6 +124,12 @@ impl Connection {
 
     fn parked_bytes(&self) -> usize {
         self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
+    }
+
+    /// What waits to be written, and where to, if it is one piece that may be written to the socket as it is.
+    pub fn letter(&self) -> Option<(BorrowedFd<'_>, &[u8])> {
+        let piece = self.output.as_ref()?.sole_piece()?;
+        (!self.transport.is_secure()).then(|| (self.transport.as_fd(), piece))
     }
 
     /// Bytes that wait to be written.

@@ -1,7 +1,7 @@
 //! Accepting connections and their WebSocket handshakes, on the shard's own runtime.
 //!
 //! Each shard has a listener of its own on the same port (SO_REUSEPORT); the kernel spreads connections over them.
-//! hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
+//! If connections are to be encrypted, TLS shakes hands first, within the same limits. hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
 //! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
 //! gives way, so that slow ones cannot lock others out. The shard's own poller watches the sockets of those who shake
 //! hands as well, so that the runtime needs a turn only when one of them has something to say.
@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,16 +23,20 @@ use hyper::header::{
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::tls::{self, Credentials};
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
-use super::admission::{Admission, Permit};
+use super::admission::Permit;
+use super::doorway::{Doorway, Visitor};
+use super::transport::Transport;
 
 /// Connections that the kernel holds for a listener until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -64,12 +68,14 @@ pub struct HandshakeLimits {
 /// A connection whose handshake is done.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket, not blocking.
-    pub stream: std::net::TcpStream,
+    /// The way to the client, not blocking; it knows the names that a client's certificate proves.
+    pub transport: Transport,
     /// What the client sent after its handshake.
     pub early: Bytes,
     /// Whether it asked for `/echo`, and may.
     pub echo: bool,
+    /// The client's address, as far as those who are trusted have told it.
+    pub client: IpAddr,
     /// Its place in the limits on connections.
     pub permit: Option<Box<Permit>>,
 }
@@ -160,7 +166,13 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Accepts until the task is dropped.
-pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: Arc<Admission>, lobby: Lobby) {
+pub async fn accept(
+    listener: TcpListener,
+    limits: HandshakeLimits,
+    door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
+    lobby: Lobby,
+) {
     let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
     for number in 1_u64.. {
         if number % ACCEPTS_AT_A_TIME == 0 {
@@ -179,10 +191,11 @@ pub async fn accept(listener: TcpListener, limits: HandshakeLimits, admission: A
                 continue;
             }
         };
-        match admission.admit(peer.ip()) {
-            Ok(permit) => {
+        match door.admit(peer) {
+            Ok(visitor) => {
                 let socket = stream.as_raw_fd();
-                let shaking = shake_hands(stream, limits, permit, lobby.clone());
+                let shaking =
+                    shake_hands(stream, visitor, limits, door.clone(), credentials.clone(), lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
             Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
@@ -219,35 +232,93 @@ impl Pending {
     }
 }
 
-async fn shake_hands(stream: TcpStream, limits: HandshakeLimits, permit: Option<Box<Permit>>, lobby: Lobby) {
+async fn shake_hands(
+    mut stream: TcpStream,
+    mut visitor: Visitor,
+    limits: HandshakeLimits,
+    door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
+    lobby: Lobby,
+) {
     // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(Some(agreed)) = tokio::time::timeout(limits.timeout, speak_http(stream, limits)).await else {
-        return;
+    let agreeing = async {
+        door.greet(&mut stream, &mut visitor).await?;
+        match credentials {
+            None => agree(stream, limits, &door, &mut visitor).await,
+            Some(credentials) => agree_in_secret(stream, &credentials, limits, &door, &mut visitor).await,
+        }
     };
-    let Ok(upgraded) = agreed.upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let Ok(stream) = parts.io.into_inner().into_std() else { return };
-    lobby.enter(Upgraded { stream, early: parts.read_buf, echo: agreed.echo, permit });
+    let Ok(Some((transport, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
+    let Visitor { client, permit, .. } = visitor;
+    lobby.enter(Upgraded { transport, early: agreed.early, echo: agreed.echo, client, permit });
+}
+
+async fn agree(
+    stream: TcpStream,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(Transport, Agreed)> {
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
+    Some((Transport::plain(stream.into_std().ok()?), agreed))
+}
+
+/// The same through TLS, whose session the switchboard goes on with.
+async fn agree_in_secret(
+    stream: TcpStream,
+    credentials: &Credentials,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(Transport, Agreed)> {
+    let accepted = TlsAcceptor::from(credentials.current()).accept(stream).await;
+    let stream = accepted.inspect_err(|error| debug!(%error, "TLS handshake failed")).ok()?;
+    acknowledge(stream.get_ref().0);
+    let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
+    let (stream, session) = stream.into_inner();
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let peer_names = shown.map(tls::names_of).unwrap_or_default();
+    Some((Transport::secure(stream.into_std().ok()?, session, peer_names), agreed))
+}
+
+/// Has what was received acknowledged at once. In TLS 1.3 the client has the last word, and as no ticket answers it, a client
+/// with Nagle's algorithm would hold its request back for the 40 ms that the kernel takes over an acknowledgement.
+fn acknowledge(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    // Without it, it is slow and nothing worse.
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 /// A handshake that was accepted.
 struct Agreed {
-    upgrade: OnUpgrade,
+    /// What the client sent after it.
+    early: Bytes,
     echo: bool,
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
-async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed> {
-    let agreed = Rc::new(RefCell::new(None));
-    let slot = agreed.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = answer(&request);
+async fn speak_http<S>(
+    stream: S,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Option<(S, Agreed)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Requests of one connection are answered one after the other, and never while another is.
+    let visitor = RefCell::new(visitor);
+    let agreed = RefCell::new(None);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let response = answer(&request, door, &mut visitor.borrow_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *slot.borrow_mut() = Some(Agreed { upgrade: hyper::upgrade::on(&mut request), echo });
+            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -262,11 +333,16 @@ async fn speak_http(stream: TcpStream, limits: HandshakeLimits) -> Option<Agreed
         debug!(%error, "handshake failed");
         return None;
     }
-    agreed.take()
+    let (upgrade, echo) = agreed.take()?;
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<S>>().ok()?;
+    Some((parts.io.into_inner(), Agreed { early: parts.read_buf, echo }))
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
-fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, door: &Doorway, visitor: &mut Visitor) -> Response<Full<Bytes>> {
+    if let Err(refusal) = door.examine(request.headers(), visitor) {
+        return refuse(refusal);
+    }
     let version =
         if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -309,6 +385,12 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Instant;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use crate::config::{Config, RawFlags};
+    use crate::tls::PeerName;
+    use crate::tls::testing::{Authority, Folder};
+
     use super::*;
 
     const LIMITS: HandshakeLimits =
@@ -316,6 +398,11 @@ mod tests {
     const HANDSHAKE_BYTES: &[u8] =
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn open_door(connections_max: Option<usize>) -> Arc<Doorway> {
+        let (config, _) = Config::load(RawFlags::default(), std::iter::empty(), None, None).unwrap();
+        Arc::new(Doorway::new(&Config { connections_max, ..config }))
+    }
 
     /// Gives the runtime its turns until nothing has stirred for some.
     async fn visit(lobby: &Lobby) {
@@ -343,7 +430,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(None, None), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(None), None, lobby.clone()));
         local
             .run_until(async {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
@@ -369,8 +456,50 @@ mod tests {
                 client.read_exact(&mut answer).unwrap();
                 assert_eq!(&answer, b"HTTP/1.1 101");
                 // From here on somebody else watches it.
-                let mut source = mio::unix::SourceFd(&upgraded.stream.as_raw_fd());
+                let mut source = mio::unix::SourceFd(&upgraded.transport.as_raw_fd());
                 poll.registry().register(&mut source, mio::Token(1), mio::Interest::READABLE).unwrap();
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn the_names_that_a_client_proves_come_in_with_it() {
+        let (folder, authority) = (Folder::new(), Authority::new("ca"));
+        let issued = authority.server("x.test");
+        let ca = folder.write("ca.pem", &authority.pem());
+        let files = crate::config::TlsFiles {
+            certificate: folder.write("cert.pem", &issued.chain),
+            key: folder.write("key.pem", &issued.key),
+            client_ca: Some(ca.clone()),
+            client_cert_required: false,
+        };
+        let credentials = tls::Watch::start(&files, 0).unwrap().credentials();
+        let own = authority.client("alice.test");
+        let (chain, key) = (folder.write("own.pem", &own.chain), folder.write("own.key", &own.key));
+        let known = tls::client_config(Some(&ca), Some((&chain, &key))).unwrap();
+        let nobody = tls::client_config(Some(&ca), None).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let lobby = Lobby::new(poll.registry().try_clone().unwrap(), Rc::new(|| {}));
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(accept(listener, LIMITS, open_door(None), Some(credentials), lobby.clone()));
+        local
+            .run_until(async {
+                let mut found = Vec::new();
+                for config in [known, nobody] {
+                    let stream = TcpStream::connect(address).await.unwrap();
+                    let mut stream = tls::shake_hands(&config, "x.test", stream).await.unwrap();
+                    stream.write_all(HANDSHAKE_BYTES).await.unwrap();
+                    stream.read_exact(&mut [0; 12]).await.unwrap();
+                    visit(&lobby).await;
+                    found.push(lobby.next().expect("its handshake is done").transport.peer_names().to_vec());
+                }
+                let name = Box::<str>::from("alice.test");
+                assert_eq!(
+                    found,
+                    [vec![PeerName::CommonName(name.clone()), PeerName::Dns(name)], Vec::new()]
+                );
             })
             .await;
     }
@@ -384,7 +513,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, Admission::new(Some(0), None), lobby.clone()));
+        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), None, lobby.clone()));
         let connect = |_| std::net::TcpStream::connect(address).unwrap();
         let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
         local.run_until(visit(&lobby)).await;

@@ -9,12 +9,15 @@ pub mod clock;
 pub mod connection;
 pub mod depot;
 pub mod desk;
+pub mod doorway;
 pub mod listener;
 pub mod log_service;
 pub mod mailer;
 pub mod operator;
 pub mod output;
+pub mod peers;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;
+pub mod transport;
 pub mod trunk;

@@ -1,8 +1,8 @@
 //! Starts the exchange, watches it, stops it.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
-//! thread for slow work, and one thread for each shard. Stop: shards close everything and end (within the limit),
-//! then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
+//! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
+//! more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
 //! serves what ends earlier.
 
 use std::fmt;
@@ -24,14 +24,16 @@ use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
 use crate::logging::FeedReader;
 use crate::store::{CallLog, CallLogError};
+use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
-use super::admission::Admission;
-use super::clock::{Clock, draw_seed};
+use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
+use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
+use super::peers::{Dialler, Link};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
@@ -39,6 +41,8 @@ use super::trunk;
 const MAILBOX_LEN: usize = 4096;
 /// How long a shard may take to set itself up: a fault of it must not leave the start hanging.
 const SHARD_START_MAX: Duration = Duration::from_secs(10);
+/// How often files that may be renewed are looked at; two or three of them.
+const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(2);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -54,6 +58,8 @@ pub enum StartError {
     },
     /// The call log cannot be written.
     CallLog(CallLogError),
+    /// The files of TLS cannot be used.
+    Tls(TlsError),
     /// The system refused something that every start needs.
     System {
         /// What was wanted.
@@ -71,6 +77,7 @@ impl fmt::Display for StartError {
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
         }
     }
@@ -81,6 +88,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
             Self::CallLog(error) => Some(error),
+            Self::Tls(error) => Some(error),
         }
     }
 }
@@ -91,6 +99,8 @@ pub struct Running {
     shards: Vec<ShardThread>,
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
+    dialler: Option<Dialler>,
+    certificate: Option<tls::Watch>,
     stop_timeout: Duration,
 }
 
@@ -131,11 +141,17 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
     let caught =
         |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
     let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
-    let running = start(config, feed)?;
+    let mut hangup = caught(SignalKind::hangup())?;
+    let mut running = start(config, feed)?;
     let name = runtime.block_on(async {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        let mut looks = tokio::time::interval(LOOK_AT_FILES_EVERY);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return "SIGTERM",
+                _ = interrupt.recv() => return "SIGINT",
+                _ = hangup.recv() => running.reload(),
+                _ = looks.tick(), if running.certificate.is_some() => running.look_at_files(),
+            }
         }
     });
     info!(signal = name, "stopping");
@@ -146,8 +162,10 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
 /// Starts an exchange; it accepts connections when this returns.
 ///
 /// # Errors
-/// If the address, the call log or the system does not allow it.
+/// If the address, the certificate, the call log or the system does not allow it.
 pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
+    let watch = |files| tls::Watch::start(files, unix_s()).map_err(StartError::Tls);
+    let certificate = config.tls.as_ref().map(watch).transpose()?;
     let listeners = bind_all(config)?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
@@ -164,7 +182,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
-    let common = Common::new(config, wakes, &call_log)?;
+    let credentials = certificate.as_ref().map(tls::Watch::credentials);
+    let common = Common::new(config, wakes, &call_log, credentials)?;
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
     let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
@@ -175,11 +194,13 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         let parts = common.parts(id, Wiring { listener, poll, port, mailbox, wire: &wire, log_service });
         shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin, ready.clone())?), wire });
     }
-    let running = Running {
+    let mut running = Running {
         address,
         shards,
         operator: Some(operator),
         call_log,
+        dialler: None,
+        certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
     // What is left of it would keep the threads that serve the shards from ending.
@@ -190,7 +211,15 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    info!(%address, shards = config.shards, "exchange is up");
+    match start_dialler(config, &running.shards) {
+        Ok(dialler) => running.dialler = dialler,
+        Err(source) => {
+            running.stop();
+            return Err(StartError::System { what: "the thread that keeps links up", source });
+        }
+    }
+    let is_encrypted = config.tls.is_some();
+    info!(%address, shards = config.shards, is_encrypted, "exchange is up");
     Ok(running)
 }
 
@@ -200,8 +229,24 @@ impl Running {
         self.address
     }
 
+    /// Reads anew what may change while it runs (SIGHUP): certificate, key and client authorities. What cannot be used
+    /// is told in the log and changes nothing.
+    pub fn reload(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.reload(unix_s());
+        }
+    }
+
+    /// The same for files that have changed.
+    pub fn look_at_files(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.look(unix_s());
+        }
+    }
+
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
+        let dialler = self.dialler.take().map(Dialler::stop);
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
         }
@@ -212,6 +257,9 @@ impl Running {
             {
                 error!(shard = number, "shard did not stop in time");
             }
+        }
+        if dialler.is_some_and(|dialler| !join_until(dialler, deadline)) {
+            warn!("the thread that keeps links up did not stop in time");
         }
         if let Some(operator) = self.operator.take()
             && !join_until(operator, deadline)
@@ -224,6 +272,12 @@ impl Running {
         }
         info!("exchange is down");
     }
+}
+
+/// The wall clock in seconds since 1970, as certificates count.
+fn unix_s() -> i64 {
+    const MS_PER_SECOND: u64 = 1000;
+    i64::try_from(unix_ms() / MS_PER_SECOND).unwrap_or(i64::MAX)
 }
 
 /// Joins a thread unless it goes on beyond `deadline`.
@@ -277,6 +331,14 @@ fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
     // A wake that fails is made up for by the shard's next turn; logging it here would feed on itself.
     service.wake_with(move || drop(waker.wake()));
     service
+}
+
+/// The thread that keeps links to other exchanges up. Each link belongs to the shard that its place in the configuration picks.
+fn start_dialler(config: &Config, shards: &[ShardThread]) -> std::io::Result<Option<Dialler>> {
+    let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
+    let deliver =
+        move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
+    Dialler::start(&config.federation, Arc::new(deliver))
 }
 
 /// The thread for slow work: wake handlers.
@@ -339,7 +401,8 @@ fn pin_to_core(id: ShardId) {
 struct Common {
     limits: Arc<Limits>,
     handshakes: HandshakeLimits,
-    admission: Arc<Admission>,
+    door: Arc<Doorway>,
+    credentials: Option<Arc<Credentials>>,
     bounds: ByteBounds,
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
@@ -369,6 +432,7 @@ impl Common {
         config: &Config,
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
         call_log: &Option<CallLog>,
+        credentials: Option<Arc<Credentials>>,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
@@ -378,7 +442,8 @@ impl Common {
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
             },
-            admission: Admission::new(config.connections_max, config.connections_per_ip_max),
+            door: Arc::new(Doorway::new(config)),
+            credentials,
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
@@ -404,7 +469,8 @@ impl Common {
             poll,
             listener,
             handshakes: self.handshakes,
-            admission: self.admission.clone(),
+            door: self.door.clone(),
+            credentials: self.credentials.clone(),
             bounds: self.bounds,
             mailbox,
             desk: Desk {

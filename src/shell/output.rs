@@ -17,7 +17,7 @@ use super::mailer::Attempt;
 /// long queue drains.
 const CORK_BYTES_MAX: usize = 32 << 10;
 /// Most pieces of one gathered write; more than a socket's buffer takes at once.
-const PIECES_MAX: usize = 16;
+pub const PIECES_MAX: usize = 16;
 /// Spent buffers kept by a shard, the largest one kept (a corked buffer with a 16 KiB message as its last, grown by
 /// doubling, fits), and all together.
 const SPARE_BUFFERS_MAX: usize = 1024;
@@ -144,19 +144,24 @@ impl Output {
     }
 
     fn write_once(&self, mut stream: &TcpStream) -> std::io::Result<usize> {
-        let first = &self.first.bytes()[self.written..];
-        if self.later.is_empty() {
+        if let Some(piece) = self.sole_piece() {
             // Straight to the kernel: the standard library's way is a cancellation point of the C library.
-            return Ok(rustix::net::send(stream, first, SendFlags::NOSIGNAL)?);
+            return Ok(rustix::net::send(stream, piece, SendFlags::NOSIGNAL)?);
         }
         let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-        slices[0] = IoSlice::new(first);
-        let rest = self.later.iter().map(|piece| IoSlice::new(piece.bytes()));
-        let count = 1 + slices[1..].iter_mut().zip(rest).map(|(slice, piece)| *slice = piece).count();
+        let count = self.slices(&mut slices);
         stream.write_vectored(&slices[..count])
     }
 
-    fn advance(&mut self, mut count: usize, spares: &mut Spares) {
+    /// What is to be written next, in pieces; how many there are. Empty ones if nothing waits.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; PIECES_MAX]) -> usize {
+        slices[0] = IoSlice::new(&self.first.bytes()[self.written..]);
+        let rest = self.later.iter().map(|piece| IoSlice::new(piece.bytes()));
+        1 + slices[1..].iter_mut().zip(rest).map(|(slice, piece)| *slice = piece).count()
+    }
+
+    /// Forgets so many bytes at the front, which have been written: at most all of them.
+    pub fn advance(&mut self, mut count: usize, spares: &mut Spares) {
         self.len -= count;
         while count > 0 {
             let left = self.first.bytes().len() - self.written;

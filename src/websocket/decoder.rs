@@ -27,13 +27,24 @@ pub struct Decoder {
 pub struct Limits {
     /// Most payload bytes of one message, all its fragments together. Checked when a frame's head arrives.
     pub message_len_max: usize,
+    /// Who sends. Always the same for one connection.
+    pub sender: Sender,
+}
+
+/// The side that a stream comes from: clients mask what they send, servers must not (RFC 6455 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Whoever has called this exchange.
+    Client,
+    /// Whom this exchange has called.
+    Server,
 }
 
 impl Limits {
     /// Default before REGISTER: 1 MiB, room for any profile, while strangers stay cheap (design.md D3).
-    pub const UNREGISTERED: Self = Self { message_len_max: 1 << 20 };
+    pub const UNREGISTERED: Self = Self { message_len_max: 1 << 20, sender: Sender::Client };
     /// Default after REGISTER: 16 MiB (spec section 1).
-    pub const REGISTERED: Self = Self { message_len_max: 16 << 20 };
+    pub const REGISTERED: Self = Self { message_len_max: 16 << 20, sender: Sender::Client };
 }
 
 /// What one call of [`Decoder::next`] did.
@@ -151,16 +162,18 @@ impl Decoder {
         if let Some(frame) = self.partial.as_mut().and_then(|partial| partial.frame.take()) {
             return Ok(Some(frame));
         }
-        let Some(head) = self.read_head(input)? else { return Ok(None) };
+        let Some(head) = self.read_head(input, limits.sender)? else { return Ok(None) };
         self.admit(&head, limits)?;
         OpenFrame::new(head).map(Some)
     }
 
-    fn read_head(&mut self, input: &mut &mut [u8]) -> Result<Option<Head>, Violation> {
+    fn read_head(&mut self, input: &mut &mut [u8], sender: Sender) -> Result<Option<Head>, Violation> {
         let parsed = match &mut self.partial {
-            Some(partial) if !partial.head.is_empty() => partial.head.resume(input)?,
-            _ => match Head::parse(input)? {
-                None if !input.is_empty() => self.partial.get_or_insert_default().head.resume(input)?,
+            Some(partial) if !partial.head.is_empty() => partial.head.resume(input, sender)?,
+            _ => match Head::parse(input, sender)? {
+                None if !input.is_empty() => {
+                    self.partial.get_or_insert_default().head.resume(input, sender)?
+                }
                 parsed => parsed,
             },
         };

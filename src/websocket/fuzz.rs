@@ -2,10 +2,10 @@
 //!
 //! Nothing here runs in production. A body panics when a property is broken, and only then.
 
-use super::{Decoder, Incoming, Limits};
+use super::{Decoder, Incoming, Limits, Sender};
 
 /// Small, so that short inputs reach the size cap too.
-const LIMITS: Limits = Limits { message_len_max: 2048 };
+const LIMITS: Limits = Limits { message_len_max: 2048, sender: Sender::Client };
 
 /// Any bytes: decoding returns, holds no more memory than twice what it was fed (plus the boxes), and gives the same
 /// results whether the bytes come at once, one by one, in uneven reads, or are carried in between.

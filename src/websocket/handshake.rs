@@ -54,13 +54,20 @@ pub enum Refusal {
     Key,
     /// The first offered subprotocol cannot be a header's value.
     Subprotocol,
+    /// It comes from a page of an origin that is not allowed (RFC 6455 section 4.2.2).
+    Origin,
+    /// The client's address has as many connections as it may have.
+    Crowded,
 }
 
 impl Refusal {
-    /// The HTTP status: 426 if a proper upgrade would help, 400 if the attempt is malformed.
+    /// The HTTP status: 426 if a proper upgrade would help, 403 and 429 if this client may not, 400 if the attempt is
+    /// malformed.
     pub const fn status(self) -> u16 {
         match self {
             Self::NoUpgrade | Self::Version => 426,
+            Self::Origin => 403,
+            Self::Crowded => 429,
             Self::Method | Self::Http | Self::Host | Self::Connection | Self::Key | Self::Subprotocol => 400,
         }
     }
@@ -76,6 +83,8 @@ impl Refusal {
             Self::Connection => "Connection header must contain upgrade",
             Self::Key => "Sec-WebSocket-Key must be one value of 16 bytes in base64",
             Self::Subprotocol => "Sec-WebSocket-Protocol must start with a printable name",
+            Self::Origin => "The Origin of this page is not among the origins that this exchange allows",
+            Self::Crowded => "There are too many connections from this address",
         }
     }
 
@@ -84,7 +93,14 @@ impl Refusal {
         match self {
             Self::NoUpgrade => Some(("upgrade", "websocket")),
             Self::Version => Some(("sec-websocket-version", "13")),
-            Self::Method | Self::Http | Self::Host | Self::Connection | Self::Key | Self::Subprotocol => None,
+            Self::Method
+            | Self::Http
+            | Self::Host
+            | Self::Connection
+            | Self::Key
+            | Self::Subprotocol
+            | Self::Origin
+            | Self::Crowded => None,
         }
     }
 }
@@ -178,7 +194,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
-fn has_token(value: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn has_token(value: &[u8], wanted: &[u8]) -> bool {
     tokens(value).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
@@ -186,7 +202,8 @@ fn is_key(key: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|decoded| decoded.len() == KEY_LEN)
 }
 
-fn accept(key: &[u8]) -> String {
+/// What a server proves with that it has read a key.
+pub(super) fn accept(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 

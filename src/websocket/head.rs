@@ -1,4 +1,4 @@
-//! Frame heads as a client sends them: parsing, and keeping the bytes of one that is not complete yet.
+//! Frame heads as they are received: parsing, and keeping the bytes of one that is not complete yet.
 //!
 //! Knows single frames only; what a frame means inside a message is the decoder's business.
 //! Invariant: a `Head` that exists has passed every check that needs no other frame, and a byte that makes the
@@ -6,7 +6,7 @@
 
 use fastwebsockets::OpCode;
 
-use super::{CONTROL_PAYLOAD_LEN_MAX, Violation};
+use super::{CONTROL_PAYLOAD_LEN_MAX, Sender, Violation};
 
 /// Two bytes, eight of extended length, four of mask.
 const HEAD_LEN_MAX: usize = 14;
@@ -30,13 +30,18 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head at the start of `bytes` and its own length; `None` if more bytes are needed.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+    /// The head at the start of `bytes` and its own length; `None` if more bytes are needed. An unmasked one has a mask that
+    /// changes nothing.
+    pub fn parse(bytes: &[u8], sender: Sender) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let opcode = check_first(first)?;
         let Some(&second) = bytes.get(1) else { return Ok(None) };
-        let short = check_second(second, opcode)?;
+        let short = check_second(second, opcode, sender)?;
         let Some((payload_len, mask_at)) = payload_len(short, bytes)? else { return Ok(None) };
+        if sender == Sender::Server {
+            let head = Self { fin: first & FIN != 0, opcode, mask: [0; 4], payload_len };
+            return Ok(Some((head, mask_at)));
+        }
         let Some(&mask) = bytes[mask_at..].first_chunk::<4>() else { return Ok(None) };
         let head = Self { fin: first & FIN != 0, opcode, mask, payload_len };
         Ok(Some((head, mask_at + mask.len())))
@@ -63,9 +68,11 @@ fn check_first(byte: u8) -> Result<OpCode, Violation> {
 }
 
 /// The 7-bit length.
-fn check_second(byte: u8, opcode: OpCode) -> Result<u8, Violation> {
-    if byte & MASKED == 0 {
-        return Err(Violation::Unmasked);
+fn check_second(byte: u8, opcode: OpCode, sender: Sender) -> Result<u8, Violation> {
+    match (sender, byte & MASKED != 0) {
+        (Sender::Client, true) | (Sender::Server, false) => {}
+        (Sender::Client, false) => return Err(Violation::Unmasked),
+        (Sender::Server, true) => return Err(Violation::Masked),
     }
     let short = byte & LENGTH_BITS;
     if is_control(opcode) && usize::from(short) > CONTROL_PAYLOAD_LEN_MAX {
@@ -111,11 +118,11 @@ impl HeadBytes {
 
     /// Goes on with `input`: the head and how many bytes of `input` belong to it, or `None` after keeping all of
     /// `input`, which then was too short.
-    pub fn resume(&mut self, input: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
+    pub fn resume(&mut self, input: &[u8], sender: Sender) -> Result<Option<(Head, usize)>, Violation> {
         let kept = self.len;
         let taken = input.len().min(HEAD_LEN_MAX - kept);
         self.bytes[kept..kept + taken].copy_from_slice(&input[..taken]);
-        if let Some((head, head_len)) = Head::parse(&self.bytes[..kept + taken])? {
+        if let Some((head, head_len)) = Head::parse(&self.bytes[..kept + taken], sender)? {
             self.len = 0;
             return Ok(Some((head, head_len - kept)));
         }

@@ -1,4 +1,5 @@
-//! Server side of RFC 6455 framing without any I/O: bytes in, messages out, and the other way round.
+//! RFC 6455 framing without any I/O: bytes in, messages out, and the other way round. The server's side, and for links to
+//! other exchanges the client's.
 //!
 //! The shell reads sockets and writes them; this folder only says what the bytes mean. No socket, clock, task or
 //! lock may appear here, and no meaning of a message's content beyond "text is UTF-8".
@@ -12,15 +13,19 @@ pub mod encoder;
 pub mod fuzz;
 pub mod handshake;
 mod head;
+mod mask;
 mod message;
+pub mod origin;
 mod partial;
 #[cfg(test)]
 mod testing;
+pub mod upgrade;
 mod violation;
 
 pub use carried::Carried;
 pub use close::CloseCode;
-pub use decoder::{Decoder, Incoming, Limits, Step};
+pub use decoder::{Decoder, Incoming, Limits, Sender, Step};
+pub use mask::Masks;
 pub use message::Message;
 pub use violation::Violation;
 

@@ -12,6 +12,8 @@ use super::CloseCode;
 pub enum Violation {
     /// A client's frame without the mask bit (section 5.1).
     Unmasked,
+    /// A server's frame with the mask bit (section 5.1).
+    Masked,
     /// A reserved bit is set though no extension was negotiated (5.2).
     ReservedBits,
     /// Opcode 3-7 or 11-15 (5.2).
@@ -47,6 +49,7 @@ impl Violation {
             Self::TextNotUtf8 | Self::CloseReasonNotUtf8 => CloseCode::INVALID_DATA,
             Self::MessageTooBig => CloseCode::TOO_BIG,
             Self::Unmasked
+            | Self::Masked
             | Self::ReservedBits
             | Self::ReservedOpcode
             | Self::ControlTooLong
@@ -64,6 +67,7 @@ impl Violation {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unmasked => "client frame is not masked",
+            Self::Masked => "server frame is masked",
             Self::ReservedBits => "reserved bits are set",
             Self::ReservedOpcode => "reserved opcode",
             Self::ControlTooLong => "control frame exceeds 125 bytes",

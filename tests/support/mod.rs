@@ -2,10 +2,12 @@
 //! client that was not written by us ([`Phone`], over tungstenite), and a web server for webhooks ([`Webhooks`]).
 //! Nothing here sleeps: every wait is for something that must happen, with a limit after which the test fails.
 
+pub mod certificates;
 pub mod phone;
 pub mod process;
 pub mod rig;
 pub mod webhooks;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 

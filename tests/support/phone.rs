@@ -9,10 +9,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
 use super::LIMIT;
+use super::wire::Wire;
 
 /// A client of the exchange.
 pub struct Phone {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Wire>,
 }
 
 impl Phone {
@@ -28,17 +29,31 @@ impl Phone {
     }
 
     /// Shakes hands over a connection that exists.
-    pub fn over(mut stream: TcpStream, early: &[u8]) -> Self {
+    pub fn over(stream: TcpStream, early: &[u8]) -> Self {
+        Self::over_wire(Wire::Plain(stream), early).unwrap_or_else(|error| panic!("no handshake: {error}"))
+    }
+
+    /// Shakes hands over a connection that exists, encrypted or not; the error is that of the wire.
+    pub fn over_wire(wire: Wire, early: &[u8]) -> std::io::Result<Self> {
+        let mut opening = handshake_request();
+        opening.extend_from_slice(early);
+        Self::opening(wire, opening.chunks(opening.len()))
+    }
+
+    /// Says these pieces, which must contain a handshake, one by one; the error is that of the wire.
+    pub fn opening<'p>(mut wire: Wire, pieces: impl Iterator<Item = &'p [u8]>) -> std::io::Result<Self> {
+        let stream = wire.stream();
         stream.set_read_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a socket takes a limit");
         stream.set_nodelay(true).expect("a socket takes the option");
-        let mut opening = handshake_request();
-        opening.extend_from_slice(early);
-        stream.write_all(&opening).expect("the exchange reads the handshake");
-        let (head, rest) = read_head(&mut stream);
+        for piece in pieces {
+            wire.write_all(piece)?;
+            wire.flush()?;
+        }
+        let (head, rest) = read_head(&mut wire)?;
         assert!(head.starts_with("HTTP/1.1 101 "), "the exchange says {head}");
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-        Self { socket: WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)) }
+        Ok(Self { socket: WebSocket::from_partially_read(wire, rest, Role::Client, Some(config)) })
     }
 
     /// Sends a frame of the protocol.
@@ -71,7 +86,8 @@ impl Phone {
 
     /// Sends any bytes, WebSocket or not.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream().write_all(bytes).expect("the exchange reads");
+        let wire = self.wire();
+        wire.write_all(bytes).and_then(|()| wire.flush()).expect("the exchange reads");
     }
 
     /// Sends these frames in one segment.
@@ -82,6 +98,11 @@ impl Phone {
 
     /// The connection below.
     pub fn stream(&mut self) -> &mut TcpStream {
+        self.wire().stream()
+    }
+
+    /// What it speaks over.
+    pub fn wire(&mut self) -> &mut Wire {
         self.socket.get_mut()
     }
 
@@ -305,17 +326,16 @@ pub fn handshake_request() -> Vec<u8> {
 }
 
 /// The head of an HTTP response, and what was read beyond it.
-pub fn read_head(stream: &mut TcpStream) -> (String, Vec<u8>) {
+pub fn read_head(stream: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let rest = bytes.split_off(end + 4);
-            return (String::from_utf8(bytes).expect("heads are text"), rest);
+            return Ok((String::from_utf8(bytes).expect("heads are text"), rest));
         }
-        match stream.read(&mut chunk) {
-            Ok(0) => panic!("the exchange ended the connection after {:?}", String::from_utf8_lossy(&bytes)),
-            Ok(length) => bytes.extend_from_slice(&chunk[..length]),
-            Err(error) => panic!("no answer to the handshake: {error}"),
+        match stream.read(&mut chunk)? {
+            0 => panic!("the exchange ended the connection after {:?}", String::from_utf8_lossy(&bytes)),
+            length => bytes.extend_from_slice(&chunk[..length]),
         }
     }
 }

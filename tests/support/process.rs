@@ -51,7 +51,8 @@ pub fn systemx(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_systemx"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SYSTEMX_") {
+        let name_shown = name.to_string_lossy();
+        if name_shown.starts_with("SYSTEMX_") || name_shown.starts_with("FEDERATION_") {
             command.env_remove(name);
         }
     }

@@ -10,9 +10,13 @@ use crate::exchange::event::{Event, Request};
 use crate::exchange::ids::{LineId, ShardId};
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::{Setup, Shard};
+use crate::exchange::tie::TieNotice;
 use crate::exchange::time::{Moment, Tick};
 
-use super::{Bounds, Decoder, Notice, WireError, close_of, encode, encode_refusal, encoded_len_hint};
+use super::{
+    Bounds, CallNames, Decoder, Notice, Standing, WireError, close_of, encode_named, encode_refusal,
+    encoded_len_hint,
+};
 
 /// Clients that take turns in saying the lines of an input.
 const CLIENTS: usize = 3;
@@ -46,6 +50,7 @@ struct Room {
     now: Moment,
     /// The text of the latest call id.
     call: Vec<u8>,
+    names: CallNames,
 }
 
 impl Room {
@@ -55,7 +60,14 @@ impl Room {
         let mut shard = Shard::new(Setup { id: ShardId::new(0), shards: 1, seed: [1; 32], limits });
         let now = Moment { tick: Tick::from_millis(0), wall_ms: 1 };
         let lines = std::array::from_fn(|_| open(&mut shard, now));
-        Self { shard, decoder: Decoder::new(BOUNDS), lines, now, call: Vec::new() }
+        Self {
+            shard,
+            decoder: Decoder::new(BOUNDS),
+            lines,
+            now,
+            call: Vec::new(),
+            names: CallNames::default(),
+        }
     }
 
     fn with_call(&self, frame: &[u8]) -> Vec<u8> {
@@ -67,8 +79,8 @@ impl Room {
 
     fn hear(&mut self, client: usize, frame: &[u8]) {
         let line = self.lines[client];
-        let registered = self.shard.is_registered(line);
-        match self.decoder.decode(frame, registered) {
+        let standing = Standing { registered: self.shard.is_registered(line), tie: self.shard.is_tie(line) };
+        match self.decoder.decode(frame, standing) {
             Ok(request) => self.ask(line, request),
             Err(WireError::Refuse(refusal)) => {
                 let mut text = Vec::new();
@@ -84,6 +96,7 @@ impl Room {
         let _ = self.shard.reaches(line, &request);
         self.shard.handle(self.now, Event::Request { line, request }, &mut out);
         self.perform(&out);
+        self.shard.check();
     }
 
     /// Time passes, and whoever was closed comes back.
@@ -109,22 +122,30 @@ impl Room {
                 | Effect::Wake { .. }
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
-                | Effect::CallNamed { .. }
-                | Effect::CallForgotten(_)
                 | Effect::Tie { .. }
                 | Effect::Stray(_) => {}
+                Effect::CallNamed { call, name } => self.names.add(*call, name.clone()),
+                Effect::CallForgotten(call) => self.names.forget(*call),
             }
         }
     }
 
     fn tell(&mut self, notice: &Notice<'_>) {
-        if let Notice::Ring { call, .. } | Notice::Connected { call, .. } | Notice::Dialling { call, .. } =
-            notice
+        let dial =
+            if let Notice::Tie(TieNotice::DialForward(dial)) = notice { Some(&dial.call) } else { None };
+        if let Some(call) = dial
+            && !call.is_derived()
         {
             self.call = call.text().to_vec();
         }
+        if let Notice::Ring { call, .. } | Notice::Connected { call, .. } | Notice::Dialling { call, .. } =
+            notice
+        {
+            let name = self.names.get(*call).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));
+            self.call = name.map_or_else(|| call.text().to_vec(), |name| name.as_bytes().to_vec());
+        }
         let mut text = Vec::new();
-        encode(notice, &mut text);
+        encode_named(notice, Some(&self.names), &mut text);
         check_json(&text);
         let hint = encoded_len_hint(notice);
         assert!(text.len() <= hint * ESCAPE_GROWTH_MAX, "{} foretold as {hint}", text.len());
@@ -158,7 +179,7 @@ mod tests {
     const FRAMES_MAX: u64 = 40;
     const MUTATIONS_MAX: u64 = 3;
 
-    const FRAMES: [&str; 26] = [
+    const FRAMES: [&str; 37] = [
         r#"{"type":"REGISTER","address":"a@x.test","metadata":{"capabilities":["c","d"],"location":{"lat":1,"lon":2}}}"#,
         r#"{"type":"REGISTER","address":"b@x.test","concurrency":"broadcast","max_listeners":2}"#,
         r#"{"type":"REGISTER","address":"b@x.test","concurrency":"parallel","max_sessions":2,"pool_size":2}"#,
@@ -185,6 +206,17 @@ mod tests {
         r#"{"type":"PARTY_MSG","party":"p@x.test","data":[1],"content_type":"binary"}"#,
         r#"{"type":"LEAVE","party":"p@x.test"}"#,
         r#"{"type":"DIAL_FORWARD","call_id":"x","from":"a@x.test","to":"b@x.test"}"#,
+        r#"{"type":"DIAL_FORWARD","call_id":"$CALL","from":"a@x.test","to":"z@home.test","metadata":{"timestamp":1}}"#,
+        r#"{"type":"REGISTER_PBX","domain":"home.test","routes":["*@home.test","*a*b*.test"],"auth":"t"}"#,
+        r#"{"type":"REGISTER_PBX","domain":"other.test","routes":["*"]}"#,
+        r#"{"type":"DIAL","to":"z@home.test","metadata":{"authenticated_by":"me","n":1}}"#,
+        r#"{"type":"RING","call_id":"$CALL","from":"z@home.test","metadata":[]}"#,
+        r#"{"type":"BUSY","call_id":"$CALL","reason":"no\tway"}"#,
+        r#"{"type":"CONNECTED","call_id":"$CALL"}"#,
+        r#"{"type":"MSG","call_id":"$CALL","from":"y@home.test","data":1}"#,
+        r#"{"type":"PRESENCE","query":{"domain":"home.test"}}"#,
+        r#"{"type":"PRESENCE_QUERY","query":{"domain":"home.test","near":{"lat":1,"lon":2,"radius_km":5}},"reply_to":"r","query_id":"7"}"#,
+        r#"{"type":"PRESENCE_RESULT","addresses":[{"address":"y@home.test","status":"busy","metadata":{}}],"query_id":"q-1"}"#,
     ];
 
     const PIECES: [&str; 24] = [

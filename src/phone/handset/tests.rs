@@ -63,7 +63,7 @@ where
     // `--json` makes it a script also when the tests run in a terminal.
     let flags = format!("phone --json --address a@x.test {flags}");
     let line = Line::try_parse_from(flags.split(' ').filter(|flag| !flag.is_empty())).expect("good flags");
-    let (outcome, ()) = tokio::join!(run(&line.phone, endpoint, None), exchange(listener));
+    let (outcome, ()) = tokio::join!(run(&line.phone, endpoint, None, None), exchange(listener));
     assert_eq!(outcome, expected);
 }
 

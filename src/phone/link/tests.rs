@@ -27,7 +27,7 @@ impl Rig {
         let endpoint = endpoint(listener.local_addr().expect("a bound socket has an address"));
         let (orders, taken) = mpsc::channel(16);
         let (sent, events) = mpsc::channel(16);
-        tokio::spawn(keep_up(endpoint, true, taken, sent));
+        tokio::spawn(keep_up(endpoint, None, true, taken, sent));
         Rig { listener, orders, events }
     }
 
@@ -124,7 +124,7 @@ async fn an_exchange_that_is_not_there_is_tried_again() {
     drop(listener);
     let (_orders, taken) = mpsc::channel(1);
     let (sent, mut events) = mpsc::channel(1);
-    tokio::spawn(keep_up(endpoint, true, taken, sent));
+    tokio::spawn(keep_up(endpoint, None, true, taken, sent));
     assert!(matches!(events.recv().await, Some(LinkEvent::Failed(_))));
     assert!(matches!(events.recv().await, Some(LinkEvent::Retry(_))));
 }
@@ -145,7 +145,8 @@ fn highest_wait_ms(attempt: u32) -> u64 {
 
 #[test]
 fn only_plain_websocket_urls_are_taken() {
-    assert_eq!(Endpoint::parse("wss://x.test"), Err(UrlError::Tls));
+    let secure = Endpoint::parse("wss://x.test").expect("it is fine");
+    assert_eq!((secure.port, secure.is_secure), (443, true));
     assert_eq!(Endpoint::parse("http://x.test"), Err(UrlError::Scheme));
     assert_eq!(Endpoint::parse("localhost:8080"), Err(UrlError::Scheme));
     assert_eq!(Endpoint::parse("ws://"), Err(UrlError::Unreadable));

@@ -1,18 +1,20 @@
-//! How connections come to a shard: from the lobby once their handshake is done, or from another shard.
+//! How connections come to a shard: from the lobby once their handshake is done, from another shard, or as links to other
+//! exchanges that this one has called.
 //!
-//! Either way a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
+//! In any case a connection gets a place in the rack, is joined to the poller, and is looked at at once, because what
 //! it has sent already is announced by nobody.
 
 use std::os::fd::AsRawFd;
 
 use mio::{Interest, Token};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
+use super::super::peers::Link;
 use super::{Crossing, Switchboard};
 
 /// Most new connections taken in one turn.
@@ -28,19 +30,38 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { stream, early, echo, permit } = arrival;
+        let Upgraded { transport, early, echo, client, permit } = arrival;
         let role = if echo {
             Role::Echo
         } else {
             let Some(line) = self.shard.open_line(self.now, false) else { return };
+            self.note_arrival(line, client);
             Role::Line(line)
         };
-        let mut connection = Connection::new(stream, role, permit);
+        let mut connection = Connection::new(transport, role, permit);
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
         let handle = self.install(connection);
         self.send_off(handle);
+    }
+
+    /// A link to another exchange. The core has something to say on it at once, so it is seated before that is performed.
+    pub(super) fn take_link(&mut self, link: Link) {
+        let Link { peer, transport, early, permit } = link;
+        debug!(shard = self.id.index(), peer = &*peer.id, "link taken");
+        let mut out = std::mem::take(&mut self.outbox);
+        if let Some(line) = self.shard.open_tie(self.now, &peer, &mut out) {
+            let mut connection = Connection::new(transport, Role::Line(line), Some(permit));
+            let state = &mut connection.state;
+            (state.outbound, state.tie, state.registered) = (true, true, true);
+            connection.decoder.carry(&early);
+            let handle = self.install(connection);
+            self.perform(&mut out);
+            self.send_off(handle);
+        }
+        self.outbox = out;
+        self.settle_accounts();
     }
 
     /// Whoever comes while the exchange stops is told so.
@@ -58,7 +79,7 @@ impl Switchboard {
             self.seat(line, handle);
         }
         let Some(connection) = self.connections.get_mut(handle) else { return handle };
-        let mut source = mio::unix::SourceFd(&connection.stream.as_raw_fd());
+        let mut source = mio::unix::SourceFd(&connection.transport.as_raw_fd());
         let token = Token(handle.to_bits() as usize);
         let registry = self.poller.get_ref().registry();
         if let Err(error) = registry.register(&mut source, token, Interest::READABLE | Interest::WRITABLE) {

@@ -75,7 +75,7 @@ impl Switchboard {
             connection.state.shut = true;
             // What the client still sends is read and discarded, else it would see a reset instead of the code. That
             // holds for its own close as well: it need not be the last it sends.
-            drop(connection.stream.shutdown(std::net::Shutdown::Write));
+            connection.transport.shut();
         }
     }
 
@@ -157,6 +157,6 @@ impl Switchboard {
         if connection.state.congested {
             self.queues.congested.retain(|&other| other != handle);
         }
-        debug!(shard = self.id.index(), socket = connection.stream.as_raw_fd(), "connection gone");
+        debug!(shard = self.id.index(), socket = connection.transport.as_raw_fd(), "connection gone");
     }
 }

@@ -3,8 +3,6 @@
 //! What was said to one connection alone leaves in the turn in which it was said; of what was said to many, a bounded part
 //! in each turn, so that a large audience delays nobody else. What a socket does not take waits for the poller.
 
-use std::os::fd::AsFd as _;
-
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::Handle;
 
@@ -85,10 +83,11 @@ impl Switchboard {
         }
         let Some(output) = &connection.output else { return 0 };
         let len = output.len();
-        if output.sole_piece().is_some() {
+        if connection.letter().is_some() {
             self.mailbag.letters.push(handle);
         } else {
-            // The rest of the batch would not gain: several pieces are one system call as well.
+            // The rest of the batch would not gain: several pieces are one system call as well. What is to be encrypted
+            // cannot be sent by anybody else.
             self.write_out(handle, None);
         }
         len
@@ -101,10 +100,7 @@ impl Switchboard {
         let mut attempts = std::mem::take(&mut self.mailbag.attempts);
         if letters.len() >= BATCH_MIN {
             // Attempts are told from each other by their order alone: whoever is missing ends the batch.
-            let parcels = letters.iter().map_while(|&handle| {
-                let connection = self.connections.get(handle)?;
-                Some((connection.stream.as_fd(), connection.output.as_ref()?.sole_piece()?))
-            });
+            let parcels = letters.iter().map_while(|&handle| self.connections.get(handle)?.letter());
             self.mailer.send_all(parcels, &mut attempts);
         }
         let tried = attempts.drain(..).chain(std::iter::repeat_with(|| None));
@@ -123,7 +119,7 @@ impl Switchboard {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let Some(mut output) = connection.output.take() else { return };
         let before = output.len();
-        let written = output.write_to(&connection.stream, &mut self.spares, attempt);
+        let written = connection.transport.write(&mut output, &mut self.spares, attempt);
         self.totals.output = self.totals.output.saturating_sub(before - output.len());
         let needs_word = match written {
             Written::All => {

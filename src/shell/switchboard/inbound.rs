@@ -9,7 +9,7 @@ use crate::dialect::systemx::{CloseWhy, Standing, WireError, encode_invalid_addr
 use crate::exchange::LineId;
 use crate::exchange::event::{Event, Loss, Request};
 use crate::exchange::ids::Handle;
-use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, encoder};
+use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, Sender, encoder};
 
 use super::super::connection::{Connection, Role, State};
 use super::outbound::Said;
@@ -40,7 +40,7 @@ impl Switchboard {
             let is_greedy =
                 connection.output_len() > most || self.delivered - delivered > DELIVERIES_PER_READ;
             // Until it has read some of them, in any case.
-            connection.state.self_paused |= connection.output_len() > most;
+            connection.state.self_paused |= connection.output_len() > most && !connection.state.tie;
             if connection.is_held() || is_greedy || self.messages_left == 0 || at == input.len() {
                 return at;
             }
@@ -125,6 +125,7 @@ impl Switchboard {
         };
         let request = match request {
             Ok(request) => request,
+            Err(_) if self.is_outbound(handle) => return self.warn_of_nonsense(line),
             Err(error) => return self.on_wire_error(handle, &error),
         };
         if enabled!(Level::DEBUG) {
@@ -197,7 +198,7 @@ impl Switchboard {
         }
         self.begin_closing(handle);
         if let Role::Line(line) = role {
-            self.note_gone(line, "closed by the client");
+            self.note_gone(line, "closed by the other side");
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }
@@ -210,7 +211,7 @@ impl Switchboard {
         let Some(at) = self.queues.moves.iter().position(|(moving, ..)| *moving == handle) else { return };
         let (handle, to, luggage) = self.queues.moves.swap_remove(at);
         let Some(mut connection) = self.connections.remove(handle) else { return };
-        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.stream));
+        let mut source = mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&connection.transport));
         if self.poller.get_ref().registry().deregister(&mut source).is_err() {
             // The socket cannot be polled any more: the other shard will notice that it is gone.
             connection.state.blocked = false;
@@ -241,5 +242,6 @@ fn frame_limits(connection: &Connection, bounds: &super::ByteBounds) -> Limits {
     let registered = connection.state.registered || connection.role == Role::Echo;
     let message_len_max =
         if registered { bounds.message_bytes_max } else { bounds.unregistered_message_bytes_max };
-    Limits { message_len_max }
+    let sender = if connection.state.outbound { Sender::Server } else { Sender::Client };
+    Limits { message_len_max, sender }
 }

@@ -4,6 +4,8 @@
 //! provoke all of it, so each kind is limited by the second; `suppressed` says how much was left out. Contents of
 //! messages are never written.
 
+use std::net::IpAddr;
+
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, error, info, warn};
 
@@ -114,6 +116,12 @@ impl Switchboard {
         }
     }
 
+    /// A connection is a line from now on. At debug, because anybody may read the log stream, and where people are is
+    /// nobody's business.
+    pub(super) fn note_arrival(&self, line: LineId, client: IpAddr) {
+        debug!(shard = self.id.index(), %line, %client, "connection accepted");
+    }
+
     /// The core has dismissed a line.
     pub(super) fn note_dismissed(&self, line: LineId, cause: Cause) {
         if cause != Cause::Timeout {
@@ -151,6 +159,13 @@ impl Switchboard {
         if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
             let shard = self.id.index();
             warn!(shard, %line, suppressed, "message dropped: no call of this line, or not up");
+        }
+    }
+
+    /// Another exchange, which this one has called, says what cannot be understood. It is told nothing (spec 19.9).
+    pub(super) fn warn_of_nonsense(&self, line: LineId) {
+        if let Some(Suppressed(suppressed)) = self.admit(&self.gags.warnings) {
+            warn!(shard = self.id.index(), %line, suppressed, "frame of a link dropped: it cannot be understood");
         }
     }
 

@@ -40,9 +40,10 @@ use crate::exchange::rack::Rack;
 use crate::exchange::shard::Shard;
 use crate::exchange::time::Moment;
 use crate::logging::unfed;
+use crate::websocket::Masks;
 
 use super::allocator;
-use super::clock::Clock;
+use super::clock::{Clock, draw_seed};
 use super::connection::{Connection, State};
 use super::depot::Depot;
 use super::desk::Desk;
@@ -100,6 +101,8 @@ pub struct Switchboard {
     /// What other exchanges call their calls, where that is no id of ours.
     call_names: Option<Box<CallNames>>,
     scratch: Vec<u8>,
+    /// The same for what is still encrypted; empty until somebody comes by TLS.
+    wire: Vec<u8>,
     /// What has been read and not been handled yet; empty but for its memory outside of a batch.
     batch: Vec<(Handle, Input)>,
     outbox: Outbox<'static>,
@@ -107,6 +110,8 @@ pub struct Switchboard {
     mailbag: Mailbag,
     depot: Depot,
     spares: Spares,
+    /// For links to other exchanges that this one has called.
+    masks: Masks,
     lobby: Lobby,
     bell: Rc<Bell>,
     alarm: Alarm,
@@ -215,11 +220,12 @@ impl Switchboard {
             let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
-            let (handshakes, admission) = (parts.handshakes, parts.admission.clone());
+            let (handshakes, door) = (parts.handshakes, parts.door.clone());
+            let credentials = parts.credentials.clone();
             let mut switchboard = Self::new(parts)?;
             let lobby = switchboard.lobby.clone();
             let accepting =
-                tokio::task::spawn_local(listener::accept(listener, handshakes, admission, lobby));
+                tokio::task::spawn_local(listener::accept(listener, handshakes, door, credentials, lobby));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
@@ -242,12 +248,14 @@ impl Switchboard {
             dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
             call_names: None,
             scratch: vec![0; SCRATCH_BYTES],
+            wire: Vec::new(),
             batch: Vec::new(),
             outbox: Outbox::default(),
             mailer,
             mailbag: Mailbag::default(),
             depot: parts.depot,
             spares: Spares::default(),
+            masks: Masks::new(draw_seed()?),
             lobby: Lobby::new(parts.poll.registry().try_clone()?, Rc::new(move || ring.ring())),
             timepiece: Timepiece::new(parts.poll.registry())?,
             poller: nest(parts.poll)?,
@@ -387,6 +395,7 @@ impl Switchboard {
         while let Ok(post) = self.mailbox.try_recv() {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
+                Post::Link(link) => self.take_link(*link),
                 Post::Stop => self.stop(),
             }
         }

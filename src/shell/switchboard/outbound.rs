@@ -20,6 +20,10 @@ use super::{Freight, Switchboard};
 /// How much beyond the limit a connection's output may grow while its sender is being held: one message of the
 /// largest size, and what was under way when the sender was told.
 const TOLERATED_BYTES: usize = 32 << 20;
+/// How many times as much as for a client may wait for a link to another exchange. A client that does not take its own calls
+/// loses them; a link that is cut loses those of many, who cannot be held one by one. With the defaults it is 16 MiB, as
+/// long as the longest message: what one call says in one breath cuts off no other.
+const TIE_OUTPUT_TIMES: usize = 16;
 /// The part of the total by which it may be exceeded before connections are dropped without a word.
 const SEVERE_EXCESS_PART: usize = 4;
 
@@ -76,6 +80,9 @@ impl Switchboard {
     fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
         let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
         self.note(line, &notice);
+        if matches!(notice, Notice::Refused { .. }) && self.is_outbound(handle) {
+            return;
+        }
         match notice {
             Notice::Registered { .. } => self.note_registered(handle),
             Notice::Tie(TieNotice::Registered { .. }) => self.note_tie_line(handle),
@@ -93,6 +100,11 @@ impl Switchboard {
         if let Notice::Message { data: Payload::Owned(spent), .. } = notice {
             out.recycle(spent);
         }
+    }
+
+    /// Whether this exchange has called there: nothing is answered with ERROR then (spec 19.9).
+    pub(super) fn is_outbound(&self, handle: Handle) -> bool {
+        self.connections.get(handle).is_some_and(|connection| connection.state.outbound)
     }
 
     /// The connection may send larger messages from now on, and counts in the other budget.
@@ -133,9 +145,15 @@ impl Switchboard {
             let Some(connection) = self.connections.get_mut(handle) else { continue };
             let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
             let before = output.len();
-            output.share(&mut self.spares, &frame);
-            self.totals.output += frame.len();
+            if connection.state.outbound {
+                // Its mask is its own.
+                let masks = &mut self.masks;
+                output.cork(&mut self.spares, |out| masks.append(out, &frame));
+            } else {
+                output.share(&mut self.spares, &frame);
+            }
             let len = output.len();
+            self.totals.output += len - before;
             if before == 0 {
                 connection.progress_s = self.second;
             }
@@ -166,7 +184,16 @@ impl Switchboard {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         let output = connection.output.get_or_insert_with(|| self.spares.take_queue());
         let before = output.len();
-        output.cork(&mut self.spares, append);
+        if connection.state.outbound {
+            let masks = &mut self.masks;
+            output.cork(&mut self.spares, |out| {
+                let at = out.len();
+                append(out);
+                masks.apply(out, at);
+            });
+        } else {
+            output.cork(&mut self.spares, append);
+        }
         let len = output.len();
         self.totals.output += len - before;
         self.queues.bytes += len - before;
@@ -226,12 +253,14 @@ impl Switchboard {
         if newly {
             self.queues.afterwards.push_back(Event::Congested(line));
         }
-        let most = self.output_most();
+        let is_tie = connection.state.tie;
+        let most = self.output_most(is_tie);
         let Some(connection) = self.connections.get_mut(handle) else { return };
         if before <= most || !connection.state.blocked {
             return;
         }
-        connection.state.self_paused |= above;
+        // Two exchanges that both wait for the other to read would wait for ever.
+        connection.state.self_paused |= above && !is_tie;
         let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
         let bearable = !scarce && before <= most + TOLERATED_BYTES && excused;
         if !bearable {
@@ -240,10 +269,11 @@ impl Switchboard {
     }
 
     /// How much may wait for one connection that takes nothing now.
-    fn output_most(&self) -> usize {
+    fn output_most(&self, is_tie: bool) -> usize {
+        let times = if is_tie { TIE_OUTPUT_TIMES } else { 1 };
         match self.scarcity() {
-            Scarcity::None => self.bounds.output_bytes_max,
-            Scarcity::Some => self.bounds.output_high_water,
+            Scarcity::None => self.bounds.output_bytes_max.saturating_mul(times),
+            Scarcity::Some => self.bounds.output_high_water.saturating_mul(times),
             Scarcity::Severe => 0,
         }
     }

@@ -15,15 +15,17 @@ use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::tls::Credentials;
 
-use super::super::admission::Admission;
 use super::super::clock::Clock;
 use super::super::connection::Connection;
 use super::super::depot::Depot;
 use super::super::desk::Desk;
+use super::super::doorway::Doorway;
 use super::super::listener::HandshakeLimits;
 use super::super::log_service::LogService;
 use super::super::mailer::Mailer;
+use super::super::peers::Link;
 use super::super::trunk::TrunkPort;
 
 /// What goes over a trunk.
@@ -49,6 +51,8 @@ pub struct Crossing {
 pub enum Post {
     /// A wake handler came to its end.
     Woken(WakeRun, WakeOutcome),
+    /// A link to another exchange has come up.
+    Link(Box<Link>),
     /// Close everything and end.
     Stop,
 }
@@ -92,8 +96,10 @@ pub struct Parts {
     pub listener: std::net::TcpListener,
     /// What handshakes may cost.
     pub handshakes: HandshakeLimits,
-    /// Caps on connections.
-    pub admission: Arc<Admission>,
+    /// Who may come in.
+    pub door: Arc<Doorway>,
+    /// What connections are encrypted with; `None`: they are not.
+    pub credentials: Option<Arc<Credentials>>,
     /// Bounds.
     pub bounds: ByteBounds,
     /// The operator's words.

@@ -4,14 +4,12 @@
 //! for that once. What was read of a connection is handled before anything else of it is, and before it moves;
 //! whatever was decided about it meanwhile (held, lost, told to go) counts.
 
-use std::io::ErrorKind;
 use std::ops::Range;
-
-use rustix::net::RecvFlags;
 
 use crate::exchange::event::Loss;
 use crate::exchange::ids::Handle;
 
+use super::super::transport::Reading;
 use super::{READS_PER_TURN, SCRATCH_BYTES, Switchboard};
 
 /// Most connections read before what came is handled: the others wait no longer than for a flush.
@@ -81,25 +79,23 @@ impl Switchboard {
             let input = if connection.decoder.carried_len() > 0 {
                 Input::Carried
             } else {
-                // Straight to the kernel: the standard library's way is a cancellation point of the C library.
-                match rustix::net::recv(&connection.stream, &mut scratch[filled..], RecvFlags::empty()) {
-                    Ok((_, 0)) => Input::End,
-                    Ok((_, count)) => {
+                match connection.transport.read(&mut scratch[filled..], &mut self.wire) {
+                    Reading::Bytes { count, more } => {
                         let fresh = filled..filled + count;
                         filled = fresh.end;
-                        // A full read may have left more; a short one has left the end of the stream at most.
-                        connection.state.readable = filled == scratch.len() || connection.state.hung_up;
+                        connection.state.readable = more || connection.state.hung_up;
                         Input::Fresh(fresh)
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    Reading::Nothing => {
                         connection.state.readable = false;
                         continue;
                     }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    Reading::Again => {
                         self.enqueue(handle);
                         continue;
                     }
-                    Err(_) => Input::Broken,
+                    Reading::End => Input::End,
+                    Reading::Broken => Input::Broken,
                 }
             };
             connection.state.unhandled = true;

@@ -13,7 +13,7 @@ use crate::websocket::testing::{
 };
 use crate::websocket::{MessageKind, encoder, fuzz};
 
-const LIMITS: Limits = Limits { message_len_max: 1000 };
+const LIMITS: Limits = Limits { message_len_max: 1000, sender: Sender::Client };
 
 /// Decodes at once and byte by byte, which must agree.
 fn decode(bytes: &[u8]) -> Vec<Incoming<'static>> {
@@ -255,7 +255,7 @@ fn the_size_cap_counts_the_whole_message_and_is_decided_by_the_head() {
 #[test]
 fn the_size_cap_may_change_between_calls() {
     let mut decoder = Decoder::new();
-    let small = Limits { message_len_max: 2 };
+    let small = Limits { message_len_max: 2, ..LIMITS };
     let mut bytes = [frame(TEXT, b"abc"), frame(FIN | CONTINUATION, b"d")].concat();
     assert_eq!(decoder.next(&mut bytes[..9], &LIMITS).incoming, Incoming::NeedMore);
     let step = decoder.next(&mut bytes[9..], &small);
