@@ -89,13 +89,15 @@ pub enum Cause {
     TooManyParties,
     /// The party has as many members as the exchange allows.
     PartyFull,
+    /// The way to the exchange that hosts the party is lost, or it has put the member out.
+    PartyLost,
     /// Only another exchange may ask for this.
     NotPbx,
 }
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -133,6 +135,7 @@ impl Cause {
         Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
+        Self::PartyLost,
         Self::NotPbx,
     ];
 
@@ -176,6 +179,7 @@ impl Cause {
             Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",
+            Self::PartyLost => "party_lost",
             Self::NotPbx => "not_pbx",
         }
     }

@@ -199,6 +199,8 @@ pub enum Verb {
     RegisterPbx,
     /// [`TieRequest::DialForward`]
     DialForward,
+    /// [`super::tie_party::PartyWord::Join`]
+    JoinForward,
     /// Any other [`Request::Tie`]
     Tie,
 }
@@ -223,6 +225,7 @@ impl Request<'_> {
             Self::Leave { .. } => Verb::Leave,
             Self::Tie(TieRequest::Register(_)) => Verb::RegisterPbx,
             Self::Tie(TieRequest::DialForward(_)) => Verb::DialForward,
+            Self::Tie(TieRequest::Party(talk)) => talk.word.verb(),
             Self::Tie(_) => Verb::Tie,
         }
     }

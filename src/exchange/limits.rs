@@ -84,6 +84,12 @@ pub const QUESTIONS_PER_TIE_MAX: usize = 256;
 /// Most questions to one tie line whose answers are waited for; each has a time limit, so an older one is over.
 pub const QUESTIONS_SENT_MAX: usize = 1024;
 
+/// How long another exchange may take to let somebody into a party that it hosts, in ms: as long as a network may be slow.
+pub const PARTY_WAIT_MS: u64 = 5000;
+
+/// Most participants of parties that come by one tie line, and parties that it leads to, together; some 200 bytes each.
+pub const PARTY_SEATS_PER_TIE_MAX: usize = 100_000;
+
 /// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 

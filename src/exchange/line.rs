@@ -126,6 +126,10 @@ pub struct Seat {
     pub party: Address,
     /// The party, once its host has said yes.
     pub id: Option<PartyId>,
+    /// Which JOIN was the last. An answer to another one is late, and means nothing.
+    pub ticket: u32,
+    /// Whether the host is another exchange, which has not answered yet: meanwhile the line is read.
+    pub waits: bool,
 }
 
 /// Why a line is not read. Several reasons can hold at a time.

@@ -34,6 +34,7 @@ pub mod signal;
 pub mod slot_set;
 pub mod table;
 pub mod tie;
+pub mod tie_party;
 pub mod time;
 pub mod timers;
 

@@ -132,6 +132,13 @@ impl RouteTable {
         Some(routes)
     }
 
+    /// Whether this exchange has told another one to send here what is for `name`.
+    pub fn announces(&self, name: &str) -> bool {
+        let name = fold(name);
+        let configured = self.ties.values().filter(|routes| routes.configured.is_some());
+        configured.flat_map(|routes| &routes.announced).any(|pattern| pattern.matches_folded(&name))
+    }
+
     /// The tie line by which to reach `address`, other than `except`: the one it came by.
     pub fn find(&self, address: &str, except: Option<LineId>) -> Option<LineId> {
         if self.is_empty() {

@@ -15,8 +15,10 @@ use super::cause::{Cause, Reason};
 use super::effect::PresenceEntry;
 use super::event::{Concurrency, ContentType, PresenceQuery, Verb, WakeHandler};
 use super::ids::{CallId, LegId, LineId, PartyId, QuestionId, RecordId};
+use super::party::Except;
 use super::routes::TieRoutes;
 use super::tie::{TieRefusal, Vouch};
+use super::tie_party::TieTalk;
 
 /// A message from one shard to another. At most 64 bytes: larger contents are boxed.
 #[derive(Debug)]
@@ -217,6 +219,19 @@ pub enum Signal {
         verb: Verb,
         /// Why.
         cause: Cause,
+        /// The JOIN by which the line has the seat that is lost with it; `None` if none is.
+        ticket: Option<u32>,
+    },
+    /// The party has its host elsewhere, and a JOIN waits for that. Lost: the line waits for ever.
+    JoinPending {
+        /// Whose.
+        line: LineId,
+        /// The party.
+        party: Address,
+        /// Which JOIN.
+        ticket: u32,
+        /// Whether the line is in the party all the same, from an earlier JOIN.
+        is_in: bool,
     },
     /// A member says something. Lost: that message, unnoticed.
     PartySays(Box<PartySays>),
@@ -235,6 +250,26 @@ pub enum Signal {
         party: Address,
         /// The new address.
         address: Address,
+    },
+
+    // Parties that have to do with other exchanges: between the party's home and the tie line's shard.
+    /// The other exchange has said something about a party whose home is here. Lost: only that, or a dead member.
+    PartyHeard(Box<TieTalk>),
+    /// The other exchange is to be told something about a party. Lost: only that, until its limit in time.
+    PartyTold(Box<TieTalk>),
+    /// The tie line is lost, and with it whoever has come by it or been let in by it. Lost: dead members.
+    PartyCut {
+        /// The tie line.
+        tie: LineId,
+        /// The party.
+        party: Address,
+    },
+    /// Nobody here is in the party any more to which the tie line leads. Lost: it is remembered for the tie line's life.
+    PartyDone {
+        /// The tie line.
+        tie: LineId,
+        /// The party.
+        party: Address,
     },
 
     // Presence.
@@ -330,8 +365,8 @@ pub struct Inbound {
 pub struct Publication {
     /// Whose audience.
     pub audience: AudienceId,
-    /// A member that does not get it: its speaker.
-    pub except: Option<LineId>,
+    /// Who does not get it: the speaker.
+    pub except: Except,
     /// What.
     pub news: News,
 }
@@ -386,6 +421,8 @@ pub struct Join {
     pub party: Address,
     /// Whether to make it if nobody is in it.
     pub create_if_missing: bool,
+    /// Which JOIN this is; the answer says so.
+    pub ticket: u32,
 }
 
 /// A wish granted.
@@ -397,6 +434,8 @@ pub struct Joined {
     pub party: Address,
     /// The party.
     pub id: PartyId,
+    /// Which JOIN this answers.
+    pub ticket: u32,
     /// Everybody in it, in the order in which they came.
     pub participants: Arc<[Address]>,
 }

@@ -18,6 +18,7 @@ use super::event::{ContentType, PresenceQuery};
 use super::ids::{CallId, LegId, QuestionId, RecordId};
 use super::pattern::Pattern;
 use super::question::Reply;
+use super::tie_party::{PartyTalk, TieParties};
 use super::timers::TimerId;
 
 /// An exchange that this one calls by itself, as the configuration describes it (section 19.9).
@@ -82,6 +83,8 @@ pub struct Tie {
     pub asked: VecDeque<AskedOf>,
     /// See above.
     pub asked_count: u64,
+    /// The parties that have to do with it.
+    pub parties: TieParties,
 }
 
 /// A question to another exchange.
@@ -102,6 +105,7 @@ impl Tie {
             domain: Box::default(),
             peer: None,
             legs: HashMap::with_hasher(hasher.clone()),
+            parties: TieParties::with_hasher(hasher.clone()),
             records: HashSet::with_hasher(hasher),
             heartbeat: None,
             unanswered: 0,
@@ -159,6 +163,8 @@ pub enum TieRequest<'a> {
     PresenceQuery(Box<TieQuery>),
     /// Who is there, in answer to a question.
     PresenceResult(Box<TieAnswer>),
+    /// Something about a party (section 19.7).
+    Party(Box<PartyTalk>),
     /// The other exchange has let this one in (section 19.9).
     Welcomed,
     /// It has not.
@@ -260,6 +266,8 @@ pub enum TieNotice<'a> {
     PresenceQuery(Box<TiePresence>),
     /// Who is there, in answer to a question.
     PresenceResult(Box<TieReply>),
+    /// Something about a party (section 19.7).
+    Party(Box<PartyTalk>),
     /// The call came to nothing.
     Busy {
         /// The call.

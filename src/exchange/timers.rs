@@ -4,7 +4,7 @@
 //! to the wheel's step, so that nothing comes early; timers farther away than one turn of the wheel stay in
 //! their list until their turn comes. Timers due in the same step come in the order in which they were set.
 
-use super::ids::{Handle, LineId, QuestionId, RecordId, ShardId};
+use super::ids::{Handle, LineId, PartyId, QuestionId, RecordId, ShardId};
 use super::rack::Rack;
 use super::time::Tick;
 
@@ -26,6 +26,8 @@ pub enum Due {
     Sleep(LineId),
     /// Other exchanges have had their time to say who is there.
     Question(QuestionId),
+    /// The host of a party has had its time to let somebody in.
+    Party(PartyId),
     /// A tie line's next heartbeat.
     Tie(LineId),
     /// The token of a line expires soon, or its registration ends.

@@ -280,7 +280,7 @@ pub fn verb_name(verb: Verb) -> &'static str {
         Verb::Join => "JOIN",
         Verb::PartyMessage => "PARTY_MSG",
         Verb::Leave => "LEAVE",
-        Verb::RegisterPbx | Verb::DialForward | Verb::Tie => "(tie line)",
+        Verb::RegisterPbx | Verb::DialForward | Verb::JoinForward | Verb::Tie => "(tie line)",
     }
 }
 

@@ -243,7 +243,7 @@ fn metadata_of(entry: &PresenceEntry) -> &[u8] {
     entry.metadata.as_deref().unwrap_or(b"{}")
 }
 
-fn push_joined(out: &mut Vec<u8>, party: &Address, participants: &[Address]) {
+pub(super) fn push_joined(out: &mut Vec<u8>, party: &Address, participants: &[Address]) {
     push_text(out, r#"{"type":"JOINED","party":"#, party.as_str());
     out.extend_from_slice(br#","participants":["#);
     for (at, name) in participants.iter().enumerate() {
@@ -310,7 +310,7 @@ fn digits(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-fn word_of(content_type: ContentType) -> &'static str {
+pub(super) fn word_of(content_type: ContentType) -> &'static str {
     match content_type {
         ContentType::Text => "text",
         ContentType::Json => "json",

@@ -32,6 +32,7 @@ pub(super) const KEYS: Keys = Keys::new(&[
     "limit",
     "party",
     "create_if_missing",
+    "participants",
     "from",
     "reply_to",
     "query_id",
@@ -68,6 +69,7 @@ pub(super) mod key {
     pub(crate) const LIMIT: Key = KEYS.key("limit");
     pub(crate) const PARTY: Key = KEYS.key("party");
     pub(crate) const CREATE_IF_MISSING: Key = KEYS.key("create_if_missing");
+    pub(crate) const PARTICIPANTS: Key = KEYS.key("participants");
     pub(crate) const FROM: Key = KEYS.key("from");
     pub(crate) const REPLY_TO: Key = KEYS.key("reply_to");
     pub(crate) const QUERY_ID: Key = KEYS.key("query_id");
@@ -99,6 +101,7 @@ pub(super) fn type_name(verb: Verb) -> &'static str {
         Verb::Leave => "LEAVE",
         Verb::RegisterPbx => "REGISTER_PBX",
         Verb::DialForward => "DIAL_FORWARD",
+        Verb::JoinForward => "JOIN_FORWARD",
         Verb::Tie => "UNKNOWN",
     }
 }

@@ -15,6 +15,7 @@ mod refusal;
 mod registration;
 mod sleep;
 mod tie_encode;
+mod tie_parties;
 mod ties;
 mod wake_handler;
 mod wire_error;
@@ -33,7 +34,7 @@ use crate::dialect::json::{InvalidJson, Object, Parsed, Parser, Value, display_j
 use crate::exchange::effect::Notice;
 use crate::exchange::event::{Request, Verb};
 
-use ties::{TieType, tie_type_of};
+use ties::tie_type_of;
 
 use frame::{Frame, FrameType, KEYS, key, type_of};
 
@@ -117,8 +118,7 @@ fn read<'f>(
     if standing.tie
         && let Some(tie) = tie_type_of(&name)
     {
-        let verb = if tie == TieType::DialForward { Verb::DialForward } else { Verb::Tie };
-        return ties::read_tie(tie, Frame { verb, object }, bounds);
+        return ties::read_tie(tie, Frame { verb: tie.verb(), object }, bounds);
     }
     match type_of(&name) {
         Some(FrameType::Verb(verb)) => read_verb(verb, object, bounds, standing),
@@ -150,11 +150,15 @@ fn read_verb<'f>(
         Verb::Presence if !standing.registered => Err(frame.refuse(Fault::PresenceUnregistered)),
         Verb::Presence => presence::read_presence(frame, bounds),
         Verb::Join => parties::read_join(frame),
+        Verb::PartyMessage if standing.tie => tie_parties::read_tie_party_message(frame),
         Verb::PartyMessage => parties::read_party_message(frame),
+        Verb::Leave if standing.tie => tie_parties::read_tie_leave(frame),
         Verb::Leave => parties::read_leave(frame),
         Verb::RegisterPbx => ties::read_register_pbx(frame),
         // No type is read as these verbs.
-        Verb::Whisper | Verb::DialForward | Verb::Tie => Err(unsupported(frame.get(key::TYPE))),
+        Verb::Whisper | Verb::DialForward | Verb::JoinForward | Verb::Tie => {
+            Err(unsupported(frame.get(key::TYPE)))
+        }
     }
 }
 

@@ -131,11 +131,15 @@ pub enum Fault {
     TooManyParties,
     /// The party has as many members as it may.
     PartyFull,
+    /// The way to the party's host is lost.
+    PartyLost,
 
     /// `call_id` of DIAL_FORWARD is longer than any call's.
     CallIdTooLong,
-    /// `from` of DIAL_FORWARD is no address.
+    /// `from` of DIAL_FORWARD, or of what is said about a party, is no address.
     FromInvalid,
+    /// `to` of an answer to JOIN_FORWARD is no address.
+    AddresseeInvalid,
     /// `domain` of REGISTER_PBX is missing.
     PbxDomainMissing,
     /// `routes` of REGISTER_PBX is missing.
@@ -204,6 +208,7 @@ impl Fault {
             (Cause::NotInParty, _) => Self::NotInParty,
             (Cause::TooManyParties, _) => Self::TooManyParties,
             (Cause::PartyFull, _) => Self::PartyFull,
+            (Cause::PartyLost, _) => Self::PartyLost,
             (other, _) => Self::Other(other),
         }
     }
@@ -216,6 +221,7 @@ impl Fault {
             Self::NoSuchParty => Cause::NoSuchParty.name(),
             Self::NotInParty => Cause::NotInParty.name(),
             Self::TooManyParties | Self::PartyFull => "limit_reached",
+            Self::PartyLost => Cause::PartyLost.name(),
             Self::Other(cause) => cause.name(),
             _ => "invalid_payload",
         }
@@ -271,8 +277,10 @@ impl fmt::Display for Fault {
             Self::NotInParty => "Join the party first",
             Self::TooManyParties => "This link takes part in as many parties as it may",
             Self::PartyFull => "The party has as many members as it may",
+            Self::PartyLost => "The exchange that hosts the party is out of reach",
             Self::CallIdTooLong => return write!(f, "call_id is longer than {CALL_TEXT_BYTES_MAX} bytes"),
             Self::FromInvalid => "Field 'from' must be an address",
+            Self::AddresseeInvalid => "Field 'to' must be an address",
             Self::PbxDomainMissing => "Field 'domain' must be a non-empty string",
             Self::RoutesMissing => "Field 'routes' must be a non-empty array",
             Self::RouteNotText => "Route entries must be non-empty strings",

@@ -15,6 +15,7 @@ use crate::timestamp::Timestamp;
 use super::encode::{
     entry_len, push_bytes, push_call, push_optional, push_presence, push_reason, push_text, push_word,
 };
+use super::tie_parties::{party_talk_len, push_party_talk};
 use super::ties::QUERY_ID_PREFIX;
 
 /// What an exchange says about a caller of its own; no client may say it by itself.
@@ -79,6 +80,7 @@ pub(super) fn encode_tie(notice: &TieNotice<'_>, names: Option<&CallNames>, out:
             push_optional(out, r#","reply_to":"#, reply.to.as_deref());
             push_optional(out, r#","query_id":"#, reply.id.as_deref());
         }
+        TieNotice::Party(talk) => push_party_talk(out, talk),
         TieNotice::Busy { call, to, reason } => {
             push_call(out, r#"{"type":"BUSY","call_id":"#, *call, names);
             push_text(out, r#","to":"#, to);
@@ -95,6 +97,7 @@ pub(super) fn tie_len_hint(notice: &TieNotice<'_>) -> usize {
         TieNotice::Ring { metadata, .. } => metadata.as_ref().map_or(0, |metadata| metadata.len()),
         TieNotice::Busy { to, reason, .. } => to.len() + reason.as_str().len(),
         TieNotice::PresenceResult(answer) => answer.entries.iter().map(entry_len).sum(),
+        TieNotice::Party(talk) => party_talk_len(talk),
         TieNotice::Introduction(peer) => peer.announced.iter().map(|route| route.as_str().len() + 3).sum(),
         _ => 0,
     };

@@ -17,6 +17,7 @@ use crate::exchange::tie::{
     DialForward, ForwardedDial, Peer, Secret, TieNotice, TiePresence, TieRefusal, TieRegistration, TieReply,
     TieRequest, Vouch,
 };
+use crate::exchange::tie_party::{PartyTalk, PartyWord};
 
 const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200 };
 const TIE: Standing = Standing { registered: false, tie: true };
@@ -382,4 +383,132 @@ fn questions_and_answers_are_written_as_they_are_read() {
     let text = written(TieNotice::PresenceResult(Box::new(answer)), None);
     let TieRequest::PresenceResult(read) = tie(&text) else { panic!("{text}") };
     assert_eq!((read.entries.len(), read.truncated, read.number), (1, true, Some(Some(4))));
+}
+
+fn party(json: &str) -> (String, PartyWord) {
+    let TieRequest::Party(talk) = tie(json) else { panic!("{json} is not about a party") };
+    (talk.party.as_str().to_owned(), talk.word)
+}
+
+/// 19.7.
+#[test]
+fn what_is_said_about_parties_is_read() {
+    let (name, word) = party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test"}"#);
+    assert_eq!(name, "p@home.test");
+    assert!(matches!(word, PartyWord::Join { from, create_if_missing: true } if from.as_str() == "a@x.test"));
+    let (_, word) =
+        party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test","create_if_missing":false}"#);
+    assert!(matches!(word, PartyWord::Join { create_if_missing: false, .. }));
+
+    let (_, word) = party(
+        r#"{"type":"JOINED","party":"p@h.test","participants":["b@x.test","nobody",7,"a@x.test"],"to":"a@x.test"}"#,
+    );
+    let PartyWord::Joined { to, participants } = word else { panic!("{word:?}") };
+    let names: Vec<_> = participants.iter().map(Address::as_str).collect();
+    assert_eq!((to.as_ref().map(Address::as_str), names), (Some("a@x.test"), vec!["b@x.test", "a@x.test"]));
+    let (_, word) = party(r#"{"type":"JOINED","party":"p@h.test","to":null}"#);
+    assert!(
+        matches!(word, PartyWord::Joined { to: None, participants } if participants.is_empty()),
+        "an original says neither"
+    );
+    for (reason, cause) in
+        [(r#""party_full""#, Cause::PartyFull), (r#""sleep""#, Cause::NoSuchParty), ("7", Cause::NoSuchParty)]
+    {
+        let json =
+            format!(r#"{{"type":"JOIN_FAILED","party":"p@h.test","to":"a@x.test","reason":{reason}}}"#);
+        assert!(matches!(party(&json).1, PartyWord::Failed { to: Some(_), cause: read } if read == cause));
+    }
+
+    let json =
+        r#"{"type":"PARTY_MSG","party":"p@h.test","from":"a@x.test","data":{"n":1.0},"content_type":"json"}"#;
+    let PartyWord::Says { from, data, content_type } = party(json).1 else { panic!() };
+    assert_eq!((from.as_str(), data.as_deref()), ("a@x.test", Some(&br#"{"n":1.0}"#[..])));
+    assert_eq!(content_type, Some(ContentType::Json));
+    let (_, word) = party(r#"{"type":"LEAVE","party":"p@h.test","from":"a@x.test"}"#);
+    assert!(matches!(word, PartyWord::Leave { from } if from.as_str() == "a@x.test"));
+}
+
+/// 19.7: without `from` they are the tie line's own; from others `from` means nothing, and the rest is unknown.
+#[test]
+fn only_a_tie_line_speaks_for_others_in_parties() {
+    let own = r#"{"type":"PARTY_MSG","party":"p@h.test","data":1}"#;
+    assert!(matches!(read(own, TIE), Ok(Request::PartyMessage { .. })));
+    assert!(matches!(read(r#"{"type":"LEAVE","party":"p@h.test"}"#, TIE), Ok(Request::Leave { .. })));
+    let line = Standing { registered: true, tie: false };
+    let forged = r#"{"type":"PARTY_MSG","party":"p@h.test","from":"a@x.test","data":1}"#;
+    assert!(matches!(read(forged, line), Ok(Request::PartyMessage { .. })));
+    let forged = r#"{"type":"LEAVE","party":"p@h.test","from":"a@x.test"}"#;
+    assert!(matches!(read(forged, line), Ok(Request::Leave { .. })));
+    for kind in ["JOIN_FORWARD", "JOINED", "JOIN_FAILED"] {
+        let json = format!(r#"{{"type":"{kind}","party":"p@h.test","from":"a@x.test"}}"#);
+        refused(&json, line, "UNKNOWN", &format!("Unsupported message type: {kind}"));
+    }
+}
+
+/// 3, 19.7.
+#[test]
+fn what_makes_no_sense_about_parties_is_refused() {
+    const NAME: &str = "Field 'party' must be a string of the form name@domain";
+    const FROM: &str = "Field 'from' must be an address";
+    for (json, context, detail) in [
+        (r#"{"type":"JOIN_FORWARD","from":"a@x.test"}"#, "JOIN_FORWARD", NAME),
+        (r#"{"type":"JOIN_FORWARD","from":"a","party":"p@h.test"}"#, "JOIN_FORWARD", FROM),
+        (r#"{"type":"JOINED","party":"p"}"#, "UNKNOWN", NAME),
+        (r#"{"type":"JOINED","party":"p@h.test","to":"a"}"#, "UNKNOWN", "Field 'to' must be an address"),
+        (r#"{"type":"JOIN_FAILED","party":7}"#, "UNKNOWN", NAME),
+        (r#"{"type":"PARTY_MSG","party":"p@h.test","from":7}"#, "PARTY_MSG", FROM),
+        (
+            r#"{"type":"PARTY_MSG","party":"p@h.test","from":"a@x.test","content_type":"x"}"#,
+            "PARTY_MSG",
+            "Unsupported content_type: x",
+        ),
+        (r#"{"type":"LEAVE","party":"p","from":"a@x.test"}"#, "LEAVE", NAME),
+        (r#"{"type":"LEAVE","party":"p@h.test","from":""}"#, "LEAVE", FROM),
+    ] {
+        refused(json, TIE, context, detail);
+    }
+}
+
+/// 19.7: what goes out is read again as what went in.
+#[test]
+fn what_is_said_about_parties_is_written_as_it_is_read() {
+    let a = || address("a@x.test");
+    let data = Some(Bytes::from_static(br#"{"n":1.0}"#));
+    for (word, expected) in [
+        (
+            PartyWord::Join { from: a(), create_if_missing: false },
+            r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@h.test","create_if_missing":false}"#,
+        ),
+        (
+            PartyWord::Joined { to: Some(a()), participants: [address("b@x.test"), a()].into() },
+            r#"{"type":"JOINED","party":"p@h.test","participants":["b@x.test","a@x.test"],"to":"a@x.test"}"#,
+        ),
+        (
+            PartyWord::Failed { to: Some(a()), cause: Cause::PartyFull },
+            r#"{"type":"JOIN_FAILED","party":"p@h.test","to":"a@x.test","reason":"party_full"}"#,
+        ),
+        (
+            PartyWord::Says { from: a(), data, content_type: Some(ContentType::Binary) },
+            r#"{"type":"PARTY_MSG","party":"p@h.test","from":"a@x.test","data":{"n":1.0},"content_type":"binary"}"#,
+        ),
+        (
+            PartyWord::Says { from: a(), data: None, content_type: None },
+            r#"{"type":"PARTY_MSG","party":"p@h.test","from":"a@x.test"}"#,
+        ),
+        (PartyWord::Leave { from: a() }, r#"{"type":"LEAVE","party":"p@h.test","from":"a@x.test"}"#),
+    ] {
+        let again = format!("{word:?}");
+        let talk = PartyTalk { party: address("p@h.test"), word };
+        let text = written(TieNotice::Party(Box::new(talk)), None);
+        assert_eq!(text, expected);
+        assert_eq!(format!("{:?}", party(&text).1), again);
+    }
+}
+
+/// A list of any length is read, and no more of it is kept than a party may have members.
+#[test]
+fn a_list_of_participants_is_cut() {
+    let names = vec![r#""a@x.test""#; 20_000].join(",");
+    let json = format!(r#"{{"type":"JOINED","party":"p@h.test","participants":[{names}]}}"#);
+    assert!(matches!(party(&json).1, PartyWord::Joined { participants, .. } if participants.len() == 10_000));
 }

@@ -21,7 +21,7 @@ use super::calls::{read_call_id, read_content_type};
 use super::frame::{Frame, key, members};
 use super::presence::read_query;
 use super::refusal::{Bounded, Fault};
-use super::{Bounds, WireError};
+use super::{Bounds, WireError, tie_parties};
 
 /// Longest domain and longest token of REGISTER_PBX, in bytes; both are kept.
 const DOMAIN_BYTES_MAX: usize = 255;
@@ -43,11 +43,25 @@ pub(super) enum TieType {
     Connected,
     PresenceQuery,
     PresenceResult,
+    JoinForward,
+    Joined,
+    JoinFailed,
     RegisteredPbx,
     RegisterPbxFailed,
     HeartbeatAck,
     /// ERROR: a complaint.
     Error,
+}
+
+impl TieType {
+    /// The name by which a frame is complained about.
+    pub(super) fn verb(self) -> Verb {
+        match self {
+            Self::DialForward => Verb::DialForward,
+            Self::JoinForward => Verb::JoinForward,
+            _ => Verb::Tie,
+        }
+    }
 }
 
 /// What a type's name stands for on a tie line, where it means something else than on others.
@@ -59,6 +73,9 @@ pub(super) fn tie_type_of(name: &str) -> Option<TieType> {
         "CONNECTED" => TieType::Connected,
         "PRESENCE_QUERY" => TieType::PresenceQuery,
         "PRESENCE_RESULT" => TieType::PresenceResult,
+        "JOIN_FORWARD" => TieType::JoinForward,
+        "JOINED" => TieType::Joined,
+        "JOIN_FAILED" => TieType::JoinFailed,
         "REGISTERED_PBX" => TieType::RegisteredPbx,
         "REGISTER_PBX_FAILED" | "REGISTER_FAILED" => TieType::RegisterPbxFailed,
         "HEARTBEAT_ACK" => TieType::HeartbeatAck,
@@ -75,6 +92,9 @@ pub(super) fn read_tie<'f>(
 ) -> Result<Request<'f>, WireError> {
     let request = match kind {
         TieType::DialForward => return read_dial_forward(frame, bounds),
+        TieType::JoinForward => return tie_parties::read_join_forward(frame),
+        TieType::Joined => return tie_parties::read_joined(frame),
+        TieType::JoinFailed => return tie_parties::read_join_failed(frame),
         TieType::Connected => return Ok(Request::Answer { call: read_call_id(frame)? }),
         TieType::Ring => {
             TieRequest::Ring { call: read_call_id(frame)?, metadata: bounded_metadata(frame, bounds)? }

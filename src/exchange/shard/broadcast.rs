@@ -13,6 +13,7 @@ use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId, ShardId};
+use crate::exchange::party::Except;
 use crate::exchange::signal::{AudienceId, Dial, News, Publication, Signal};
 use crate::exchange::time::Moment;
 
@@ -122,7 +123,7 @@ impl Shard {
         let audience = AudienceId::Session(session.id);
         self.publish(
             &session.per_shard,
-            Publication { audience, except: None, news: News::SessionEnded { reason } },
+            Publication { audience, except: Except::Nobody, news: News::SessionEnded { reason } },
             out,
         );
         self.after_call(now, session.broadcaster, out);
@@ -150,7 +151,7 @@ impl Shard {
         let Some(from) = self.address_of(session.broadcaster).cloned() else { return };
         let (audience, per_shard) = (AudienceId::Session(session.id), session.per_shard.clone());
         let news = News::Message { from, data: data.map(Bytes::copy_from_slice), content_type };
-        self.publish(&per_shard, Publication { audience, except: None, news }, out);
+        self.publish(&per_shard, Publication { audience, except: Except::Nobody, news }, out);
     }
 
     /// The broadcaster speaks to one listener only: services inside the exchange do.
@@ -183,7 +184,7 @@ impl Shard {
     pub(super) fn on_publish(&mut self, now: Moment, publication: &Publication, out: &mut Outbox<'_>) {
         let Publication { audience, except, news } = publication;
         let Some(members) = self.audiences.get(audience) else { return };
-        let lines: Vec<LineId> = members.iter().copied().filter(|line| Some(*line) != *except).collect();
+        let lines: Vec<LineId> = members.iter().copied().filter(|line| !except.has(*line)).collect();
         match (news, *audience) {
             (News::SessionEnded { reason }, AudienceId::Session(call)) => {
                 self.on_session_ended(now, call, lines, reason, out);

@@ -53,6 +53,7 @@ impl Shard {
             }
             TieRequest::PresenceQuery(query) => self.answer_presence_query(now, line, *query, out),
             TieRequest::PresenceResult(answer) => self.on_tie_answer(line, *answer, out),
+            TieRequest::Party(talk) => self.hear_of_party(now, line, *talk, out),
             TieRequest::Welcomed => out.push(Effect::Tie { line, news: TieNews::Welcomed }),
             TieRequest::TurnedDown { reason } => {
                 out.push(Effect::Tie { line, news: TieNews::TurnedDown(reason.into()) });
@@ -71,6 +72,7 @@ impl Shard {
             | TieRequest::Busy { call, .. }
             | TieRequest::Message { call, .. } => self.call_reaches(line, *call),
             TieRequest::PresenceQuery(_) | TieRequest::PresenceResult(_) => ShardSet::all(self.shards),
+            TieRequest::Party(talk) => self.party_reaches(talk.party.as_str()),
             TieRequest::Welcomed
             | TieRequest::TurnedDown { .. }
             | TieRequest::HeartbeatHeard

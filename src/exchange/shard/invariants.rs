@@ -4,15 +4,17 @@
 //! Both walk all state and panic with a clear text. Tests and the simulation call them after every event; nothing
 //! that serves lines does. A new field of a shard belongs into one of these functions in the same commit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::exchange::address::Address;
 use crate::exchange::call::{Call, Leg, LegStage, Record, Session, Stage};
 use crate::exchange::directory::Listing;
 use crate::exchange::ids::{CallId, LegId, LineId, PartyId, RecordId};
 use crate::exchange::line::{Business, Line, Pauses};
+use crate::exchange::party::{Member, PartyLine};
 use crate::exchange::question::Question;
 use crate::exchange::signal::AudienceId;
+use crate::exchange::tie::Tie;
 use crate::exchange::timers::{Due, TimerId};
 
 use super::Shard;
@@ -38,9 +40,7 @@ impl Shard {
         }
         for (handle, party) in self.parties.iter() {
             let id = PartyId(handle);
-            assert_eq!(self.party_names.get(&party.name), Some(&id), "party {} by its name", party.name);
-            check_per_shard(party.per_shard(), party.lines(), self.shards, "a party");
-            assert!(!party.is_empty(), "party {} has nobody in it", party.name);
+            self.check_party(id, party);
         }
         for (address, listing) in self.directory.listings() {
             self.check_listing(address, listing);
@@ -135,11 +135,37 @@ impl Shard {
         assert!(all_differ(&names), "{id} is in a party twice");
         let joining = self.lines.get(id.0).is_some_and(|line| line.pauses.has(Pauses::JOIN));
         for seat in seats {
-            assert!(seat.id.is_some() || joining, "{id} waits for {} and is read", seat.party);
+            let is_known = seat.id.is_some() || seat.waits || joining;
+            assert!(is_known, "{id} waits for {} and is read", seat.party);
             let Some(party) = seat.id else { continue };
             let audience = self.audiences.get(&AudienceId::Party(party));
             assert!(audience.is_some_and(|lines| lines.contains(&id)), "{id} does not hear {}", seat.party);
         }
+    }
+
+    fn check_party(&self, id: PartyId, party: &PartyLine) {
+        let name = &party.name;
+        assert_eq!(self.party_names.get(name), Some(&id), "party {name} by its name");
+        assert!(!party.is_empty(), "party {name} has nobody in it");
+        let lines = party.members().filter_map(|(member, _)| match member {
+            Member::Line(line) => Some(*line),
+            Member::Far { .. } => None,
+        });
+        check_per_shard(party.per_shard(), lines, self.shards, "a party");
+        let mut by_tie = HashMap::new();
+        let ties = party.members().filter_map(|(member, _)| member.tie());
+        ties.for_each(|tie| *by_tie.entry(tie).or_insert(0) += 1);
+        assert_eq!(party.per_tie().collect::<HashMap<_, _>>(), by_tie, "members of {name} by tie line");
+        let waits =
+            |member| party.upstream.as_ref().is_some_and(|upstream| upstream.waiting.contains_key(member));
+        for (member, guest) in party.members() {
+            assert!(guest.is_in || waits(member), "{member:?} is not in party {name}, and does not wait");
+        }
+        let Some(upstream) = &party.upstream else { return };
+        let known = upstream.waiting.keys().all(|member| party.guest(member).is_some());
+        assert!(known, "somebody waits for party {name} who is no member");
+        assert_eq!(upstream.timer.is_some(), !upstream.waiting.is_empty(), "the timer of party {name}");
+        self.check_timer(upstream.timer, Due::Party(id));
     }
 
     /// The directory, the guest list and the census know a registered line.
@@ -302,7 +328,9 @@ impl Shard {
         let badges = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.badge?.timer);
         let beats = self.lines.iter().filter_map(|(_, line)| line.tie()?.heartbeat);
         let waits = self.questions.iter().filter(|(_, question)| question.timer.is_some());
+        let joins = self.parties.iter().filter_map(|(_, party)| party.upstream.as_ref()?.timer);
         waits.count()
+            + joins.count()
             + beats.count()
             + calls.count()
             + settings.filter(|setting| setting.timer.is_some()).count()
@@ -330,19 +358,58 @@ pub fn check_together(shards: &[Shard]) {
             check_record_has_legs(shards, RecordId(handle), record);
         }
         for (_, party) in shard.parties.iter() {
-            for line in party.lines() {
-                let seated = line_of(shards, line).and_then(|line| line.business.as_ref());
-                let seated = seated.is_some_and(|business| {
-                    business.seats.iter().any(|seat| seat.party == party.name && seat.id.is_some())
-                });
-                assert!(seated, "{line} is in party {} and does not know it", party.name);
-            }
+            check_members(shards, party);
         }
         for (handle, line) in shard.lines.iter() {
             check_line_is_known(shards, LineId(handle), line);
+            if let Some(tie) = line.tie() {
+                check_tie_parties(shards, LineId(handle), tie);
+            }
         }
         check_holders_elsewhere(shards, shard);
         check_ties(shards, shard);
+    }
+}
+
+/// Members of a party and their seats, and the party and the way to its host.
+fn check_members(shards: &[Shard], party: &PartyLine) {
+    let name = &party.name;
+    for (member, guest) in party.members() {
+        let seated = match member {
+            Member::Line(line) => {
+                let business = line_of(shards, *line).and_then(|line| line.business.as_ref());
+                let mut seats = business.iter().flat_map(|business| &business.seats);
+                seats.any(|seat| {
+                    seat.party == *name && seat.ticket == guest.ticket && seat.id.is_some() == guest.is_in
+                })
+            }
+            Member::Far { tie, address } => {
+                let tie = line_of(shards, *tie).and_then(|line| line.tie());
+                tie.is_some_and(|tie| tie.parties.ticket(name, address) == Some(guest.ticket))
+            }
+        };
+        assert!(seated, "{member:?} is in party {name} and does not know it");
+    }
+    if let Some(upstream) = &party.upstream {
+        let tie = line_of(shards, upstream.tie).and_then(|line| line.tie());
+        assert!(tie.is_some_and(|tie| tie.parties.leads_to(name)), "the way to party {name}");
+    }
+}
+
+/// Seats by way of a tie line, and parties that it leads to, are known where the parties are at home.
+fn check_tie_parties(shards: &[Shard], id: LineId, tie: &Tie) {
+    assert!(tie.parties.is_counted(), "the parties of {id} are counted");
+    let home_of = |name: &Address| {
+        let home = &shards[name.home(shards.len()).index()];
+        home.party_names.get(name).and_then(|party| home.parties.get(party.0))
+    };
+    for (name, address, ticket) in tie.parties.seats() {
+        let member = Member::Far { tie: id, address: address.clone() };
+        let guest = home_of(name).and_then(|party| party.guest(&member));
+        assert_eq!(guest.map(|guest| guest.ticket), Some(ticket), "{address} in {name} by way of {id}");
+    }
+    for name in tie.parties.names().iter().filter(|name| tie.parties.leads_to(name)) {
+        assert!(home_of(name).is_some_and(|party| party.is_led_by(id)), "{id} leads to party {name}");
     }
 }
 
@@ -410,7 +477,8 @@ fn check_line_is_known(shards: &[Shard], id: LineId, line: &Line) {
         let host = &shards[crate::exchange::address::home(seat.party.as_str(), shards.len()).index()];
         let party = host.party_names.get(&seat.party).and_then(|party| host.parties.get(party.0));
         assert!(
-            party.is_some_and(|party| party.member(id) == line.address.as_ref()),
+            party.and_then(|party| party.guest(&Member::Line(id))).map(|guest| &guest.address)
+                == line.address.as_ref(),
             "{id} in {}",
             seat.party
         );

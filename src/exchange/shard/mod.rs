@@ -12,6 +12,7 @@ mod departure;
 mod flow;
 mod forwarding;
 mod guests;
+mod hosting;
 mod identity;
 mod invariants;
 mod parties;
@@ -19,6 +20,7 @@ mod pools;
 mod presence;
 mod registration;
 mod sleep;
+mod tie_parties;
 mod tie_presence;
 mod ties;
 mod wake;
@@ -138,6 +140,8 @@ pub struct Shard {
     runs_started: u64,
     /// Bytes of metadata kept for calls that wait for sleeping agents.
     waiting_metadata_bytes: usize,
+    /// How many JOINs there have been, by lines and by tie lines; their tickets.
+    joins: u32,
     loopback: VecDeque<Signal>,
     /// Who may do what; `None` = everybody everything.
     rules: Option<Arc<Rulebook>>,
@@ -192,6 +196,7 @@ impl Shard {
             forgotten: Vec::new(),
             runs_started: 0,
             waiting_metadata_bytes: 0,
+            joins: 0,
             loopback: VecDeque::new(),
             rules: None,
             stopping: false,
@@ -260,6 +265,7 @@ impl Shard {
                 Due::Expiry(line) => self.on_expiry(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
+                Due::Party(party) => self.on_party_due(now, party, out),
                 Due::Question(question) => self.on_question_due(now, question, out),
             }
             self.settle(now, out);
@@ -274,8 +280,8 @@ impl Shard {
         let set = match request {
             Request::Register(registration) => self.home_set(registration.address.as_str()),
             Request::Dial { to, .. } => self.home_set(to),
-            Request::Join { party, .. } => self.home_set(party.as_str()),
-            Request::PartyMessage { party, .. } | Request::Leave { party } => self.home_set(party),
+            Request::Join { party, .. } => self.party_reaches(party.as_str()),
+            Request::PartyMessage { party, .. } | Request::Leave { party } => self.party_reaches(party),
             Request::Presence(_) => ShardSet::all(self.shards),
             Request::Answer { call } | Request::HangUp { call, .. } | Request::Message { call, .. } => {
                 self.call_reaches(line, *call)
@@ -366,14 +372,23 @@ impl Shard {
             Signal::Flow { end, hold } => self.on_flow(now, end, hold, out),
             Signal::Heedless { end } => self.on_heedless(end),
             Signal::Publish(publication) => self.on_publish(now, &publication, out),
-            Signal::Join(join) => self.on_join(*join, out),
+            Signal::Join(join) => self.on_join(now, *join, out),
             Signal::Joined(joined) => self.on_joined(now, *joined, out),
-            Signal::PartyRefused { line, party, verb, cause } => {
-                self.on_party_refused(now, line, &party, verb, cause, out);
+            Signal::PartyRefused { line, party, verb, cause, ticket } => {
+                self.on_party_refused(now, line, &party, verb, cause, ticket, out);
             }
+            Signal::JoinPending { line, party, ticket, is_in } => {
+                self.on_join_pending(now, line, &party, ticket, is_in, out);
+            }
+            Signal::PartyHeard(talk) => self.on_party_heard(now, *talk, out),
+            Signal::PartyTold(talk) => self.on_party_told(*talk, out),
+            Signal::PartyCut { tie, party } => self.on_party_cut(tie, &party, out),
+            Signal::PartyDone { tie, party } => self.on_party_done(tie, &party),
             Signal::PartySays(words) => self.on_party_says(*words, out),
-            Signal::Leave { line, party } => self.on_leave(line, &party),
-            Signal::MemberRenamed { line, party, address } => self.on_member_renamed(line, &party, address),
+            Signal::Leave { line, party } => self.on_leave(line, &party, out),
+            Signal::MemberRenamed { line, party, address } => {
+                self.on_member_renamed(line, &party, address, out);
+            }
             Signal::PresenceAsked { question, asker, query } => {
                 self.on_presence_asked(question, asker, &query, out);
             }

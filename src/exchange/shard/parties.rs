@@ -1,7 +1,7 @@
-//! Party lines (spec section 17).
+//! Party lines, the member's side (spec section 17).
 //!
-//! A party is hosted on its name's home shard, which decides who is in and in which order words are heard. The
-//! shard of each member keeps the member's seat, and the local audience. A membership is no call.
+//! A party has its home on its name's home shard, which decides who is in and in which order words are heard (`hosting.rs`).
+//! The shard of each member keeps the member's seat, and the local audience. A membership is no call.
 
 use bytes::Bytes;
 
@@ -9,15 +9,13 @@ use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::event::{ContentType, Verb};
-use crate::exchange::ids::{LineId, PartyId};
+use crate::exchange::ids::LineId;
 use crate::exchange::line::{Pauses, Seat};
-use crate::exchange::party::PartyLine;
-use crate::exchange::signal::{AudienceId, Join, Joined, News, PartySays, Publication, Signal};
+use crate::exchange::signal::{AudienceId, Join, Joined, PartySays, Signal};
 use crate::exchange::time::Moment;
 
 use super::Shard;
 
-/// The member's side.
 impl Shard {
     pub(super) fn join(
         &mut self,
@@ -27,17 +25,19 @@ impl Shard {
         create_if_missing: bool,
         out: &mut Outbox<'_>,
     ) {
+        let ticket = self.next_ticket();
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         let Some(address) = entry.address.clone() else {
             return self.refuse(line, Verb::Join, Cause::NotRegistered, out);
         };
         let seats = &mut entry.business_mut().seats;
-        if !seats.iter().any(|seat| seat.party == party) {
-            if seats.len() >= self.limits.parties_per_line_max {
+        match seats.iter().position(|seat| seat.party == party) {
+            Some(at) => seats[at].ticket = ticket,
+            None if seats.len() >= self.limits.parties_per_line_max => {
                 entry.drop_empty_business();
                 return self.refuse(line, Verb::Join, Cause::TooManyParties, out);
             }
-            seats.push(Seat { party: party.clone(), id: None });
+            None => seats.push(Seat { party: party.clone(), id: None, ticket, waits: false }),
         }
         self.reconsider_pause(now, line, out);
         let host = self.home(party.as_str());
@@ -47,18 +47,55 @@ impl Shard {
             self.pause(line, Pauses::JOIN, out);
         }
         let (address, party) = (address.detached(), party.detached());
-        self.send(host, Signal::Join(Box::new(Join { line, address, party, create_if_missing })), out);
+        self.send(
+            host,
+            Signal::Join(Box::new(Join { line, address, party, create_if_missing, ticket })),
+            out,
+        );
+    }
+
+    /// A name for a JOIN, until there have been four billion others.
+    pub(super) fn next_ticket(&mut self) -> u32 {
+        self.joins = self.joins.wrapping_add(1);
+        self.joins
     }
 
     pub(super) fn on_joined(&mut self, now: Moment, joined: Joined, out: &mut Outbox<'_>) {
-        let Joined { line, party, id, participants } = joined;
-        let Some(seat) = self.seat_mut(line, party.as_str()) else { return };
-        seat.id = Some(id);
+        let Joined { line, party, id, ticket, participants } = joined;
+        let Some(seat) = self.seat_mut(line, party.as_str()).filter(|seat| seat.ticket == ticket) else {
+            return;
+        };
+        seat.waits = false;
+        if let Some(before) = seat.id.replace(id).filter(|&before| before != id) {
+            // That one is over, and this JOIN has crossed the word of it.
+            self.leave_audience(AudienceId::Party(before), line);
+        }
         self.enter_audience(AudienceId::Party(id), line);
         out.notify(line, Notice::Joined { party, participants });
         self.unpause(now, line, Pauses::JOIN, out);
     }
 
+    /// The host is another exchange, and nobody waits for a network: the line is read while it thinks.
+    pub(super) fn on_join_pending(
+        &mut self,
+        now: Moment,
+        line: LineId,
+        party: &Address,
+        ticket: u32,
+        is_in: bool,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(seat) = self.seat_mut(line, party.as_str()).filter(|seat| seat.ticket == ticket) else {
+            return;
+        };
+        seat.waits = true;
+        if let Some(before) = seat.id.take_if(|_| !is_in) {
+            self.leave_audience(AudienceId::Party(before), line);
+        }
+        self.unpause(now, line, Pauses::JOIN, out);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one signal")]
     pub(super) fn on_party_refused(
         &mut self,
         now: Moment,
@@ -66,17 +103,22 @@ impl Shard {
         party: &Address,
         verb: Verb,
         cause: Cause,
+        ticket: Option<u32>,
         out: &mut Outbox<'_>,
     ) {
         if self.lines.get(line.0).is_none() {
             return;
         }
-        self.refuse(line, verb, cause, out);
-        if verb == Verb::Join {
-            self.unpause(now, line, Pauses::JOIN, out);
-            self.take_seat(line, party.as_str());
-            self.after_party(now, line, out);
+        let Some(ticket) = ticket else { return self.refuse(line, verb, cause, out) };
+        if self.seat_mut(line, party.as_str()).is_none_or(|seat| seat.ticket != ticket) {
+            return;
         }
+        self.refuse(line, verb, cause, out);
+        self.unpause(now, line, Pauses::JOIN, out);
+        if let Some(Seat { id: Some(id), .. }) = self.take_seat(line, party.as_str()) {
+            self.leave_audience(AudienceId::Party(id), line);
+        }
+        self.after_party(now, line, out);
     }
 
     pub(super) fn say_in_party(
@@ -135,72 +177,5 @@ impl Shard {
         let business = self.lines.get_mut(line.0)?.business.as_mut()?;
         let at = business.seats.iter().position(|seat| seat.party.as_str() == party)?;
         Some(business.seats.swap_remove(at))
-    }
-}
-
-/// The host's side.
-impl Shard {
-    pub(super) fn on_join(&mut self, join: Join, out: &mut Outbox<'_>) {
-        let Join { line, address, party, create_if_missing } = join;
-        let id = match self.party_names.get(&party) {
-            Some(&id) => id,
-            None if create_if_missing && !self.parties.is_full() => self.found_party(&party),
-            None => return self.refuse_join(line, party, Cause::NoSuchParty, out),
-        };
-        let Some(host) = self.parties.get_mut(id.0) else { return };
-        if host.member(line).is_none() && host.len() >= self.limits.party_members_max {
-            return self.refuse_join(line, party, Cause::PartyFull, out);
-        }
-        if host.member(line).is_none() {
-            host.add(line, address);
-        }
-        let participants = host.participants();
-        self.send(line.shard(), Signal::Joined(Box::new(Joined { line, party, id, participants })), out);
-    }
-
-    fn found_party(&mut self, name: &Address) -> PartyId {
-        let party = PartyLine::new(name.clone(), self.shards, self.hasher.clone());
-        let id = PartyId(self.parties.insert_with(|_| party));
-        self.party_names.insert(name.clone(), id);
-        id
-    }
-
-    fn refuse_join(&mut self, line: LineId, party: Address, cause: Cause, out: &mut Outbox<'_>) {
-        self.send(line.shard(), Signal::PartyRefused { line, party, verb: Verb::Join, cause }, out);
-    }
-
-    pub(super) fn on_party_says(&mut self, words: PartySays, out: &mut Outbox<'_>) {
-        let PartySays { line, party, data, content_type } = words;
-        let id = self.party_names.get(&party).copied();
-        let host = id.and_then(|id| self.parties.get(id.0));
-        let (Some(id), Some(host), Some(from)) = (id, host, host.and_then(|host| host.member(line))) else {
-            let signal =
-                Signal::PartyRefused { line, party, verb: Verb::PartyMessage, cause: Cause::NotInParty };
-            return self.send(line.shard(), signal, out);
-        };
-        let (from, per_shard) = (from.clone(), host.per_shard().to_vec());
-        let news = News::PartyMessage { party, from, data, content_type };
-        self.publish(
-            &per_shard,
-            Publication { audience: AudienceId::Party(id), except: Some(line), news },
-            out,
-        );
-    }
-
-    pub(super) fn on_leave(&mut self, line: LineId, party: &Address) {
-        let Some(&id) = self.party_names.get(party) else { return };
-        let Some(host) = self.parties.get_mut(id.0) else { return };
-        host.remove(line);
-        if host.is_empty() {
-            self.parties.remove(id.0);
-            self.party_names.remove(party);
-        }
-    }
-
-    pub(super) fn on_member_renamed(&mut self, line: LineId, party: &Address, address: Address) {
-        let host = self.party_names.get(party).and_then(|id| self.parties.get_mut(id.0));
-        if let Some(host) = host {
-            host.rename(line, address);
-        }
     }
 }

@@ -147,6 +147,7 @@ impl Shard {
             let found = Box::default();
             self.send(question.shard(), Signal::PresenceFound { question, found, by_tie: true }, out);
         }
+        self.cut_parties(line, &tie, out);
         // In a fixed order: hash tables have none that two runs share.
         let mut legs: Vec<_> = tie.legs.into_values().collect();
         legs.sort_unstable();

@@ -275,7 +275,11 @@ impl Exchange {
             Effect::Wake { run, address, handler: _ } => self.wakes.push((run, address.to_string())),
             Effect::CallNamed { call, name } => self.names[shard.index()].add(call, name),
             Effect::CallForgotten(call) => self.names[shard.index()].forget(call),
-            Effect::WakeSettled(_) | Effect::Record(_) | Effect::Tie { .. } | Effect::Stray(_) => {}
+            Effect::WakeSettled(_)
+            | Effect::Record(_)
+            | Effect::Tie { .. }
+            | Effect::KeysWanted
+            | Effect::Stray(_) => {}
         }
     }
 

@@ -8,6 +8,7 @@ use crate::exchange::effect::{Notice, Payload};
 use crate::exchange::event::ContentType;
 use crate::exchange::ids::CallId;
 use crate::exchange::tie::{ForwardedDial, TieNotice, TieRefusal, Vouch};
+use crate::exchange::tie_party::{PartyTalk, PartyWord};
 
 /// Numbers calls.
 #[derive(Default)]
@@ -132,11 +133,34 @@ impl CallNames {
                     answer.reply.id
                 )
             }
+            TieNotice::Party(talk) => render_talk(talk),
             TieNotice::Answered { call, from } => format!("ANSWER {} from {from}", self.name(*call)),
             TieNotice::Busy { call, to, reason } => {
                 format!("BUSY {} {to} {}", self.name(*call), reason.as_str())
             }
         }
+    }
+}
+
+fn render_talk(talk: &PartyTalk) -> String {
+    let PartyTalk { party, word } = talk;
+    match word {
+        PartyWord::Join { from, create_if_missing } => {
+            format!("JOIN_FORWARD {party} from {from}{}", if *create_if_missing { "" } else { " if there" })
+        }
+        PartyWord::Joined { to, participants } => {
+            let names: Vec<_> = participants.iter().map(|address| address.as_str()).collect();
+            let to = to.as_ref().map_or("nobody", |to| to.as_str());
+            format!("JOINED {party} [{}] to {to}", names.join(", "))
+        }
+        PartyWord::Failed { to, cause } => {
+            format!("JOIN_FAILED {party} to {} {cause}", to.as_ref().map_or("nobody", |to| to.as_str()))
+        }
+        PartyWord::Says { from, data, content_type } => {
+            let kind = content_type.map_or("", kind);
+            format!("PARTY_MSG {party} from {from}{kind}{}", bytes(data.as_ref()))
+        }
+        PartyWord::Leave { from } => format!("LEAVE {party} from {from}"),
     }
 }
 
