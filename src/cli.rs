@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::commands::token::TokenArgs;
 use crate::config::RawFlags;
 use crate::phone::{self, PhoneArgs};
 use crate::sim::SimArgs;
@@ -36,6 +37,8 @@ pub enum Program {
     Health(HealthArgs),
     /// Simulate an exchange from a seed and check what must hold in every run
     Sim(SimArgs),
+    /// Make and inspect signed tokens, for testing
+    Token(TokenArgs),
     /// Print the version
     Version,
 }
@@ -57,6 +60,7 @@ impl Cli {
             Program::Phone(args) => phone::run(args),
             Program::Health(args) => commands::health::run(args.url),
             Program::Sim(args) => crate::sim::main(&args),
+            Program::Token(args) => commands::token::run(args),
             Program::Version => commands::print(&format!("systemx {}\n", env!("CARGO_PKG_VERSION"))),
         }
     }
@@ -72,9 +76,13 @@ mod tests {
         match cli.program {
             None => cli.flags,
             Some(Program::Serve(flags) | Program::CheckConfig(flags)) => flags,
-            Some(Program::Phone(_) | Program::Health(_) | Program::Sim(_) | Program::Version) => {
-                RawFlags::default()
-            }
+            Some(
+                Program::Phone(_)
+                | Program::Health(_)
+                | Program::Sim(_)
+                | Program::Token(_)
+                | Program::Version,
+            ) => RawFlags::default(),
         }
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`exchange`] is the core, a pure state machine for one shard; [`dialect`] translates wire protocols at the edge;
-//! [`websocket`] is RFC 6455 framing on bytes, [`proxy`] what load balancers say; [`shell`] owns sockets, threads and
+//! [`websocket`] is RFC 6455 framing on bytes, [`proxy`] what load balancers say, [`identity`] who may do what; [`shell`] owns sockets, threads and
 //! clocks. Around them: [`config`], [`cli`] with its [`commands`], [`logging`], [`tls`] for certificates, [`wake`] for
 //! handlers, [`store`] for the call log, and [`phone`], the example client. `docs/ARCHITECTURE.md` is the map.
 
@@ -17,6 +17,7 @@ pub mod commands;
 pub mod config;
 pub mod dialect;
 pub mod exchange;
+pub mod identity;
 pub mod logging;
 pub mod phone;
 pub mod proxy;

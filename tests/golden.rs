@@ -232,7 +232,8 @@ impl Play {
                 | Effect::CallNamed { .. }
                 | Effect::CallForgotten(_)
                 | Effect::Tie { .. }
-                | Effect::Stray(_) => {}
+                | Effect::Stray(_)
+                | Effect::KeysWanted => {}
             }
         }
     }

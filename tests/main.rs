@@ -18,6 +18,10 @@ mod doorway;
 mod federation;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?
 mod golden;
+/// Does a tree of exchanges carry calls, and lose none of them silently, whatever dies?
+mod hierarchy;
+/// Can only those who may register, dial, see and wake, and does nobody learn their secrets?
+mod identity;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
 /// Does the load generator find what is there, and notice a server that cheats?

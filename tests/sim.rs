@@ -2,6 +2,8 @@
 //!
 //! `systemx sim --seeds 100000` is the long form. A failure prints the seed and a short list of actions.
 
+mod trees;
+
 use systemx::sim::actions::Weather;
 use systemx::sim::{Options, run};
 

@@ -237,6 +237,7 @@ pub fn registration(text: &str) -> Registration {
         concurrency: Concurrency::Single,
         pool_size: None,
         wake: None,
+        credentials: systemx::identity::Credentials::default(),
     }
 }
 

@@ -7,12 +7,22 @@ use std::process::ExitCode;
 use super::{EXIT_USAGE, complain, print};
 use crate::config::federation::PeerUrl;
 use crate::config::settings::Kind;
-use crate::config::{Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process};
+use crate::config::{
+    Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process, settings,
+};
+use crate::shell::operator;
 
 /// Prints the table; exit code 2 if the exchange would not start.
 pub fn run(flags: RawFlags) -> ExitCode {
     match report(process::gather(flags)) {
-        Ok(text) => print(&text),
+        Ok((text, config)) => match operator::rule_sources(&config).map_or(Ok(()), |sources| sources.check())
+        {
+            Ok(()) => print(&text),
+            Err(error) => {
+                complain([error]);
+                ExitCode::from(EXIT_USAGE)
+            }
+        },
         Err(errors) => {
             complain(errors);
             ExitCode::from(EXIT_USAGE)
@@ -21,7 +31,7 @@ pub fn run(flags: RawFlags) -> ExitCode {
 }
 
 /// The table and the warnings, or every mistake.
-fn report(raw: RawConfig) -> Result<String, Vec<ConfigError>> {
+fn report(raw: RawConfig) -> Result<(String, Config), Vec<ConfigError>> {
     let effective: Vec<_> = SETTINGS.iter().map(|setting| (*setting, raw.effective(setting))).collect();
     let (config, warnings) = Config::check(raw)?;
     if !config.federation.mistakes.is_empty() {
@@ -31,18 +41,19 @@ fn report(raw: RawConfig) -> Result<String, Vec<ConfigError>> {
         .into_iter()
         .map(|(setting, (value, origin))| row(setting, value, origin, &config))
         .collect();
-    Ok(render(&rows, &warnings))
+    Ok((render(&rows, &warnings), config))
 }
 
 fn row(setting: &Setting, value: String, origin: Origin, config: &Config) -> [String; 3] {
     let value = match (value.as_str(), setting.unit.name()) {
         // The one default that is computed is shown as the number it came to.
-        ("", _) if setting.name == crate::config::settings::SHARDS.name => config.shards.to_string(),
+        ("", _) if setting.name == settings::SHARDS.name => config.shards.to_string(),
         ("", _) => "-".to_owned(),
         (_, _) if setting.kind == Kind::Secret => "(secret)".to_owned(),
         (url, _) if setting.kind == Kind::Url => {
             PeerUrl::parse(url).map_or_else(|_| "(no URL)".to_owned(), |url| url.to_string())
         }
+        _ if setting.kind == settings::Kind::Tokens => "(hidden)".to_owned(),
         (value, "") => value.to_owned(),
         (value, unit) => format!("{value} {unit}"),
     };
@@ -78,7 +89,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_listed_with_value_unit_and_origin() {
-        let text = report(raw("9000")).expect("the sources are right");
+        let (text, _) = report(raw("9000")).expect("the sources are right");
         let lines: Vec<String> =
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines.len(), SETTINGS.len() + 1);

@@ -6,6 +6,7 @@ pub mod check_config;
 pub mod health;
 pub mod process;
 pub mod serve;
+pub mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};

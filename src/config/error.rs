@@ -105,15 +105,6 @@ pub enum ConfigError {
     /// The links to other exchanges cannot be as they were described. The exchange starts without them; only
     /// `check-config` reports it so.
     Federation(Mistake),
-    /// A protection was asked for that this version does not have. Starting without it would be dangerous.
-    NotSupported {
-        /// The variable; its value may be a secret.
-        variable: String,
-        /// Where it was said.
-        origin: Origin,
-        /// What the exchange would be without it.
-        danger: &'static str,
-    },
 }
 
 impl fmt::Display for ConfigError {
@@ -151,12 +142,6 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
             ConfigError::Federation(mistake) => mistake.fmt(f),
-            ConfigError::NotSupported { variable, origin, danger } => {
-                write!(
-                    f,
-                    "{variable} ({origin}) is not supported by this version yet; unset it to start {danger}"
-                )
-            }
         }
     }
 }

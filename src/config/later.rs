@@ -1,26 +1,21 @@
-//! Variables that the specification names and that this version does not serve yet: authentication, Redis and
-//! the console. Whoever sets one that protects the exchange must not get an unprotected exchange, so the start stops;
-//! the others have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
+//! Variables that the specification names and that this version does not serve yet: Redis and
+//! the console. They have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
 //! of settings. Values are never repeated: they may be tokens or passwords.
 
-use super::error::{ConfigError, Warning};
+use super::error::Warning;
 use super::raw::{Given, RawConfig};
 
 /// Variables of the original's compose file, which the exchange itself never reads: nobody is warned.
 const COMPOSE_ONLY: [&str; 2] = ["TLS_DOMAIN", "TLS_ROOT"];
-/// Everything about tokens.
-const AUTH_PREFIX: &str = "SYSTEMX_AUTH_";
 /// Everything else of later versions.
 const HARMLESS_PREFIXES: [&str; 2] = ["SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
 
-/// Names of later versions that a misspelt variable may have meant; above all those that protect the exchange.
-pub(super) const HINTS: [&str; 3] = ["SYSTEMX_AUTH_FILE", "SYSTEMX_AUTH_TOKENS", "SYSTEMX_REDIS_URL"];
+/// Names of later versions that a misspelt variable may have meant.
+pub(super) const HINTS: [&str; 1] = ["SYSTEMX_REDIS_URL"];
 
 /// Whether a variable belongs to a later version.
 pub(super) fn is_later(variable: &str) -> bool {
-    COMPOSE_ONLY.contains(&variable)
-        || variable.starts_with(AUTH_PREFIX)
-        || HARMLESS_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
+    COMPOSE_ONLY.contains(&variable) || HARMLESS_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Whether a line that cannot be parsed speaks of such a variable.
@@ -29,31 +24,23 @@ pub(super) fn is_mentioned(line: &str) -> bool {
 }
 
 /// Sorts what was given for later versions into what stops the start and what is only said.
-pub(super) fn check(raw: &RawConfig) -> (Vec<ConfigError>, Vec<Warning>) {
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+pub(super) fn check(raw: &RawConfig) -> Vec<Warning> {
+    let mut warnings = Vec::new();
     for (variable, given) in raw.later.iter().filter(|(_, given)| !given.value.is_empty()) {
         match judge(variable, given) {
-            Verdict::Stop(danger) => {
-                let (variable, origin) = (variable.clone(), given.origin.clone());
-                errors.push(ConfigError::NotSupported { variable, origin, danger });
-            }
             Verdict::Warn(warning) => warnings.push(warning),
             Verdict::Ignore => {}
         }
     }
-    (errors, warnings)
+    warnings
 }
 
 enum Verdict {
-    Stop(&'static str),
     Warn(Warning),
     Ignore,
 }
 
 fn judge(variable: &str, given: &Given) -> Verdict {
-    if variable.starts_with(AUTH_PREFIX) {
-        return Verdict::Stop("open to everybody");
-    }
     if COMPOSE_ONLY.contains(&variable) {
         return Verdict::Ignore;
     }

@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+pub use crate::exchange::tie::Secret;
 pub use error::{ConfigError, Origin, Warning};
 pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
@@ -60,6 +61,13 @@ pub struct Config {
     pub dial_rate: Option<DialRate>,
     /// Which spawn wake handlers are accepted (spec 15).
     pub spawn_policy: SpawnPolicy,
+
+    /// The authentication file (spec 23).
+    pub auth_file: Option<PathBuf>,
+    /// Its short form.
+    pub auth_tokens: Option<Secret>,
+    /// How long a registration outlives its token.
+    pub auth_grace_seconds: u64,
 
     /// Least level that is logged.
     pub log_level: LogLevel,
@@ -192,14 +200,14 @@ impl Config {
     /// Checks what was gathered. The second half of [`Config::load`].
     pub fn check(mut raw: RawConfig) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let (mut errors, mut warnings) = (std::mem::take(&mut raw.errors), std::mem::take(&mut raw.warnings));
-        let (later_errors, later_warnings) = later::check(&raw);
+        let later_warnings = later::check(&raw);
         let (federation, federation_warnings) = federation::read(&raw);
         let mut reader = Reader::new(&raw);
         let config = Config { federation, ..Config::read(&mut reader) };
         let said = later_warnings.into_iter().chain(reader.warnings).chain(federation_warnings);
         warnings.extend(said.chain(config.oddities()));
         warnings.extend(doorway::warnings(&raw, &config));
-        errors.extend(later_errors.into_iter().chain(reader.errors));
+        errors.extend(reader.errors);
         // A contradiction that comes from a value already refused would only confuse.
         if errors.is_empty() {
             errors = config.contradictions();
@@ -210,6 +218,11 @@ impl Config {
     /// Whether anybody but this machine can reach the listener.
     pub fn is_public(&self) -> bool {
         !is_loopback(self.listen.ip())
+    }
+
+    /// Whether anything says who may do what.
+    pub fn has_rules(&self) -> bool {
+        self.auth_file.is_some() || self.auth_tokens.is_some()
     }
 
     /// The period of the heartbeat check, as the specification gives it (spec 7).
@@ -232,6 +245,9 @@ impl Config {
             call_timeout_ms: reader.amount(&settings::CALL_TIMEOUT),
             dial_rate: read_dial_rate(reader),
             spawn_policy: read_spawn_policy(reader, host),
+            auth_file: reader.file(&settings::AUTH_FILE),
+            auth_tokens: reader.tokens(&settings::AUTH_TOKENS),
+            auth_grace_seconds: reader.amount(&settings::AUTH_GRACE_SECONDS),
             log_level: reader.log_level(&settings::LOG_LEVEL),
             log_format: reader.log_format(&settings::LOG_FORMAT),
             log_stream: reader.switch(&settings::LOG_STREAM),
@@ -317,7 +333,8 @@ impl Config {
         let (timeout_ms, interval_ms) = (self.heartbeat_timeout_ms, self.heartbeat_interval_ms);
         let short =
             (timeout_ms <= interval_ms).then_some(Warning::HeartbeatTimeoutShort { timeout_ms, interval_ms });
-        let open = self.is_public().then_some(Warning::OpenToTheNetwork { listen: self.listen });
+        let open = (self.is_public() && !self.has_rules())
+            .then_some(Warning::OpenToTheNetwork { listen: self.listen });
         let spawns_anything = self.is_public() && self.spawn_policy == SpawnPolicy::AllowedAll;
         let spawn = spawns_anything.then_some(Warning::SpawnOpenToTheNetwork);
         [short, open, spawn].into_iter().flatten().collect()

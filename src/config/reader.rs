@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use super::error::{ConfigError, Warning};
 use super::raw::RawConfig;
 use super::settings::{Kind, Setting};
-use super::{LogFormat, LogLevel, SpawnPolicy};
+use super::{LogFormat, LogLevel, Secret, SpawnPolicy};
+use crate::identity::{Rules, parse_short};
 use crate::proxy::Networks;
 use crate::websocket::origin::AllowedOrigins;
 
@@ -76,6 +77,17 @@ impl<'a> Reader<'a> {
         self.parsed(setting, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }
 
+    /// The short form of the rules. What is wrong with it is told without its text.
+    pub(super) fn tokens(&mut self, setting: &'static Setting) -> Option<Secret> {
+        let given = self.raw.given(setting).filter(|given| !given.value.is_empty())?;
+        if let Err(error) = parse_short(&given.value, &mut Rules::default()) {
+            let (value, origin) = (format!("(hidden) {error}"), given.origin.clone());
+            self.errors.push(ConfigError::Value { setting, value, origin });
+            return None;
+        }
+        Some(Secret::new(given.value.as_str()))
+    }
+
     pub(super) fn commands(&mut self, setting: &'static Setting) -> SpawnPolicy {
         self.parsed(setting, commands).unwrap_or(SpawnPolicy::Disabled)
     }
@@ -130,6 +142,7 @@ pub(super) fn largest(setting: &Setting) -> usize {
         | Kind::Text
         | Kind::Url
         | Kind::Secret
+        | Kind::Tokens
         | Kind::Origins
         | Kind::Networks => 0,
     }

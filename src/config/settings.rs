@@ -31,6 +31,8 @@ pub enum Unit {
     Microseconds,
     /// Bytes.
     Bytes,
+    /// Seconds.
+    Seconds,
 }
 
 /// Which values a setting allows.
@@ -61,6 +63,8 @@ pub enum Kind {
     Url,
     /// A text that is never shown, and cannot be given as a flag: whoever lists processes would see it.
     Secret,
+    /// Tokens and what they open: never shown.
+    Tokens,
     /// A comma list of origins of web pages, or `*`.
     Origins,
     /// A comma list of networks and single addresses.
@@ -88,6 +92,7 @@ impl Setting {
             Kind::File => "the path of a file".to_owned(),
             Kind::Text | Kind::Secret => "a text".to_owned(),
             Kind::Url => "a URL".to_owned(),
+            Kind::Tokens => "a comma list of token=pattern".to_owned(),
             Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
             Kind::Networks => {
                 "a comma list of networks (10.0.0.0/8, fd00::/8; no bits set beyond the prefix) or single addresses"
@@ -118,6 +123,7 @@ impl Unit {
             Unit::Milliseconds => "ms",
             Unit::Microseconds => "us",
             Unit::Bytes => "bytes",
+            Unit::Seconds => "s",
         }
     }
 }
@@ -175,7 +181,7 @@ macro_rules! table {
     };
 }
 
-use Unit::{Bytes, Microseconds, Milliseconds};
+use Unit::{Bytes, Microseconds, Milliseconds, Seconds};
 
 table! {
     HOST = word("host", "SYSTEMX_HOST", "0.0.0.0", Kind::Host, "address to listen on");
@@ -210,6 +216,13 @@ table! {
         "length of the dial window; 0 or less: no limit");
     WAKE_SPAWN = word("wake_spawn", "SYSTEMX_WAKE_SPAWN", "", Kind::Commands,
         "programs that spawn wake handlers may run when not bound to loopback: absolute paths, or * for any");
+
+    AUTH_FILE = word("auth_file", "SYSTEMX_AUTH_FILE", "", Kind::File,
+        "file that says who may register, dial, connect exchanges and be woken; read again on SIGHUP");
+    AUTH_TOKENS = word("auth_tokens", "SYSTEMX_AUTH_TOKENS", "", Kind::Tokens,
+        "tokens and the addresses they open: token=pattern, separated by commas");
+    AUTH_GRACE_SECONDS = number("auth_grace_seconds", "SYSTEMX_AUTH_GRACE_SECONDS", "30", Seconds, (0, DAY_MS / 1000),
+        "how long a registration outlives the token it was made with");
 
     LOG_LEVEL = word("log_level", "SYSTEMX_LOG_LEVEL", "info", Kind::Word(&["debug", "info", "warn", "error"]),
         "least level that is logged");

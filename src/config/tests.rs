@@ -292,16 +292,22 @@ fn a_bad_dotenv_line_is_an_error_only_if_it_is_about_this_program() {
 }
 
 #[test]
-fn protections_that_do_not_exist_yet_stop_the_start_without_naming_secrets() {
-    for (variable, value) in [("SYSTEMX_AUTH_FILE", "/a.json"), ("SYSTEMX_AUTH_TOKENS", "s3cret=*")] {
-        let errors = env(&[(variable, value)]).errors();
-        assert_eq!(errors.len(), 1);
-        assert!(
-            errors[0].starts_with(&format!("{variable} (environment) is not supported by this version yet"))
-        );
-        assert!(!errors[0].contains("s3cret"));
-        assert!(env(&[(variable, "")]).warnings().is_empty());
-    }
+fn tokens_are_kept_and_never_shown() {
+    let config = env(&[("SYSTEMX_AUTH_TOKENS", "s3cret=*@corp.test")]).config();
+    assert_eq!(config.auth_tokens.as_ref().map(Secret::reveal), Some("s3cret=*@corp.test"));
+    assert!(config.has_rules() && !format!("{config:?}").contains("s3cret"));
+    let errors = env(&[("SYSTEMX_AUTH_TOKENS", "a=*,s3cret")]).errors();
+    assert!(errors[0].contains("(hidden) part 2") && !errors[0].contains("s3cret"), "{errors:?}");
+}
+
+#[test]
+fn whoever_has_rules_is_not_told_that_he_has_none() {
+    let is_warned = |given: &[(&str, &str)]| {
+        let (_, warnings) = env(given).load().expect("the sources are right");
+        warnings.iter().any(|warning| matches!(warning, Warning::OpenToTheNetwork { .. }))
+    };
+    assert!(is_warned(&[]) && !is_warned(&[("SYSTEMX_AUTH_FILE", "/a.json")]));
+    assert!(!is_warned(&[("SYSTEMX_AUTH_TOKENS", "t=*")]));
 }
 
 #[test]

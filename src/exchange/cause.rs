@@ -61,6 +61,8 @@ pub enum Cause {
     SlowConsumer,
     /// The line was superseded by a newer one.
     Replaced,
+    /// The token that the line has registered with has expired.
+    AuthExpired,
 
     // Why a request was turned down.
     /// Another line holds the address.
@@ -79,6 +81,8 @@ pub enum Cause {
     WakeNotConfigured,
     /// Spawn handlers are not accepted on this exchange.
     SpawnDisabled,
+    /// The rules do not let this address register a wake handler of this kind.
+    WakeForbidden,
     /// What STATUS says about going to sleep by itself makes no sense; its status counts all the same.
     InvalidAutoSleep,
     /// A limit of the exchange on parties is reached.
@@ -93,7 +97,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -118,6 +122,7 @@ impl Cause {
         Self::ServiceShutdown,
         Self::SlowConsumer,
         Self::Replaced,
+        Self::AuthExpired,
         Self::AddressInUse,
         Self::AuthFailed,
         Self::RateLimited,
@@ -126,6 +131,7 @@ impl Cause {
         Self::NotInParty,
         Self::WakeNotConfigured,
         Self::SpawnDisabled,
+        Self::WakeForbidden,
         Self::InvalidAutoSleep,
         Self::TooManyParties,
         Self::PartyFull,
@@ -160,6 +166,7 @@ impl Cause {
             Self::ServiceShutdown => "service_shutdown",
             Self::SlowConsumer => "slow_consumer",
             Self::Replaced => "replaced",
+            Self::AuthExpired => "auth_expired",
             Self::AddressInUse => "address_in_use",
             Self::AuthFailed => "auth_failed",
             Self::RateLimited => "rate_limited",
@@ -168,6 +175,7 @@ impl Cause {
             Self::NotInParty => "not_in_party",
             Self::WakeNotConfigured => "wake_not_configured",
             Self::SpawnDisabled => "spawn_disabled",
+            Self::WakeForbidden => "wake_forbidden",
             Self::InvalidAutoSleep => "invalid_auto_sleep",
             Self::TooManyParties => "too_many_parties",
             Self::PartyFull => "party_full",

@@ -131,12 +131,13 @@ impl Census {
         }
     }
 
-    /// Shows everybody whom a question asks for to `visit`, until it says `false`. Says whether the search was given up
+    /// Shows everybody whom a question asks for to `visit`, but those that the asker may not see, until it says `false`. Says whether the search was given up
     /// before its end, because it cost [`PRESENCE_STEPS_MAX`].
     pub fn search(
         &self,
         query: &PresenceQuery,
         lines: &Rack<Line>,
+        may_see: impl Fn(u32) -> bool,
         mut visit: impl FnMut(u32) -> bool,
     ) -> bool {
         let effort = Effort::of(PRESENCE_STEPS_MAX);
@@ -145,6 +146,7 @@ impl Census {
         // Whoever is near is found and paid for by the limit on answers; whoever is not was looked at for nothing.
         let mut look = |slot| match query.near {
             Some(near) if !is_around(near, profile_of(lines, slot)) => effort.spend(PRESENCE_LOOK_STEPS),
+            _ if !may_see(slot) => effort.spend(PRESENCE_LOOK_STEPS),
             _ => visit(slot),
         };
         if let Some(near) = query.near.filter(|&near| self.are_at_most(fewest, near)) {

@@ -178,6 +178,8 @@ pub enum Effect<'a> {
     },
     /// A message was dropped, because it was for a call that is none of the line's, or is not up (section 12).
     Stray(LineId),
+    /// A token was signed by a key that the rulebook does not have: a newer set of keys may.
+    KeysWanted,
 }
 
 /// How it stands with a tie line that this exchange has called.
@@ -272,6 +274,11 @@ pub enum Notice<'a> {
         entries: Vec<PresenceEntry>,
         /// Whether there would have been more.
         truncated: bool,
+    },
+    /// The token that the line has registered with expires soon.
+    AuthExpiring {
+        /// When, in ms since the epoch.
+        expires_ms: u64,
     },
     /// Sleep is near (section 6).
     SleepPending {

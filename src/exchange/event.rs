@@ -5,14 +5,16 @@
 //! (capabilities, location) has been lifted into typed fields by the dialect.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
 
 use super::address::Address;
-use super::ids::{CallId, LineId, ShardId, WakeRun};
+use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::signal::Signal;
 use super::tie::TieRequest;
+use crate::identity::{Credentials, Rulebook};
 
 /// Something that enters a shard. `'a` is the life of the frame that a request came in.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub enum Event<'a> {
         /// How it ended.
         outcome: WakeOutcome,
     },
+    /// From now on these rules hold; `None` = everything is open. Whoever is registered stays so.
+    Rules(Option<Arc<Rulebook>>),
     /// The exchange stops: every call ends, every line is closed.
     Shutdown,
 }
@@ -240,6 +244,8 @@ pub struct Registration {
     pub pool_size: Option<u32>,
     /// How to wake the agent when it sleeps; `None` if the frame has no `mode`.
     pub wake: Option<WakeHandler>,
+    /// What the client shows to be let have the address.
+    pub credentials: Credentials,
 }
 
 /// What others may see of a line, and search for.
@@ -317,6 +323,8 @@ pub struct WakeHandler {
     pub timeout_ms: u64,
     /// The handler exactly as registered: opaque, handed to webhooks.
     pub source: Bytes,
+    /// The connection that registered it, for the log; set by the core.
+    pub registered_by: Option<SessionId>,
 }
 
 impl WakeHandler {
@@ -369,6 +377,8 @@ pub struct PresenceQuery {
     pub near: Option<Near>,
     /// Most addresses in the answer; `None` = the exchange's own limit.
     pub limit: Option<u32>,
+    /// Who asks, where rules decide whom he may see: set by the core, and by whoever asks for another exchange's line.
+    pub asker: Option<Box<str>>,
 }
 
 /// A circle on the globe.

@@ -64,6 +64,13 @@ pub const TIES_MAX: usize = 1024;
 /// Most calls that run over one tie line at a time, in both directions.
 pub const CALLS_PER_TIE_MAX: usize = 100_000;
 
+/// How long the name of a call is remembered that ended while it was under way to another exchange, in ms: longer than a dial
+/// takes that goes in a circle.
+pub const GIVEN_UP_MS: u64 = 30_000;
+
+/// Most of those names on one shard; some 80 bytes each.
+pub const GIVEN_UP_MAX: usize = 16_384;
+
 /// How long other exchanges may take to say who is there, in ms (spec section 19.6); half of it for the ones that they ask in
 /// turn, and so on, so that answers from below arrive in time.
 pub const PRESENCE_WAIT_MS: u64 = 1000;
@@ -85,6 +92,13 @@ pub const PARTY_SEATS_PER_TIE_MAX: usize = 100_000;
 
 /// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
+
+/// Signed tokens of one line that are verified in a minute: each costs up to 0.1 ms for each key that may have signed it.
+/// Whoever shows more of them is refused unseen, until the minute is over.
+pub const SIGNATURES_PER_LINE_MAX: u32 = 20;
+
+/// That minute, in ms.
+pub const SIGNATURES_WINDOW_MS: u64 = 60_000;
 
 /// Shortest idle time before the sleep warning, and shortest wait for a woken agent, in ms (spec sections 6, 15).
 pub const SHORTEST_WAIT_MS: u64 = 100;

@@ -14,6 +14,7 @@ use super::rate::DialWindow;
 use super::tie::Tie;
 use super::time::Tick;
 use super::timers::TimerId;
+use crate::identity::Proof;
 
 /// One client connection.
 #[derive(Debug)]
@@ -53,6 +54,21 @@ pub struct Reach {
     pub wake: Option<Arc<WakeHandler>>,
     /// When to go to sleep by itself.
     pub auto_sleep: Option<AutoSleep>,
+    /// What it has shown to be who it is.
+    pub badge: Option<Badge>,
+    /// Signed tokens it has shown in the current minute.
+    pub signatures: DialWindow,
+}
+
+/// What a line has shown to be let have its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Badge {
+    /// What the rulebook found.
+    pub proof: Proof,
+    /// The timer that runs, if it has an end.
+    pub timer: Option<TimerId>,
+    /// Whether the client has been told of the end.
+    pub told: bool,
 }
 
 /// A line that goes to sleep by itself.
@@ -226,10 +242,21 @@ impl Line {
         self.reach.as_mut()?.auto_sleep.as_mut()
     }
 
+    /// What it has shown to be who it is.
+    pub fn badge_mut(&mut self) -> Option<&mut Badge> {
+        self.reach.as_mut()?.badge.as_mut()
+    }
+
     /// The box for what is not plain about taking calls, made when first needed.
     pub fn reach_mut(&mut self) -> &mut Reach {
         self.reach.get_or_insert_with(|| {
-            Box::new(Reach { concurrency: Concurrency::Single, wake: None, auto_sleep: None })
+            Box::new(Reach {
+                concurrency: Concurrency::Single,
+                wake: None,
+                auto_sleep: None,
+                badge: None,
+                signatures: DialWindow::default(),
+            })
         })
     }
 

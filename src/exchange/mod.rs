@@ -17,6 +17,7 @@ pub mod census;
 pub mod directory;
 pub mod effect;
 pub mod event;
+pub mod given_up;
 pub mod globe;
 pub mod ids;
 pub mod limits;

@@ -179,6 +179,11 @@ pub enum Signal {
         /// The leg that had it.
         leg: LegId,
     },
+    /// A call is over here that may still be on its way beyond a tie line. Lost: a dial may go in a circle for ever.
+    GivenUp {
+        /// The call.
+        call: CallId,
+    },
 
     // Either way.
     /// The receiver at the other end of a call takes nothing more (`hold`), or takes more again. Lost: too much is

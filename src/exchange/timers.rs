@@ -30,6 +30,8 @@ pub enum Due {
     Party(PartyId),
     /// A tie line's next heartbeat.
     Tie(LineId),
+    /// The token of a line expires soon, or its registration ends.
+    Expiry(LineId),
 }
 
 /// A running timer.

@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::exchange::LineId;
+use crate::identity::Credentials;
 use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
@@ -33,6 +34,8 @@ pub struct Connection {
     pub counted: u32,
     /// Its place in the limits on connections; `None` if there are none.
     pub permit: Option<Box<Permit>>,
+    /// What its client has shown outside of frames: in the handshake, by a certificate.
+    pub credentials: Option<Box<Credentials>>,
 }
 
 /// What a connection is for.
@@ -98,6 +101,7 @@ impl Connection {
             progress_s: 0,
             counted: 0,
             permit,
+            credentials: None,
         }
     }
 
@@ -144,6 +148,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 104, "{}", size_of::<Connection>());
     }
 }

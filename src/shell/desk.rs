@@ -17,6 +17,7 @@ use crate::exchange::ids::{ShardId, WakeRun};
 use crate::store::{self, CallLogHandle};
 use crate::wake::{self, WakeCommand, WakeJob};
 
+use super::rules::RuleCommand;
 use super::switchboard::Post;
 
 /// Bits of a run's number that hold the shard's count; the rest holds the shard.
@@ -28,6 +29,8 @@ pub struct Desk {
     pub wakes: mpsc::Sender<WakeCommand>,
     /// To the call log, if one is kept.
     pub call_log: Option<CallLogHandle>,
+    /// To whoever fetches the keys of signed tokens, if the rules name a place for them.
+    pub keys: Option<SyncSender<RuleCommand>>,
     /// Back to this shard, for runs that could not be handed over.
     pub answer: SyncSender<Post>,
 }
@@ -39,10 +42,12 @@ impl Desk {
             run: run_number(run),
             address: Arc::from(address.as_str()),
             handler: foreign_handler(handler),
+            registered_by: handler.registered_by.map(|session| session.to_string().into()),
             limit: Duration::from_millis(handler.timeout_ms),
         };
         if self.wakes.try_send(WakeCommand::Run(job)).is_err() {
-            warn!(%address, "wake handler not run: too many are waiting");
+            let session = handler.registered_by.map(tracing::field::display);
+            warn!(%address, session, "wake handler not run: too many are waiting");
             // If even this is lost, the callers' own timers end their wait.
             drop(self.answer.try_send(Post::Woken(run, WakeOutcome::Failed)));
         }
@@ -52,6 +57,13 @@ impl Desk {
     pub fn settle(&self, run: WakeRun) {
         if self.wakes.try_send(WakeCommand::Settled { run: run_number(run) }).is_err() {
             warn!("a woken agent may be ended at its time limit: too many wake commands are waiting");
+        }
+    }
+
+    /// Has newer keys fetched. If too much is waiting there, they are being fetched.
+    pub fn want_keys(&self) {
+        if let Some(keys) = &self.keys {
+            let _ = keys.try_send(RuleCommand::KeysWanted);
         }
     }
 

@@ -19,7 +19,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
+    UPGRADE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -31,6 +32,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::identity::Token;
 use crate::tls::{self, Credentials};
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
 
@@ -42,6 +44,8 @@ use super::transport::Transport;
 const BACKLOG: i32 = 4096;
 /// Largest HTTP head of a handshake, in bytes. Cookies of a few KiB pass, floods do not.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest `Authorization` header that is kept, in bytes: whoever does not register keeps it for as long as he is connected.
+const BEARER_BYTES_MAX: usize = 8 << 10;
 /// Most header lines of a handshake.
 const HEADERS_MAX: usize = 100;
 /// Wait after the system refused to accept (out of descriptors): whatever it lacks will not come back at once.
@@ -63,6 +67,8 @@ pub struct HandshakeLimits {
     pub handshakes_max: usize,
     /// Whether `/echo` echoes.
     pub echo: bool,
+    /// Whether tokens in the head count; else they are not kept.
+    pub bearers: bool,
 }
 
 /// A connection whose handshake is done.
@@ -78,6 +84,8 @@ pub struct Upgraded {
     pub client: IpAddr,
     /// Its place in the limits on connections.
     pub permit: Option<Box<Permit>>,
+    /// The token of its `Authorization` header.
+    pub token: Option<Token>,
 }
 
 /// Where finished handshakes wait for the switchboard, and the bell it is rung with.
@@ -253,7 +261,14 @@ async fn shake_hands(
     };
     let Ok(Some((transport, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
     let Visitor { client, permit, .. } = visitor;
-    lobby.enter(Upgraded { transport, early: agreed.early, echo: agreed.echo, client, permit });
+    lobby.enter(Upgraded {
+        transport,
+        early: agreed.early,
+        echo: agreed.echo,
+        client,
+        permit,
+        token: agreed.token,
+    });
 }
 
 async fn agree(
@@ -299,6 +314,7 @@ struct Agreed {
     /// What the client sent after it.
     early: Bytes,
     echo: bool,
+    token: Option<Token>,
 }
 
 /// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
@@ -318,7 +334,8 @@ where
         let response = answer(&request, door, &mut visitor.borrow_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo));
+            let token = limits.bearers.then(|| bearer(&request)).flatten();
+            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo, token));
         }
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -333,9 +350,15 @@ where
         debug!(%error, "handshake failed");
         return None;
     }
-    let (upgrade, echo) = agreed.take()?;
+    let (upgrade, echo, token) = agreed.take()?;
     let parts = upgrade.await.ok()?.downcast::<TokioIo<S>>().ok()?;
-    Some((parts.io.into_inner(), Agreed { early: parts.read_buf, echo }))
+    Some((parts.io.into_inner(), Agreed { early: parts.read_buf, echo, token }))
+}
+
+/// The token in the head of a handshake, if it has one that is not too long to keep until REGISTER.
+fn bearer(request: &Request<Incoming>) -> Option<Token> {
+    let value = request.headers().get(AUTHORIZATION)?.as_bytes();
+    (value.len() <= BEARER_BYTES_MAX).then(|| Token::of_header(value)).flatten()
 }
 
 /// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
@@ -394,7 +417,7 @@ mod tests {
     use super::*;
 
     const LIMITS: HandshakeLimits =
-        HandshakeLimits { timeout: Duration::from_secs(10), handshakes_max: 8, echo: false };
+        HandshakeLimits { timeout: Duration::from_secs(10), handshakes_max: 8, echo: false, bearers: false };
     const HANDSHAKE_BYTES: &[u8] =
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

@@ -12,6 +12,7 @@ use crate::exchange::effect::Notice;
 use crate::exchange::event::{Concurrency, ContentType, Event, Profile, Registration, Request};
 use crate::exchange::ids::{CallId, LineId};
 use crate::exchange::time::{Moment, Tick};
+use crate::identity::Credentials;
 use crate::logging::FeedReader;
 
 /// Most listeners at a time (spec section 20).
@@ -72,6 +73,7 @@ impl LogService {
             concurrency: Concurrency::Broadcast { max_listeners: Some(LISTENERS_MAX) },
             pool_size: None,
             wake: None,
+            credentials: Credentials::default(),
         };
         Event::Request { line, request: Request::Register(Box::new(registration)) }
     }

@@ -16,6 +16,7 @@ pub mod mailer;
 pub mod operator;
 pub mod output;
 pub mod peers;
+pub mod rules;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;

@@ -22,6 +22,7 @@ use crate::exchange::address;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
+use crate::identity::Rulebook;
 use crate::logging::FeedReader;
 use crate::store::{CallLog, CallLogError};
 use crate::tls::{self, Credentials, TlsError};
@@ -34,6 +35,7 @@ use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::peers::{Dialler, Link};
+use super::rules::{RuleCommand, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
@@ -58,6 +60,8 @@ pub enum StartError {
     },
     /// The call log cannot be written.
     CallLog(CallLogError),
+    /// The rules are wrong.
+    Rules(RulesError),
     /// The files of TLS cannot be used.
     Tls(TlsError),
     /// The system refused something that every start needs.
@@ -77,6 +81,7 @@ impl fmt::Display for StartError {
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
         }
@@ -88,6 +93,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
             Self::CallLog(error) => Some(error),
+            Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
         }
     }
@@ -100,6 +106,7 @@ pub struct Running {
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
     dialler: Option<Dialler>,
+    rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
     stop_timeout: Duration,
 }
@@ -117,6 +124,15 @@ struct Wire {
 }
 
 impl Wire {
+    /// As [`Wire::post`], but waits for room, because what is lost would be missed for ever.
+    fn deliver(&self, post: Post) {
+        if self.mailbox.send(post).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            warn!(%error, "a shard cannot be woken");
+        }
+    }
+
     fn post(&self, post: Post) {
         // A full mailbox loses a wake result at worst: the callers' own timers end their wait.
         if self.mailbox.try_send(post).is_ok()
@@ -127,7 +143,7 @@ impl Wire {
     }
 }
 
-/// Starts an exchange and runs it until SIGTERM or SIGINT.
+/// Starts an exchange and runs it until SIGTERM or SIGINT. SIGHUP reads anew what can be read anew.
 ///
 /// # Errors
 /// If it cannot start.
@@ -179,11 +195,13 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         .zip(&wakers)
         .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
         .collect();
+    let (book, rules) = start_rules(config, wires.clone())?.unzip();
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
-    let common = Common::new(config, wakes, &call_log, credentials)?;
+    let mut common = Common::new(config, wakes, &call_log, credentials)?;
+    (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::commands));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
     let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
@@ -200,6 +218,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         operator: Some(operator),
         call_log,
         dialler: None,
+        rules,
         certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
@@ -229,11 +248,14 @@ impl Running {
         self.address
     }
 
-    /// Reads anew what may change while it runs (SIGHUP): certificate, key and client authorities. What cannot be used
-    /// is told in the log and changes nothing.
+    /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
+    /// used is told in the log and changes nothing.
     pub fn reload(&mut self) {
         if let Some(certificate) = &mut self.certificate {
             certificate.reload(unix_s());
+        }
+        if let Some(rules) = &self.rules {
+            rules.reload();
         }
     }
 
@@ -260,6 +282,11 @@ impl Running {
         }
         if dialler.is_some_and(|dialler| !join_until(dialler, deadline)) {
             warn!("the thread that keeps links up did not stop in time");
+        }
+        if let Some(rules) = self.rules.take()
+            && !join_until(rules.stop(), deadline)
+        {
+            warn!("the keeper of the rules did not stop in time");
         }
         if let Some(operator) = self.operator.take()
             && !join_until(operator, deadline)
@@ -341,6 +368,24 @@ fn start_dialler(config: &Config, shards: &[ShardThread]) -> std::io::Result<Opt
     Dialler::start(&config.federation, Arc::new(deliver))
 }
 
+/// Where the configuration says that rules come from, if it does.
+pub fn rule_sources(config: &Config) -> Option<RuleSources> {
+    const MS: u64 = 1000;
+    config.has_rules().then(|| RuleSources {
+        file: config.auth_file.clone(),
+        tokens: config.auth_tokens.clone(),
+        grace_ms: config.auth_grace_seconds.saturating_mul(MS),
+    })
+}
+
+/// The rules and the thread that keeps them, if there are any.
+fn start_rules(config: &Config, wires: Vec<Wire>) -> Result<Option<(Arc<Rulebook>, RuleDesk)>, StartError> {
+    let Some(sources) = rule_sources(config) else { return Ok(None) };
+    let spread =
+        move |book: &Arc<Rulebook>| wires.iter().for_each(|wire| wire.deliver(Post::Rules(book.clone())));
+    RuleDesk::start(sources, Box::new(spread)).map(Some).map_err(StartError::Rules)
+}
+
 /// The thread for slow work: wake handlers.
 fn start_operator(
     commands: tokio::sync::mpsc::Receiver<wake::WakeCommand>,
@@ -400,6 +445,8 @@ fn pin_to_core(id: ShardId) {
 /// What all shards are built from alike.
 struct Common {
     limits: Arc<Limits>,
+    rules: Option<Arc<Rulebook>>,
+    keys: Option<SyncSender<RuleCommand>>,
     handshakes: HandshakeLimits,
     door: Arc<Doorway>,
     credentials: Option<Arc<Credentials>>,
@@ -437,10 +484,13 @@ impl Common {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
             limits: Arc::new(limits(config)),
+            rules: None,
+            keys: None,
             handshakes: HandshakeLimits {
                 timeout: Duration::from_millis(config.handshake_timeout_ms),
                 handshakes_max: config.handshakes_max,
                 echo: config.echo_endpoint,
+                bearers: config.has_rules(),
             },
             door: Arc::new(Doorway::new(config)),
             credentials,
@@ -464,6 +514,7 @@ impl Common {
         let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
+            rules: self.rules.clone(),
             port,
             depot: self.depot.clone(),
             poll,
@@ -476,6 +527,7 @@ impl Common {
             desk: Desk {
                 wakes: self.wakes.clone(),
                 call_log: self.call_log.clone(),
+                keys: self.keys.clone(),
                 answer: wire.mailbox.clone(),
             },
             clock: self.clock,

@@ -141,6 +141,7 @@ pub enum Heard {
     HungUp { call: CallId, reason: String, from: Option<String> },
     Message { call: CallId, from: String, data: String },
     Presence { entries: Vec<(String, &'static str, Option<String>)>, truncated: bool },
+    AuthExpiring { expires_ms: u64 },
     SleepPending { seconds: u64 },
     Refused { verb: &'static str, cause: Cause },
     Joined { party: String, participants: Vec<String> },
@@ -220,6 +221,7 @@ impl From<&Notice<'_>> for Heard {
                 entries.sort();
                 Self::Presence { entries, truncated: *truncated }
             }
+            Notice::AuthExpiring { expires_ms } => Self::AuthExpiring { expires_ms: *expires_ms },
             Notice::SleepPending { seconds } => Self::SleepPending { seconds: *seconds },
             Notice::Refused { verb, cause } => Self::Refused { verb: verb_name(*verb), cause: *cause },
             Notice::Joined { party, participants } => Self::Joined {

@@ -7,11 +7,13 @@
 
 pub mod actions;
 pub mod client;
+mod denials;
 pub mod dice;
 pub mod judge;
 pub mod model;
 pub mod report;
 pub mod run;
+pub mod tree;
 pub mod trunks;
 pub mod twins;
 pub mod world;
@@ -77,18 +79,30 @@ pub struct SimArgs {
     /// Shards of the exchange [default: as each seed has it]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub shards: Option<u8>,
+    /// Trees of exchanges that call each other, each with shards as its seed has it
+    #[arg(long, conflicts_with = "shards")]
+    pub trees: bool,
 }
 
 /// `systemx sim`: prints what was checked, or what went wrong and how to see it again.
 pub fn main(args: &SimArgs) -> ExitCode {
-    let SimArgs { seed, seeds, events, shards } = *args;
-    let options = Options { seed, seeds, events, shards: shards.map(usize::from), weather: None };
-    let (text, code) = match run(&options) {
-        Ok(summary) => (summary.to_string(), ExitCode::SUCCESS),
-        Err(failure) => (format!("{failure}\n"), ExitCode::FAILURE),
+    let (text, code) = match simulate(args) {
+        Ok(text) => (text, ExitCode::SUCCESS),
+        Err(text) => (text, ExitCode::FAILURE),
     };
     match std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()) {
         Ok(()) => code,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+fn simulate(args: &SimArgs) -> Result<String, String> {
+    let SimArgs { seed, seeds, events, shards, trees } = *args;
+    if trees {
+        let options = tree::Options { seed, seeds, events, weather: None };
+        let result = tree::run(&options);
+        return result.map(|summary| summary.to_string()).map_err(|failure| format!("{failure}\n"));
+    }
+    let options = Options { seed, seeds, events, shards: shards.map(usize::from), weather: None };
+    run(&options).map(|summary| summary.to_string()).map_err(|failure| format!("{failure}\n"))
 }

@@ -92,6 +92,7 @@ fn name(heard: &Heard) -> String {
         Heard::HungUp { reason, .. } => format!("HANGUP {reason}"),
         Heard::Message { .. } => "MSG".to_owned(),
         Heard::Presence { .. } => "PRESENCE_RESULT".to_owned(),
+        Heard::AuthExpiring { .. } => "AUTH_EXPIRING".to_owned(),
         Heard::SleepPending { .. } => "SLEEP_PENDING".to_owned(),
         Heard::Refused { verb, cause } => format!("ERROR {cause} for {verb}"),
         Heard::Joined { .. } => "JOINED".to_owned(),

@@ -14,6 +14,7 @@ use crate::exchange::limits::SpawnPolicy;
 
 use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, resolve};
 use super::client::{Heard, Want};
+use super::denials;
 use super::dice::Dice;
 use super::judge::{Breach, Judge};
 use super::report::Summary;
@@ -48,6 +49,8 @@ pub struct Scenario {
     /// shard) is served less evenly in a pool than on one shard, and calls that wait for its address reach it only
     /// when it goes home; so only runs without them can be compared once there is a guest.
     pub agents: bool,
+    /// Whether some may not call some.
+    pub denials: bool,
 }
 
 impl Scenario {
@@ -72,6 +75,7 @@ impl Scenario {
             capacity: dice.pick(&[1, 4, 64]),
             limits: Arc::new(limits),
             agents: dice.chance(60),
+            denials: dice.chance(30),
         }
     }
 
@@ -88,7 +92,11 @@ impl Scenario {
 
     /// The world in which it plays, with any number of shards.
     pub fn world(&self, shards: usize) -> World {
-        World::new(shards, self.capacity, &self.limits, &mut Dice::new(self.seed))
+        let mut world = World::new(shards, self.capacity, &self.limits, &mut Dice::new(self.seed));
+        if self.denials {
+            world.rule(&denials::rulebook());
+        }
+        world
     }
 }
 
@@ -106,23 +114,26 @@ pub struct Fault {
 /// # Errors
 /// The first rule that was broken.
 pub fn play(scenario: &Scenario, script: &[Action], summary: &mut Summary) -> Result<(), Fault> {
-    silence_expected_panics();
     let at = Cell::new(0);
-    let stage = AssertUnwindSafe(|| Run::new(scenario, summary).play(script, &at));
+    let stage = || Run::new(scenario, summary).play(script, &at);
+    guarded(stage).map_err(|breach| Fault { at: at.get(), breach })
+}
+
+/// Runs a stage; a panic of the core is a breach like any other, and is not printed.
+///
+/// # Errors
+/// The rule that was broken.
+pub(super) fn guarded(stage: impl FnOnce() -> Result<(), Breach>) -> Result<(), Breach> {
+    silence_expected_panics();
     EXPECTING.set(true);
-    let result = panic::catch_unwind(stage);
+    let result = panic::catch_unwind(AssertUnwindSafe(stage));
     EXPECTING.set(false);
-    let breach = match result {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(breach)) => breach,
-        Err(payload) => {
-            let text = payload.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
-            let place = LAST_PANIC.take();
-            Breach::new("the core does not panic", format!("{} at {place}", text.unwrap_or_default()))
-        }
-    };
-    Err(Fault { at: at.get(), breach })
+    result.unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        let place = LAST_PANIC.take();
+        Err(Breach::new("the core does not panic", format!("{} at {place}", text.unwrap_or_default())))
+    })
 }
 
 thread_local! {

@@ -33,7 +33,7 @@ pub struct Twins {
 impl Twins {
     /// Twins at the beginning of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
-        let model = (!scenario.agents).then(|| Model::new(Arc::clone(&scenario.limits)));
+        let model = (!scenario.agents).then(|| Model::new(Arc::clone(&scenario.limits), scenario.denials));
         Self {
             solo: scenario.world(1),
             model,

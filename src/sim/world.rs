@@ -15,6 +15,7 @@ use crate::exchange::ids::{CallId, LineId, ShardId, WakeRun};
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::{Address, Limits, Moment, Shard, Tick};
+use crate::identity::Rulebook;
 
 use super::client::{CallRef, Client, ClientNo, Heard, Place, Want};
 use super::dice::Dice;
@@ -207,6 +208,13 @@ impl World {
         self.serve_backlog();
     }
 
+    /// These rules hold from now on.
+    pub fn rule(&mut self, rules: &Arc<Rulebook>) {
+        for at in 0..self.shards.len() {
+            self.handle(ShardId::new(at), Event::Rules(Some(Arc::clone(rules))));
+        }
+    }
+
     /// The exchange stops.
     pub fn shut_down(&mut self) {
         for at in 0..self.shards.len() {
@@ -256,7 +264,7 @@ impl World {
                 assert!(self.wakes.iter().any(|task| task.run == run), "{run:?} was never started");
             }
             Effect::Record(record) => self.facts.push(Fact::Recorded(record)),
-            Effect::Stray(_) => {}
+            Effect::Stray(_) | Effect::KeysWanted => {}
             Effect::CallNamed { .. } | Effect::CallForgotten(_) | Effect::Tie { .. } => {
                 panic!("no other exchange speaks here")
             }

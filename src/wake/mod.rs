@@ -64,6 +64,8 @@ pub struct WakeJob {
     pub address: Arc<str>,
     /// What to do.
     pub handler: WakeHandler,
+    /// The session that registered it, for the log.
+    pub registered_by: Option<Arc<str>>,
     /// The whole time allowed, counted from when the runner takes the command: waiting for a free place, name lookup,
     /// redirects and the answer together.
     pub limit: Duration,

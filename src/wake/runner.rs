@@ -148,7 +148,8 @@ async fn perform(job: WakeJob, mut standing: watch::Receiver<Standing>, ticket: 
             return RunEnd { run: job.run, survivor: None };
         }
     };
-    info!(run = job.run, address = %job.address, kind = job.handler.kind(), "wake handler started");
+    let by = ticket.registered_by.as_deref();
+    info!(run = job.run, address = %job.address, session = by, kind = job.handler.kind(), "wake handler started");
     let survivor = match job.handler {
         WakeHandler::Webhook { url, payload, source } => {
             let body = webhook::body(&job.address, &source, payload.as_deref());
@@ -206,6 +207,7 @@ struct Ticket {
     run: u64,
     address: Arc<str>,
     kind: &'static str,
+    registered_by: Option<Arc<str>>,
     taken_at: Instant,
     shared: Arc<Shared>,
     reported: bool,
@@ -217,6 +219,7 @@ impl Ticket {
             run: job.run,
             address: Arc::clone(&job.address),
             kind: job.handler.kind(),
+            registered_by: job.registered_by.clone(),
             taken_at: Instant::now(),
             shared,
             reported: false,
@@ -231,10 +234,13 @@ impl Ticket {
         self.reported = true;
         let elapsed_ms = u64::try_from(self.taken_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Self { run, address, kind, .. } = self;
+        let session = self.registered_by.as_deref();
         match outcome {
-            WakeOutcome::Answered => info!(run, %address, kind, %outcome, elapsed_ms, "wake handler ended"),
+            WakeOutcome::Answered => {
+                info!(run, %address, session, kind, %outcome, elapsed_ms, "wake handler ended");
+            }
             WakeOutcome::Failed(_) | WakeOutcome::TimedOut => {
-                warn!(run, %address, kind, %outcome, elapsed_ms, "wake handler ended");
+                warn!(run, %address, session, kind, %outcome, elapsed_ms, "wake handler ended");
             }
         }
         (self.shared.report)(WakeResult { run: *run, outcome });

@@ -62,6 +62,10 @@ pub fn encode_named(notice: &Notice<'_>, names: Option<&CallNames>, out: &mut Ve
         }
         Notice::RegisterRefused(cause) => push_word(out, REGISTER_FAILED, cause.name()),
         Notice::Presence { entries, truncated } => push_presence(out, entries, *truncated),
+        Notice::AuthExpiring { expires_ms } => {
+            out.extend_from_slice(AUTH_EXPIRING.as_bytes());
+            push_u64(out, *expires_ms);
+        }
         Notice::SleepPending { seconds } => {
             out.extend_from_slice(SLEEP_PENDING.as_bytes());
             push_u64(out, *seconds);
@@ -136,6 +140,7 @@ pub fn encoded_len_hint(notice: &Notice<'_>) -> usize {
                 + commas
                 + entries.iter().map(entry_len).sum::<usize>()
         }
+        Notice::AuthExpiring { expires_ms } => fixed(AUTH_EXPIRING, 0) + digits(*expires_ms) + "}".len(),
         Notice::SleepPending { seconds } => fixed(SLEEP_PENDING, 0) + digits(*seconds) + "}".len(),
         Notice::Refused { .. } => ERROR_LEN_USUAL,
         Notice::Joined { party, participants } => {
@@ -171,6 +176,7 @@ fn busy_len(to: &str, reason: &Reason, reference: Option<&(Box<str>, CallId)>) -
 }
 
 const REGISTER_FAILED: &str = r#"{"type":"REGISTER_FAILED","reason":"#;
+const AUTH_EXPIRING: &str = r#"{"type":"AUTH_EXPIRING","expires_at":"#;
 const SLEEP_PENDING: &str = r#"{"type":"SLEEP_PENDING","reason":"idle_timeout","seconds_until_sleep":"#;
 
 fn push_busy(

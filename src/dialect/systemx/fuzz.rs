@@ -123,7 +123,8 @@ impl Room {
                 | Effect::WakeSettled(_)
                 | Effect::Record(_)
                 | Effect::Tie { .. }
-                | Effect::Stray(_) => {}
+                | Effect::Stray(_)
+                | Effect::KeysWanted => {}
                 Effect::CallNamed { call, name } => self.names.add(*call, name.clone()),
                 Effect::CallForgotten(call) => self.names.forget(*call),
             }

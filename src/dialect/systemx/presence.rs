@@ -51,6 +51,7 @@ fn read_filters(
 ) -> Result<PresenceQuery, Fault> {
     let domain = domain.map(|domain| domain.as_str().ok_or(Fault::DomainNotText)).transpose()?;
     Ok(PresenceQuery {
+        asker: None,
         domain: domain.filter(|domain| !domain.is_empty()).map(|domain| lower(&domain)),
         capabilities: capabilities.map_or(Ok(Vec::new()), read_capabilities)?,
         near: given(near).map(|near| read_near(near).ok_or(Fault::InvalidNear)).transpose()?,

@@ -82,6 +82,8 @@ pub enum Fault {
     UnsupportedHandler(String),
     /// The exchange runs no commands for clients, or not this one.
     SpawnDisabled,
+    /// The rules do not let this address have a handler of this kind.
+    WakeForbidden,
 
     /// `status` is none of ours.
     InvalidStatus(String),
@@ -199,6 +201,7 @@ impl Fault {
             (Cause::NotRegistered, _) => Self::Unregistered,
             (Cause::WakeNotConfigured, _) => Self::SleepWithoutWake,
             (Cause::SpawnDisabled, _) => Self::SpawnDisabled,
+            (Cause::WakeForbidden, _) => Self::WakeForbidden,
             (Cause::InvalidAutoSleep, _) => Self::InvalidAutoSleep,
             (Cause::RateLimited, _) => Self::RateLimited,
             (Cause::NoSuchParty, _) => Self::NoSuchParty,
@@ -251,6 +254,7 @@ impl fmt::Display for Fault {
             Self::SpawnCommandEntry => "wake_handler.command entries must be non-empty strings",
             Self::UnsupportedHandler(shown) => return write!(f, "Unsupported wake handler type: {shown}"),
             Self::SpawnDisabled => "spawn wake handlers are disabled on this exchange",
+            Self::WakeForbidden => "wake handlers of this type are not allowed for this address",
             Self::InvalidStatus(shown) => return write!(f, "Invalid status value: {shown}"),
             Self::InvalidAutoSleep => "Invalid auto_sleep payload",
             Self::SleepUnregistered => "Registration required before sleeping",

@@ -10,6 +10,7 @@ use compact_str::CompactString;
 use crate::dialect::json::{Key, Value, display_js, is_truthy};
 use crate::exchange::address::Address;
 use crate::exchange::event::{Concurrency, Location, Profile, Registration, Request};
+use crate::identity::{Credentials, Token};
 
 use super::frame::{Frame, key, members, positive_whole};
 use super::refusal::{Bounded, Count, Fault};
@@ -43,7 +44,11 @@ pub(super) fn read_register<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<
         Mode::Broadcast => Concurrency::Broadcast { max_listeners },
         Mode::Parallel => Concurrency::Parallel { max_sessions },
     };
-    Ok(Request::Register(Box::new(Registration { address, profile, concurrency, pool_size, wake })))
+    // Text that can be no token opens nothing, as none at all; without rules nobody looks at it.
+    let token = frame.get(key::AUTH).and_then(|auth| Token::new(&auth.as_str()?));
+    let credentials = Credentials { token, ..Credentials::default() };
+    let registration = Registration { address, profile, concurrency, pool_size, wake, credentials };
+    Ok(Request::Register(Box::new(registration)))
 }
 
 /// The word of `concurrency`, before the numbers that belong to it are known.

@@ -539,6 +539,11 @@ fn refusals_of_the_core_have_the_words_of_the_protocol() {
             r#""invalid_payload","context":"REGISTER","detail":"spawn wake handlers are disabled on this exchange""#,
         ),
         (
+            Verb::Register,
+            Cause::WakeForbidden,
+            r#""invalid_payload","context":"REGISTER","detail":"wake handlers of this type are not allowed for this address""#,
+        ),
+        (
             Verb::Status,
             Cause::InvalidAutoSleep,
             r#""invalid_payload","context":"STATUS","detail":"Invalid auto_sleep payload""#,
@@ -688,6 +693,10 @@ fn notices() -> Vec<(Notice<'static>, &'static str)> {
         (
             Notice::Presence { entries: vec![], truncated: false },
             r#"{"type":"PRESENCE_RESULT","addresses":[]}"#,
+        ),
+        (
+            Notice::AuthExpiring { expires_ms: 1_700_000_000_000 },
+            r#"{"type":"AUTH_EXPIRING","expires_at":1700000000000}"#,
         ),
         (
             Notice::SleepPending { seconds: 5 },

@@ -106,7 +106,7 @@ pub(super) fn tie_len_hint(notice: &TieNotice<'_>) -> usize {
 
 /// PRESENCE_QUERY (section 19.6). `hops` is ours: it ends questions that go round in a circle.
 fn push_presence_query(out: &mut Vec<u8>, asked: &TiePresence) {
-    let PresenceQuery { domain, capabilities, near, limit } = &*asked.query;
+    let PresenceQuery { domain, capabilities, near, limit, asker: _ } = &*asked.query;
     out.extend_from_slice(br#"{"type":"PRESENCE_QUERY","query":{"#);
     let first = out.len();
     if let Some(domain) = domain {

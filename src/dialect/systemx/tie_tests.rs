@@ -363,6 +363,7 @@ fn questions_and_answers_are_written_as_they_are_read() {
         PresenceQuery::default(),
         PresenceQuery { domain: Some("a.test".into()), ..PresenceQuery::default() },
         PresenceQuery {
+            asker: None,
             domain: Some("a.test".into()),
             capabilities: vec!["x\"".into(), "y".into()],
             near: Some(near),

@@ -47,7 +47,7 @@ fn read_handler(handler: Value<'_>) -> Result<WakeHandler, Fault> {
     };
     // Casting saturates: a limit of 1e300 seconds becomes the longest there is.
     let timeout_ms = (timeout_s * MILLIS_PER_SECOND) as u64;
-    Ok(WakeHandler { kind, timeout_ms, source: Bytes::copy_from_slice(handler.raw()) })
+    Ok(WakeHandler { kind, timeout_ms, source: Bytes::copy_from_slice(handler.raw()), registered_by: None })
 }
 
 /// A `payload` of `null` is none.

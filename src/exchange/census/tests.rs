@@ -37,10 +37,15 @@ fn near(lat: f64, lon: f64, radius_km: f64) -> Option<Near> {
 /// Who is found, lowest first, and whether the search was given up.
 fn found(census: &Census, lines: &Rack<Line>, query: &PresenceQuery) -> (Vec<u32>, bool) {
     let mut found = Vec::new();
-    let gave_up = census.search(query, lines, |slot| {
-        found.push(slot);
-        true
-    });
+    let gave_up = census.search(
+        query,
+        lines,
+        |_| true,
+        |slot| {
+            found.push(slot);
+            true
+        },
+    );
     found.sort_unstable();
     (found, gave_up)
 }
@@ -88,7 +93,13 @@ fn the_indexes_together_find_exactly_those_who_match() {
         for capabilities in capabilities {
             for near in circles {
                 let capabilities = capabilities.iter().map(|&name| name.into()).collect();
-                let query = PresenceQuery { domain: domain.map(Into::into), capabilities, near, limit: None };
+                let query = PresenceQuery {
+                    domain: domain.map(Into::into),
+                    capabilities,
+                    near,
+                    limit: None,
+                    asker: None,
+                };
                 let right = (expected(&lines, &query), false);
                 assert_eq!(found(&census, &lines, &query), right, "{query:?}");
             }

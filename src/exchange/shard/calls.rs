@@ -15,7 +15,6 @@ use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
 use crate::exchange::limits::REFERENCE_BYTES_MAX;
 use crate::exchange::signal::{Dial, Signal};
-use crate::exchange::tie::Vouch;
 use crate::exchange::time::Moment;
 
 use super::Shard;
@@ -52,6 +51,9 @@ impl Shard {
         let Some(address) = Address::parse(&to) else {
             return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
+        if !self.may_dial(dialler.from.as_str(), address.as_str()) {
+            return self.refuse_dial(now, dialler, Name::Address(address), Cause::Forbidden, out);
+        }
         if calls >= self.limits.calls_per_line_max || self.legs.is_full() {
             return self.refuse_dial(now, dialler, Name::Address(address), Cause::Unavailable, out);
         }
@@ -94,7 +96,7 @@ impl Shard {
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
         let started_ms = now.wall_ms;
-        let (hops, guest, vouch, inbound) = (0, None, Vouch::Unverified, None);
+        let (hops, guest, vouch, inbound) = (0, None, self.vouch_for(line), None);
         let dial = Dial { call, leg, line, from, to, metadata, started_ms, hops, guest, vouch, inbound };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }

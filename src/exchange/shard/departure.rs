@@ -96,6 +96,7 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) -> bool {
         self.stop_idle_timer(line);
+        self.stop_expiry_timer(line);
         self.give_up_address(line, afterlife, out);
         // Taken out before its calls end: whatever follows from their ends must not act on this line any more.
         let Some(entry) = self.lines.remove(line.0) else { return false };

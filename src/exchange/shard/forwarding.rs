@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::exchange::address::Address;
-use crate::exchange::call::{Leg, LegStage, Record, Stage};
+use crate::exchange::call::{Call, Leg, LegStage, Record, Stage};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{CallMode, Effect, EndedBy, Notice, Outbox, TieNews};
 use crate::exchange::event::Verb;
@@ -87,6 +87,8 @@ impl Shard {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
         let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
+        let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
+        let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
             address.and_then(|address| self.objection_to_forward(line, call).map_or(Ok(address), Err));
         let to = match address {
@@ -147,7 +149,8 @@ impl Shard {
         let is_ours = |(_, leg): (_, &Leg)| leg.id == dial.call && leg.forwarded.is_none();
         let of_ours =
             dial.call.shard_index() == self.id.index() && self.legs.at(dial.call.slot()).is_some_and(is_ours);
-        if of_ours || self.names.contains_key(&dial.call) {
+        let was_given_up = self.given_up.has(now.tick, dial.call);
+        if of_ours || was_given_up || self.names.contains_key(&dial.call) {
             return self.refuse_call(now, &dial, Cause::LoopDetected, CallMode::Forwarded, out);
         }
         self.names.insert(dial.call, dial.leg);
@@ -161,6 +164,13 @@ impl Shard {
     pub(super) fn on_name_free(&mut self, call: CallId, leg: LegId) {
         if self.names.get(&call) == Some(&leg) {
             self.names.remove(&call);
+        }
+    }
+
+    /// A call ends that may still be on its way beyond one of this shard's tie lines, from where it may come back.
+    pub(super) fn note_given_up(&mut self, call: &Call, out: &mut Outbox<'_>) {
+        if call.mode == CallMode::Forwarded && call.stage != Stage::Connected {
+            self.send(self.registrar_of(call.id), Signal::GivenUp { call: call.id }, out);
         }
     }
 

@@ -29,6 +29,7 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) {
         self.pack_idle_timer(line);
+        self.stop_expiry_timer(line);
         let Some(entry) = self.lines.remove(line.0) else { return };
         debug_assert!(entry.is_idle() && !entry.pauses.any(), "a line with business cannot move");
         let luggage = Box::new(Luggage { line: entry, was: line, registration });
@@ -54,6 +55,7 @@ impl Shard {
             self.liveness.watch(line, heard_s);
         }
         self.unpack_idle_timer(line);
+        self.start_expiry_timer(now, line);
         if let Some(address) = address {
             self.bear(line, address.clone());
             self.come_home(was, line, &address);

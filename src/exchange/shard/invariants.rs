@@ -78,10 +78,18 @@ impl Shard {
             assert!(setting.timer.is_some() || !setting.pending, "{id} waits for sleep without a timer");
             self.check_timer(setting.timer, Due::Sleep(id));
         }
+        self.check_badge(id, line);
         match &line.address {
             Some(address) => self.check_held(id, address),
             None => assert!(!self.guests.contains(&id), "{id} is a guest without an address"),
         }
+    }
+
+    /// Whoever has shown a token that ends has a timer that says so.
+    fn check_badge(&self, id: LineId, line: &Line) {
+        let Some(badge) = line.reach.as_ref().and_then(|reach| reach.badge) else { return };
+        assert_eq!(badge.timer.is_some(), badge.proof.expiry.is_some(), "{id} has a token without an end");
+        self.check_timer(badge.timer, Due::Expiry(id));
     }
 
     fn question_of(&self, line: &Line) -> Option<&Question> {
@@ -317,6 +325,7 @@ impl Shard {
         });
         let settings = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.auto_sleep.as_ref());
         let runs = self.runs.iter().map(|(_, run)| run).filter(|run| run.timer.is_some());
+        let badges = self.lines.iter().filter_map(|(_, line)| line.reach.as_ref()?.badge?.timer);
         let beats = self.lines.iter().filter_map(|(_, line)| line.tie()?.heartbeat);
         let waits = self.questions.iter().filter(|(_, question)| question.timer.is_some());
         let joins = self.parties.iter().filter_map(|(_, party)| party.upstream.as_ref()?.timer);
@@ -326,6 +335,7 @@ impl Shard {
             + calls.count()
             + settings.filter(|setting| setting.timer.is_some()).count()
             + runs.count()
+            + badges.count()
     }
 
     fn check_timer(&self, timer: Option<TimerId>, due: Due) {

@@ -13,6 +13,7 @@ mod flow;
 mod forwarding;
 mod guests;
 mod hosting;
+mod identity;
 mod invariants;
 mod parties;
 mod pools;
@@ -43,6 +44,7 @@ use super::census::Census;
 use super::directory::Directory;
 use super::effect::{Effect, Notice, Outbox};
 use super::event::{Event, Request, Verb};
+use super::given_up::GivenUp;
 use super::ids::{CallId, LegId, LineId, PartyId, RecordId, SessionId, ShardId, ShardSet};
 use super::limits::Limits;
 use super::line::Line;
@@ -55,6 +57,7 @@ use super::signal::{AudienceId, Signal};
 use super::table::Keyed;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
+use crate::identity::Rulebook;
 use ties::Announcement;
 use wake::Run;
 
@@ -140,12 +143,16 @@ pub struct Shard {
     /// How many JOINs there have been, by lines and by tie lines; their tickets.
     joins: u32,
     loopback: VecDeque<Signal>,
+    /// Who may do what; `None` = everybody everything.
+    rules: Option<Arc<Rulebook>>,
     /// Which tie line leads where; the same on every shard.
     routes: RouteTable,
     /// Tie lines that wait until all shards know their routes; on the registrar.
     announcements: Keyed<LineId, Announcement>,
     /// The names that other exchanges have given to their calls and that this shard knows about, and the calls' legs.
     names: Keyed<CallId, LegId>,
+    /// Calls that ended while they may have been under way to other exchanges.
+    given_up: GivenUp,
     /// Calls with such a name whose end on this shard is over once the event at hand is.
     forgotten: Vec<CallId>,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
@@ -184,12 +191,14 @@ impl Shard {
             runs: Keyed::with_hasher(keyed.clone()),
             routes: RouteTable::with_hasher(keyed.clone()),
             announcements: Keyed::with_hasher(keyed.clone()),
-            names: Keyed::with_hasher(keyed),
+            names: Keyed::with_hasher(keyed.clone()),
+            given_up: GivenUp::with_hasher(keyed),
             forgotten: Vec::new(),
             runs_started: 0,
             waiting_metadata_bytes: 0,
             joins: 0,
             loopback: VecDeque::new(),
+            rules: None,
             stopping: false,
             limits,
             lottery,
@@ -231,6 +240,7 @@ impl Shard {
             Event::Congested(line) => self.on_congestion(line, true, out),
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
+            Event::Rules(rules) => self.rules = rules,
             Event::Shutdown => self.shut_down(now, out),
         }
         self.settle(now, out);
@@ -252,6 +262,7 @@ impl Shard {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
+                Due::Expiry(line) => self.on_expiry(now, line, out),
                 Due::Wake(run) => self.forget_run(run),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
                 Due::Party(party) => self.on_party_due(now, party, out),
@@ -395,6 +406,7 @@ impl Shard {
             Signal::Routes { line, routes } => self.on_routes(line, routes, out),
             Signal::RoutesKnown { line } => self.on_routes_known(line, out),
             Signal::NameFree { call, leg } => self.on_name_free(call, leg),
+            Signal::GivenUp { call } => self.given_up.add(now.tick, call),
             Signal::Unclaim { line, address, sleeps } => self.on_unclaim(line, &address, sleeps),
         }
     }

@@ -61,6 +61,7 @@ impl Shard {
         let limit = query.limit.map_or(most, |limit| most.min(limit as usize));
         query.limit = Some(limit as u32);
         let Asker { line, name, reply, hops } = asker;
+        query.asker = self.restricted_asker(line, &name, reply.is_none());
         let mut found = self.search(line, &query);
         let ties = self.ties_to_ask(line, &query, hops);
         if self.shards == 1 && ties.is_empty() {
@@ -140,10 +141,13 @@ impl Shard {
         &mut self,
         now: Moment,
         id: QuestionId,
-        found: Found,
+        mut found: Found,
         by_tie: bool,
         out: &mut Outbox<'_>,
     ) {
+        if by_tie {
+            self.hide_forbidden(id, &mut found);
+        }
         let Some(question) = self.questions.get_mut(id.0) else { return };
         question.found.add(found, question.limit);
         if by_tie {
@@ -212,7 +216,9 @@ impl Shard {
     fn search(&self, asker: LineId, query: &PresenceQuery) -> Found {
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
         let mut found = Found::default();
-        let gave_up = self.census.search(query, &self.lines, |slot| {
+        let dialler = query.asker.as_ref().and_then(|asker| self.dialler(asker));
+        let may_see = |slot| dialler.as_ref().is_none_or(|dialler| self.may_see(dialler, slot));
+        let gave_up = self.census.search(query, &self.lines, may_see, |slot| {
             let Some((handle, line)) = self.lines.at(slot) else { return true };
             let Some(address) = &line.address else { return true };
             let profile = line.profile.as_deref();

@@ -50,7 +50,7 @@ impl Shard {
         &mut self,
         now: Moment,
         line: LineId,
-        registration: Box<Registration>,
+        mut registration: Box<Registration>,
         out: &mut Outbox<'_>,
     ) {
         if let Some(WakeHandler { kind: WakeKind::Spawn { command }, .. }) = &registration.wake
@@ -62,6 +62,9 @@ impl Shard {
             // Reserved also while the service is switched off (section 20).
             return out.notify(line, Notice::RegisterRefused(Cause::AddressInUse));
         }
+        if !self.admits(now, line, &mut registration, out) {
+            return;
+        }
         let home = self.home(registration.address.as_str());
         if home == self.id {
             return self.register_here(now, line, *registration, out);
@@ -72,7 +75,7 @@ impl Shard {
         self.relocate(line, home, Some(registration), out);
     }
 
-    fn is_internal(&self, line: LineId) -> bool {
+    pub(super) fn is_internal(&self, line: LineId) -> bool {
         self.lines.get(line.0).is_some_and(|entry| entry.internal)
     }
 
@@ -105,10 +108,10 @@ impl Shard {
         line: LineId,
         registration: &Registration,
     ) -> Option<Arc<WakeHandler>> {
-        if let Some(handler) = &registration.wake {
-            return Some(Arc::new(handler.clone()));
-        }
         let entry = self.lines.get(line.0)?;
+        if let Some(handler) = &registration.wake {
+            return Some(Arc::new(WakeHandler { registered_by: Some(entry.session), ..handler.clone() }));
+        }
         entry.wake().filter(|_| entry.address.as_ref() == Some(&registration.address)).cloned()
     }
 
@@ -216,7 +219,7 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) {
         let is_pool = grant.pool.is_some() || Shape::of(&registration).pool().is_some();
-        let Registration { address, profile, concurrency, .. } = registration;
+        let Registration { address, profile, concurrency, credentials, .. } = registration;
         self.show_profile(line, profile);
         let new = grant.pool.unwrap_or(concurrency);
         let Some(entry) = self.lines.get_mut(line.0) else { return };
@@ -225,10 +228,12 @@ impl Shard {
             (reach.concurrency, reach.wake) = (new, grant.wake);
         }
         let session = entry.session;
-        if before.is_some_and(|before| before != address) {
+        let is_refresh = before.as_ref() == Some(&address);
+        if before.is_some() && !is_refresh {
             self.tell_new_address(line, &address, out);
         }
         out.notify(line, Notice::Registered { address: address.clone(), session });
+        self.wear_badge(now, line, credentials.proof, is_refresh, out);
         if self.home(address.as_str()) == self.id {
             self.settle_runs(&address, is_pool, out);
         }

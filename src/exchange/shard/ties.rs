@@ -58,7 +58,10 @@ impl Shard {
 
     /// REGISTER_PBX (section 19.1).
     pub(super) fn register_tie(&mut self, line: LineId, registration: TieRegistration, out: &mut Outbox<'_>) {
-        let TieRegistration { domain, routes, auth: _ } = registration;
+        let TieRegistration { domain, routes, auth } = registration;
+        if !self.may_tie(&domain, &routes, auth.as_ref()) {
+            return out.notify(line, Notice::Tie(TieNotice::Refused(Box::new(TieRefusal::AuthFailed))));
+        }
         let routes = TieRoutes { domain, routes, announced: Box::default(), configured: None };
         self.pause(line, Pauses::TIE, out);
         self.want_tie(line, Some(Arc::new(routes)), out);

@@ -12,10 +12,21 @@ use tracing::{debug, warn};
 use crate::exchange::event::Loss;
 use crate::exchange::ids::{Handle, LineId};
 
+use crate::identity::{self, Credentials};
+use crate::tls::PeerName;
+
 use super::super::connection::{Connection, Role};
 use super::super::listener::Upgraded;
 use super::super::peers::Link;
 use super::{Crossing, Switchboard};
+
+/// What a client has shown before it says anything: a token in its handshake, a certificate.
+fn credentials_of(token: Option<identity::Token>, names: &[PeerName]) -> Option<Box<Credentials>> {
+    let names = names.iter().map(|name| Box::from(name.as_str()));
+    let certificate = (names.len() > 0).then(|| names.collect());
+    let shows_something = token.is_some() || certificate.is_some();
+    shows_something.then(|| Box::new(Credentials { token, certificate, proof: None }))
+}
 
 /// Most new connections taken in one turn.
 const ARRIVALS_PER_TURN: usize = 128;
@@ -30,7 +41,7 @@ impl Switchboard {
     }
 
     fn take_arrival(&mut self, arrival: Upgraded) {
-        let Upgraded { transport, early, echo, client, permit } = arrival;
+        let Upgraded { transport, early, echo, client, permit, token } = arrival;
         let role = if echo {
             Role::Echo
         } else {
@@ -38,7 +49,9 @@ impl Switchboard {
             self.note_arrival(line, client);
             Role::Line(line)
         };
+        let credentials = credentials_of(token, transport.peer_names());
         let mut connection = Connection::new(transport, role, permit);
+        connection.credentials = credentials;
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }

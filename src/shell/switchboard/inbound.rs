@@ -7,7 +7,7 @@ use tracing::{Level, debug, enabled};
 
 use crate::dialect::systemx::{CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal};
 use crate::exchange::LineId;
-use crate::exchange::event::{Event, Loss, Request};
+use crate::exchange::event::{Event, Loss, Registration, Request};
 use crate::exchange::ids::Handle;
 use crate::websocket::{CloseCode, Incoming, Limits, Message, MessageKind, Sender, encoder};
 
@@ -123,11 +123,14 @@ impl Switchboard {
             Message::Text(text) => self.dialect.decode_text(text, standing),
             Message::Binary(bytes) => self.dialect.decode(bytes, standing),
         };
-        let request = match request {
+        let mut request = match request {
             Ok(request) => request,
             Err(_) if self.is_outbound(handle) => return self.warn_of_nonsense(line),
             Err(error) => return self.on_wire_error(handle, &error),
         };
+        if let Request::Register(registration) = &mut request {
+            self.lend_credentials(handle, registration);
+        }
         if enabled!(Level::DEBUG) {
             debug!(shard = self.id.index(), %line, verb = ?request.verb(), bytes = message.as_bytes().len(), "message in");
         }
@@ -140,6 +143,24 @@ impl Switchboard {
             return;
         }
         self.feed(Event::Request { line, request });
+    }
+
+    /// Adds to a REGISTER what its client has shown elsewhere. A token of the handshake stands in for one that is not in
+    /// the frame until the line holds an address; a certificate counts for as long as the connection lives.
+    fn lend_credentials(&mut self, handle: Handle, registration: &mut Registration) {
+        let Some(connection) = self.connections.get_mut(handle) else { return };
+        let Some(shown) = connection.credentials.as_mut() else { return };
+        if connection.state.registered {
+            shown.token = None;
+        }
+        let credentials = &mut registration.credentials;
+        credentials.certificate = shown.certificate.clone();
+        if credentials.token.is_none() {
+            credentials.token = shown.token.clone();
+        }
+        if shown.token.is_none() && shown.certificate.is_none() {
+            connection.credentials = None;
+        }
     }
 
     /// Whether a request may cause a signal to a shard whose trunk is full (design.md, D6).

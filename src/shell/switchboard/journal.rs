@@ -82,6 +82,7 @@ impl Switchboard {
             | Notice::Dialling { .. }
             | Notice::Ring { .. }
             | Notice::Presence { .. }
+            | Notice::AuthExpiring { .. }
             | Notice::SleepPending { .. }
             | Notice::Joined { .. }
             | Notice::PartyMessage { .. } => debug!(shard = self.id.index(), %line, "notice out"),

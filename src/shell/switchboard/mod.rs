@@ -284,6 +284,8 @@ impl Switchboard {
             stopping: None,
             stopped: parts.stopped,
         };
+        // Before anybody is let in.
+        switchboard.feed(Event::Rules(parts.rules));
         switchboard.start_log_service();
         Ok(switchboard)
     }
@@ -396,6 +398,7 @@ impl Switchboard {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
                 Post::Link(link) => self.take_link(*link),
+                Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
                 Post::Stop => self.stop(),
             }
         }

@@ -72,6 +72,7 @@ impl Switchboard {
                 }
                 Effect::Tie { line, news } => self.note_tie(line, &news),
                 Effect::Stray(line) => self.warn_of_stray(line),
+                Effect::KeysWanted => self.desk.want_keys(),
             }
         }
         out.effects = effects;

@@ -15,6 +15,7 @@ use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::identity::Rulebook;
 use crate::tls::Credentials;
 
 use super::super::clock::Clock;
@@ -53,6 +54,8 @@ pub enum Post {
     Woken(WakeRun, WakeOutcome),
     /// A link to another exchange has come up.
     Link(Box<Link>),
+    /// These rules hold from now on.
+    Rules(Arc<Rulebook>),
     /// Close everything and end.
     Stop,
 }
@@ -86,6 +89,8 @@ pub struct ByteBounds {
 pub struct Parts {
     /// The core's part.
     pub setup: Setup,
+    /// Who may do what, if that is said.
+    pub rules: Option<Arc<Rulebook>>,
     /// The trunks to the other shards.
     pub port: TrunkPort<Freight>,
     /// Where spent parcels are left and fetched; shared by all.

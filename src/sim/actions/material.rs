@@ -7,6 +7,7 @@ use crate::exchange::address::LOG_SERVICE;
 use crate::exchange::event::{
     Concurrency, Location, Near, PresenceQuery, Profile, Registration, WakeHandler, WakeKind,
 };
+use crate::identity::Credentials;
 
 use super::{Manner, Wake};
 
@@ -33,6 +34,7 @@ pub(super) fn register(address: &str, manner: Manner, wake: Wake, profile: u8) -
         concurrency,
         pool_size,
         wake: handler(wake),
+        credentials: Credentials::default(),
     })
 }
 
@@ -46,7 +48,12 @@ fn handler(wake: Wake) -> Option<WakeHandler> {
         Wake::Spawn => (spawn(AGENT_COMMAND), 20_000),
         Wake::Forbidden => (spawn("/bin/other"), 20_000),
     };
-    Some(WakeHandler { kind, timeout_ms: u64::from(timeout_ms), source: Bytes::from_static(b"{}") })
+    Some(WakeHandler {
+        kind,
+        timeout_ms: u64::from(timeout_ms),
+        source: Bytes::from_static(b"{}"),
+        registered_by: None,
+    })
 }
 
 /// Four kinds of profiles: nothing, metadata, a capability, capabilities and a place.

@@ -94,6 +94,10 @@ impl Model {
         if let Some(reference) = reference.cloned() {
             self.hear(client, Heard::Dialling { reference, call: id, to: to.to_owned() });
         }
+        if is_address(to) && self.is_denied(client, to) {
+            let reference = reference.map(|reference| (reference.clone(), id));
+            return self.hear(client, Heard::Busy { to: to.to_owned(), cause: Cause::Forbidden, reference });
+        }
         let outcome = self.outcome(client, to);
         if is_address(to) && self.calls_of(client) < self.limits.calls_per_line_max as usize {
             // A dial counts as a call from the start, whatever becomes of it.

@@ -18,6 +18,7 @@ use crate::exchange::{Limits, Tick};
 
 use super::actions::Step;
 use super::client::{CallRef, Client, ClientNo, Heard, Place, Want, status_name, verb_name};
+use super::denials::is_denied;
 use super::world::WALL_START_MS;
 use calls::{Call, Session};
 
@@ -48,6 +49,8 @@ struct Sleep {
 #[derive(Debug)]
 pub struct Model {
     limits: Arc<Limits>,
+    /// Whether some may not call some.
+    denials: bool,
     now_ms: u64,
     /// What the clients have heard.
     pub clients: Vec<Client>,
@@ -60,9 +63,10 @@ pub struct Model {
 
 impl Model {
     /// A model without clients.
-    pub fn new(limits: Arc<Limits>) -> Self {
+    pub fn new(limits: Arc<Limits>, denials: bool) -> Self {
         Self {
             limits,
+            denials,
             now_ms: 0,
             clients: Vec::new(),
             lines: Vec::new(),
@@ -244,12 +248,18 @@ impl Model {
     /// Section 16.
     fn presence(&mut self, asker: ClientNo, query: &PresenceQuery) {
         let found = self.alive().filter(|&client| client != asker && self.matches(client, query));
+        let found = found.filter(|&client| !self.is_denied(asker, &self.address(client)));
         let mut entries: Vec<_> = found.map(|client| self.entry(client)).collect();
         entries.sort();
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
         let truncated = entries.len() > limit;
         entries.truncate(limit);
         self.hear(asker, Heard::Presence { entries, truncated });
+    }
+
+    /// Section 23.
+    fn is_denied(&self, caller: ClientNo, to: &str) -> bool {
+        self.denials && is_denied(&self.address(caller), to)
     }
 
     fn entry(&self, client: ClientNo) -> (String, &'static str, Option<String>) {

@@ -36,7 +36,14 @@ impl Rig {
     }
 
     async fn wake(&self, run: u64, handler: WakeHandler, limit: Duration) {
-        self.send(WakeCommand::Run(WakeJob { run, address: "agent@test".into(), handler, limit })).await;
+        self.send(WakeCommand::Run(WakeJob {
+            run,
+            address: "agent@test".into(),
+            handler,
+            limit,
+            registered_by: None,
+        }))
+        .await;
     }
 
     async fn expect(&mut self, run: u64, outcome: WakeOutcome) {

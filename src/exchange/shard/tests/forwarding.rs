@@ -4,6 +4,7 @@ use super::rig::parallel;
 use super::*;
 use crate::exchange::event::{ContentType, Loss, Request, Status};
 use crate::exchange::ids::CallId;
+use crate::exchange::limits::GIVEN_UP_MS;
 use crate::exchange::tie::TieRequest;
 
 const THEIRS: &str = "x@home.test";
@@ -226,6 +227,33 @@ fn a_call_that_comes_back_is_a_loop() {
         rig.answer(right, 2);
         rig.expect(a, &["CONNECTED #1 to r@right.test"]);
         rig.expect(left, &["ANSWER #2 from r@right.test"]);
+    });
+}
+
+/// Found by `systemx sim --trees`, seed 11: with the caller's goodbye at its heels, a dial found every name on its way free again
+/// and went round for ever.
+#[test]
+fn a_dial_that_was_given_up_does_not_go_in_a_circle() {
+    each(|rig| {
+        let (left, right) =
+            (rig.tie("left.test", &["*@left.test"]), rig.tie("right.test", &["*@right.test"]));
+        let other = rig.tie("other.test", &["*@other.test"]);
+        let a = rig.registered(ALICE);
+        rig.dial(a, "r@right.test");
+        rig.hang_up(a, 1);
+        rig.dial_forward(left, "through", "l@left.test", "r@right.test");
+        rig.hang_up(left, 2);
+        rig.heard(right);
+        let own = rig.call(1).to_string();
+        for (name, number) in [(own.as_str(), 1), ("through", 2)] {
+            rig.dial_forward(other, name, "l@left.test", "r@right.test");
+            rig.expect(other, &[&format!("BUSY #{number} r@right.test loop_detected")]);
+        }
+        rig.expect(right, &[]);
+        // Not for ever: others name their calls as they like.
+        rig.wait_ms(GIVEN_UP_MS);
+        rig.dial_forward(other, "through", "l@left.test", "r@right.test");
+        rig.expect(right, &["DIAL_FORWARD #2 from l@left.test to r@right.test handed on"]);
     });
 }
 

@@ -9,6 +9,7 @@ mod departure;
 mod flow;
 mod forwarding;
 mod guests;
+mod identity;
 mod limits;
 mod parties;
 mod pools;

@@ -57,6 +57,7 @@ fn all_filters_must_hold() {
             capabilities: capabilities.iter().map(|&name| name.into()).collect(),
             near,
             limit: None,
+            asker: None,
         };
         let found = |rig: &mut Rig, query| ask(rig, a, query).matches('@').count();
         assert_eq!(found(rig, query(Some("x.test"), &[], None)), 2);

@@ -136,7 +136,7 @@ fn spawn_handlers_need_the_operators_leave() {
         |rig| {
             let spawn = |program: &str| {
                 let kind = WakeKind::Spawn { command: [program.into()].into() };
-                let wake = WakeHandler { kind, timeout_ms: 1000, source: "{}".into() };
+                let wake = WakeHandler { kind, timeout_ms: 1000, source: "{}".into(), registered_by: None };
                 Registration { wake: Some(wake), ..registration(ALICE) }
             };
             let a = rig.phone();

@@ -73,6 +73,7 @@ impl CallNames {
                 entries.sort();
                 format!("PRESENCE [{}]{}", entries.join(", "), if *truncated { " truncated" } else { "" })
             }
+            Notice::AuthExpiring { expires_ms } => format!("AUTH_EXPIRING {expires_ms}"),
             Notice::SleepPending { seconds } => format!("SLEEP_PENDING {seconds}"),
             Notice::Refused { verb, cause } => format!("ERROR {verb:?} {cause}"),
             Notice::Joined { party, participants } => {

@@ -24,6 +24,7 @@ use crate::exchange::shard::{Counts, Setup, Shard, check_together};
 use crate::exchange::signal::Signal;
 use crate::exchange::tie::{DialForward, Peer, TieRegistration, TieRequest};
 use crate::exchange::time::{Moment, Tick};
+use crate::identity::Credentials;
 
 /// The clock at the start, in ms; not zero, so that spans and points are not mistaken for each other.
 const START_MS: u64 = 1_000_000;
@@ -71,6 +72,8 @@ pub(super) struct Rig {
     pub(super) wakes: Vec<(WakeRun, String)>,
     pub(super) settled: Vec<WakeRun>,
     pub(super) records: Vec<CallRecord>,
+    /// How often newer keys were asked for.
+    pub(super) keys_wanted: usize,
     trunks: BTreeMap<(usize, usize), VecDeque<Parcel>>,
     clients: Vec<Client>,
     lines: BTreeMap<LineId, Phone>,
@@ -91,6 +94,7 @@ impl Rig {
             wakes: Vec::new(),
             settled: Vec::new(),
             records: Vec::new(),
+            keys_wanted: 0,
             trunks: BTreeMap::new(),
             clients: Vec::new(),
             lines: BTreeMap::new(),
@@ -473,6 +477,7 @@ impl Rig {
             }
             Effect::Tie { line, news } => self.deliver(shard, line, &format!("{news:?}")),
             Effect::Stray(line) => self.deliver(shard, line, "stray"),
+            Effect::KeysWanted => self.keys_wanted += 1,
         }
     }
 
@@ -511,6 +516,7 @@ pub(super) fn registration(text: &str) -> Registration {
         concurrency: Concurrency::Single,
         pool_size: None,
         wake: None,
+        credentials: Credentials::default(),
     }
 }
 
@@ -535,6 +541,7 @@ pub(super) const WAKE_MS: u64 = 10_000;
 /// The same with wake-on-ring.
 pub(super) fn wakeable(registration: Registration) -> Registration {
     let kind = WakeKind::Webhook { url: "http://127.0.0.1/wake".into(), payload: None };
-    let wake = WakeHandler { kind, timeout_ms: WAKE_MS, source: Bytes::from_static(b"{}") };
+    let wake =
+        WakeHandler { kind, timeout_ms: WAKE_MS, source: Bytes::from_static(b"{}"), registered_by: None };
     Registration { wake: Some(wake), ..registration }
 }
