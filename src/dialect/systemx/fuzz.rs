@@ -180,7 +180,7 @@ mod tests {
     const FRAMES_MAX: u64 = 40;
     const MUTATIONS_MAX: u64 = 3;
 
-    const FRAMES: [&str; 37] = [
+    const FRAMES: [&str; 47] = [
         r#"{"type":"REGISTER","address":"a@x.test","metadata":{"capabilities":["c","d"],"location":{"lat":1,"lon":2}}}"#,
         r#"{"type":"REGISTER","address":"b@x.test","concurrency":"broadcast","max_listeners":2}"#,
         r#"{"type":"REGISTER","address":"b@x.test","concurrency":"parallel","max_sessions":2,"pool_size":2}"#,
@@ -218,6 +218,16 @@ mod tests {
         r#"{"type":"PRESENCE","query":{"domain":"home.test"}}"#,
         r#"{"type":"PRESENCE_QUERY","query":{"domain":"home.test","near":{"lat":1,"lon":2,"radius_km":5}},"reply_to":"r","query_id":"7"}"#,
         r#"{"type":"PRESENCE_RESULT","addresses":[{"address":"y@home.test","status":"busy","metadata":{}}],"query_id":"q-1"}"#,
+        r#"{"type":"JOIN","party":"p@home.test"}"#,
+        r#"{"type":"PARTY_MSG","party":"p@home.test","data":1}"#,
+        r#"{"type":"JOIN_FORWARD","from":"y@home.test","party":"p@x.test"}"#,
+        r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test","create_if_missing":false}"#,
+        r#"{"type":"JOINED","party":"p@home.test","participants":["a@x.test","y@home.test"],"to":"a@x.test"}"#,
+        r#"{"type":"JOINED","party":"p@home.test","participants":[]}"#,
+        r#"{"type":"JOIN_FAILED","party":"p@home.test","reason":"party_full"}"#,
+        r#"{"type":"PARTY_MSG","party":"p@x.test","from":"y@home.test","data":[2]}"#,
+        r#"{"type":"PARTY_MSG","party":"p@home.test","from":"a@x.test","data":[3]}"#,
+        r#"{"type":"LEAVE","party":"p@x.test","from":"y@home.test"}"#,
     ];
 
     const PIECES: [&str; 24] = [
