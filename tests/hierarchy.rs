@@ -103,6 +103,41 @@ fn everybody_in_the_tree_can_call_everybody() {
     assert_eq!(found.iter().map(|entry| entry["address"].as_str()).collect::<Vec<_>>(), [Some(PEOPLE[2])]);
 }
 
+/// 19.7, through two links: hosted where the name belongs, heard everywhere once.
+#[test]
+fn everybody_in_the_tree_can_be_in_one_party() {
+    const ROOM: &str = "room@lab.home.test";
+    let tree = tree();
+    let mut phones = staff(&tree);
+    for (number, phone) in phones.iter_mut().enumerate() {
+        phone.send(json!({"type": "JOIN", "party": ROOM}));
+        let joined = phone.expect(json!({"type": "JOINED", "party": ROOM}));
+        assert_eq!(joined["participants"], json!(PEOPLE[..=number]));
+    }
+    for speaker in 0..phones.len() {
+        for number in 0..10 {
+            phones[speaker].send(json!({"type": "PARTY_MSG", "party": ROOM, "data": number}));
+        }
+        for listener in (0..phones.len()).filter(|&listener| listener != speaker) {
+            for number in 0..10 {
+                let expected =
+                    json!({"type": "PARTY_MSG", "party": ROOM, "from": PEOPLE[speaker], "data": number});
+                phones[listener].expect_exactly(expected);
+            }
+        }
+        phones[speaker].expect_nothing();
+    }
+    let [boss, mut ann, mut rob] = phones;
+    boss.vanish();
+    eventually("the room knows that one has left", || {
+        rob.send(json!({"type": "JOIN", "party": ROOM}));
+        (rob.next()["participants"] == json!(PEOPLE[1..])).then_some(())
+    });
+    ann.send(json!({"type": "LEAVE", "party": ROOM}));
+    ann.send(json!({"type": "PARTY_MSG", "party": ROOM, "data": 1}));
+    ann.expect(json!({"type": "ERROR", "reason": "not_in_party"}));
+}
+
 #[test]
 fn when_the_one_in_the_middle_is_killed_all_are_told_and_it_is_found_again() {
     let [office, mut home, lab] = tree();

@@ -132,13 +132,6 @@ impl RouteTable {
         Some(routes)
     }
 
-    /// Whether this exchange has told another one to send here what is for `name`.
-    pub fn announces(&self, name: &str) -> bool {
-        let name = fold(name);
-        let configured = self.ties.values().filter(|routes| routes.configured.is_some());
-        configured.flat_map(|routes| &routes.announced).any(|pattern| pattern.matches_folded(&name))
-    }
-
     /// The tie line by which to reach `address`, other than `except`: the one it came by.
     pub fn find(&self, address: &str, except: Option<LineId>) -> Option<LineId> {
         if self.is_empty() {
@@ -146,6 +139,21 @@ impl RouteTable {
         }
         let address = fold(address);
         self.ranked(&address, except).find(|&tie| !self.leads_back(tie, &address))
+    }
+
+    /// The tie line behind which a party of this name is hosted, other than `except`: the one the wish came by; `None` if it is
+    /// here (section 19.7). What this exchange has announced to others belongs here, unless a route is more special than what
+    /// was announced: an exchange announces what is its children's together with its own.
+    pub fn find_host(&self, name: &str, except: Option<LineId>) -> Option<LineId> {
+        let tie = self.find(name, except)?;
+        let name = fold(name);
+        let configured = self.ties.values().filter(|routes| routes.configured.is_some());
+        let announced =
+            configured.flat_map(|routes| &routes.announced).filter(|pattern| pattern.matches_folded(&name));
+        let ours = announced.map(Pattern::literals).max();
+        let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes);
+        let theirs = theirs.filter(|pattern| pattern.matches_folded(&name)).map(Pattern::literals).max();
+        (ours < theirs).then_some(tie)
     }
 
     /// Every tie line by which `address` can be reached, other than `except`, each once, the best first.
@@ -296,6 +304,31 @@ mod tests {
         table.add(tie(1), Arc::new(parent));
         assert_eq!(table.find("x@other.test", None), Some(tie(1)));
         assert_eq!(table.find("x@home.test", None), None);
+    }
+
+    #[test]
+    fn a_party_is_hosted_where_its_name_belongs_most_specially() {
+        let mut table = table();
+        assert_eq!(table.find_host("room@home.test", None), None);
+        table.add(tie(1), routes("lab.home.test", &["*@lab.home.test"]));
+        let parent = TieRoutes {
+            domain: "parent".into(),
+            routes: patterns(&["*"]),
+            announced: patterns(&["*.home.test"]),
+            configured: Some(0),
+        };
+        table.add(tie(2), Arc::new(parent));
+        for (name, expected) in [
+            ("room@home.test", None),
+            ("room@attic.home.test", None),
+            ("room@lab.home.test", Some(tie(1))),
+            ("room@corp.test", Some(tie(2))),
+        ] {
+            assert_eq!(table.find_host(name, None), expected, "{name}");
+        }
+        table.add(tie(3), routes("greedy.test", &["*", "*.home.test"]));
+        assert_eq!(table.find_host("room@attic.home.test", None), None);
+        assert_eq!(table.find_host("room@lab.home.test", Some(tie(1))), None);
     }
 
     #[test]
