@@ -135,12 +135,16 @@ async fn runs_beyond_the_bound_wait_with_their_limit_counting() {
 
 #[tokio::test]
 async fn an_abandoned_run_that_has_started_goes_on() {
+    let go = std::env::temp_dir().join(format!("systemx-abandoned-{}", std::process::id()));
+    let script = format!("until test -e {}; do sleep 0.01; done; exit 3", go.display());
     let mut rig = Rig::new();
-    rig.wake(1, spawn(&["/bin/sh", "-c", "sleep 0.2; exit 3"]), PATIENCE).await;
+    rig.wake(1, spawn(&["/bin/sh", "-c", &script]), PATIENCE).await;
     rig.wake(2, spawn(&["true"]), PATIENCE).await;
     rig.expect(2, WakeOutcome::Answered).await;
     rig.send(WakeCommand::Abandoned { run: 1 }).await;
+    std::fs::write(&go, "").expect("the temporary folder can be written to");
     rig.expect(1, WakeOutcome::Failed(WakeFailure::Exited(Some(3)))).await;
+    std::fs::remove_file(&go).expect("the file is ours");
 }
 
 #[tokio::test]
