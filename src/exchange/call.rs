@@ -11,6 +11,7 @@ use super::address::Address;
 use super::effect::CallMode;
 use super::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use super::signal::CallEnd;
+use super::time::{Moment, Tick};
 use super::timers::TimerId;
 
 /// A caller's end of a call.
@@ -101,12 +102,14 @@ pub struct Call {
     pub timer: Option<TimerId>,
     /// What the caller sent along, kept while the callee sleeps.
     pub metadata: Option<Bytes>,
-    /// When it was dialled, in ms since the epoch.
-    pub started_ms: u64,
+    /// When it was dialled.
+    pub started: Moment,
+    /// When it first rang, as far as is known here.
+    pub rang: Option<Tick>,
     /// When it was answered.
-    pub answered_ms: Option<u64>,
-    /// Messages in both directions.
-    pub messages: u64,
+    pub answered: Option<Moment>,
+    /// What has gone through it.
+    pub traffic: Traffic,
     /// The caller takes nothing more at the moment.
     pub held: bool,
     /// The caller cannot be held back, because it has other business.
@@ -115,6 +118,45 @@ pub struct Call {
     pub is_inbound: bool,
     /// Who speaks on the other side of a tie line, if that is another than was dialled.
     pub speaker: Option<Address>,
+}
+
+/// Messages, and the bytes of their data as it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Volume {
+    /// How many.
+    pub messages: u64,
+    /// Of all their data together.
+    pub bytes: u64,
+}
+
+impl Volume {
+    /// Counts one message with so many bytes of data.
+    pub fn count(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+
+    /// What has come since the volume was `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self { messages: self.messages - earlier.messages, bytes: self.bytes - earlier.bytes }
+    }
+}
+
+/// What goes through a call, each way.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Traffic {
+    /// From the caller to the callee.
+    pub to_callee: Volume,
+    /// From the callee to the caller.
+    pub to_caller: Volume,
+}
+
+impl Traffic {
+    /// Messages in both directions.
+    pub fn messages(self) -> u64 {
+        self.to_callee.messages + self.to_caller.messages
+    }
 }
 
 /// How far a call is, seen from the callee.
@@ -150,7 +192,7 @@ pub struct Session {
     /// How many of them each shard has.
     pub per_shard: Vec<u32>,
     /// What the broadcaster said to everybody.
-    pub messages: u64,
+    pub said: Volume,
 }
 
 /// One who listens to a broadcast.
@@ -164,12 +206,25 @@ pub struct Listener {
     pub address: Address,
     /// The address it dialled.
     pub to: Address,
-    /// When it began to listen, in ms since the epoch.
-    pub started_ms: u64,
-    /// What it said and heard.
-    pub messages: u64,
+    /// When it dialled.
+    pub started: Moment,
+    /// When it began to listen.
+    pub answered: Moment,
+    /// What it said, and what was said to it alone.
+    pub traffic: Traffic,
     /// What the broadcaster had said before it came.
-    pub missed: u64,
+    pub missed: Volume,
+}
+
+impl Listener {
+    /// What it said, and all that it heard of a broadcaster who has `said` so much.
+    pub fn traffic(&self, said: Volume) -> Traffic {
+        let heard = said.since(self.missed);
+        let mut traffic = self.traffic;
+        traffic.to_caller.messages += heard.messages;
+        traffic.to_caller.bytes += heard.bytes;
+        traffic
+    }
 }
 
 impl Session {
@@ -180,7 +235,7 @@ impl Session {
             broadcaster,
             listeners: IndexMap::with_hasher(hasher),
             per_shard: vec![0; shards],
-            messages: 0,
+            said: Volume::default(),
         }
     }
 
@@ -192,8 +247,7 @@ impl Session {
 
     /// Takes a listener out.
     pub fn remove(&mut self, line: LineId) -> Option<Listener> {
-        let mut listener = self.listeners.swap_remove(&line)?;
-        listener.messages += self.messages - listener.missed;
+        let listener = self.listeners.swap_remove(&line)?;
         self.per_shard[line.shard().index()] -= 1;
         Some(listener)
     }

@@ -40,6 +40,7 @@ pub struct Directory {
     sole: Table<u32>,
     listings: Keyed<Address, Listing>,
     hasher: ahash::RandomState,
+    profiles: usize,
     profile_bytes: usize,
 }
 
@@ -119,6 +120,7 @@ impl Directory {
             sole: Table::default(),
             listings: Keyed::with_hasher(hasher.clone()),
             hasher,
+            profiles: 0,
             profile_bytes: 0,
         }
     }
@@ -170,13 +172,19 @@ impl Directory {
             Some(listing) => listing,
             None => self.listings.get_or_insert_with(address.detached(), Listing::default),
         };
-        let before = listing.profile_bytes();
+        let (had_profile, before) = (listing.has_profile(), listing.profile_bytes());
         let result = change(listing);
+        self.profiles = self.profiles + usize::from(listing.has_profile()) - usize::from(had_profile);
         self.profile_bytes = self.profile_bytes + listing.profile_bytes() - before;
         if listing.says_nothing() {
             self.listings.remove(address);
         }
         result
+    }
+
+    /// How many addresses have a stored wake profile.
+    pub fn profiles_len(&self) -> usize {
+        self.profiles
     }
 
     /// What the stored wake profiles cost together, in bytes.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::address::Address;
+use super::call::Traffic;
 use super::cause::{Cause, Reason, brief};
 use super::event::{ContentType, Status, Verb, WakeHandler};
 use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::line::Luggage;
 use super::signal::Signal;
 use super::tie::TieNotice;
+use super::time::{Moment, Tick};
 
 /// The reused list a shard writes its effects to. The shell drains it after every event, in order.
 ///
@@ -415,18 +417,20 @@ pub struct CallRecord {
     pub to: Name<'static>,
     /// How the callee takes calls.
     pub mode: CallMode,
-    /// When it was dialled, in ms since the epoch.
-    pub started_ms: u64,
+    /// When it was dialled.
+    pub started: Moment,
+    /// When it first rang, if it did.
+    pub rang: Option<Tick>,
     /// When it was answered, if it was.
-    pub answered_ms: Option<u64>,
+    pub answered: Option<Moment>,
     /// When it ended.
-    pub ended_ms: u64,
+    pub ended: Moment,
     /// Why.
     pub reason: Reason,
     /// Who ended it.
     pub ended_by: EndedBy,
-    /// Messages in both directions.
-    pub messages: u64,
+    /// What went through it.
+    pub traffic: Traffic,
 }
 
 /// How the callee of a recorded call takes calls.

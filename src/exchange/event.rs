@@ -205,6 +205,54 @@ pub enum Verb {
     Tie,
 }
 
+impl Verb {
+    /// Every verb, in the order of their numbers.
+    pub const ALL: [Self; 18] = [
+        Self::Register,
+        Self::Unregister,
+        Self::Status,
+        Self::Heartbeat,
+        Self::Dial,
+        Self::Answer,
+        Self::HangUp,
+        Self::Message,
+        Self::Whisper,
+        Self::Presence,
+        Self::SleepAck,
+        Self::Join,
+        Self::PartyMessage,
+        Self::Leave,
+        Self::RegisterPbx,
+        Self::DialForward,
+        Self::JoinForward,
+        Self::Tie,
+    ];
+
+    /// The stable name: a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Unregister => "unregister",
+            Self::Status => "status",
+            Self::Heartbeat => "heartbeat",
+            Self::Dial => "dial",
+            Self::Answer => "answer",
+            Self::HangUp => "hangup",
+            Self::Message => "msg",
+            Self::Whisper => "whisper",
+            Self::Presence => "presence",
+            Self::SleepAck => "sleep_ack",
+            Self::Join => "join",
+            Self::PartyMessage => "party_msg",
+            Self::Leave => "leave",
+            Self::RegisterPbx => "register_pbx",
+            Self::DialForward => "dial_forward",
+            Self::JoinForward => "join_forward",
+            Self::Tie => "tie",
+        }
+    }
+}
+
 impl Request<'_> {
     /// The name of this request.
     pub fn verb(&self) -> Verb {

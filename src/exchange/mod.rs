@@ -33,6 +33,7 @@ pub mod shard;
 pub mod signal;
 pub mod slot_set;
 pub mod table;
+pub mod tally;
 pub mod tie;
 pub mod tie_party;
 pub mod time;

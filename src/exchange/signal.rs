@@ -19,6 +19,7 @@ use super::party::Except;
 use super::routes::TieRoutes;
 use super::tie::{TieRefusal, Vouch};
 use super::tie_party::TieTalk;
+use super::time::Moment;
 
 /// A message from one shard to another. At most 64 bytes: larger contents are boxed.
 #[derive(Debug)]
@@ -339,8 +340,8 @@ pub struct Dial {
     pub to: Address,
     /// For the callee.
     pub metadata: Option<Bytes>,
-    /// When it was dialled, in ms since the epoch.
-    pub started_ms: u64,
+    /// When it was dialled.
+    pub started: Moment,
     /// How often it has been sent on because the callee moved.
     pub hops: u8,
     /// The line that holds the address, or leads to it, when the home of the address has sent the dial after it.

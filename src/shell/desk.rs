@@ -118,15 +118,15 @@ fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord 
             CallMode::Broadcast => store::CallMode::Broadcast,
             CallMode::Forwarded => store::CallMode::Forwarded,
         },
-        started_at_ms: record.started_ms,
-        answered_at_ms: record.answered_ms,
-        ended_at_ms: record.ended_ms,
+        started_at_ms: record.started.wall_ms,
+        answered_at_ms: record.answered.map(|at| at.wall_ms),
+        ended_at_ms: record.ended.wall_ms,
         end_reason: record.reason.as_str().into(),
         ended_by: match record.ended_by {
             EndedBy::Caller => store::EndedBy::Caller,
             EndedBy::Callee => store::EndedBy::Callee,
             EndedBy::Exchange => store::EndedBy::Exchange,
         },
-        messages: record.messages,
+        messages: record.traffic.messages(),
     }
 }

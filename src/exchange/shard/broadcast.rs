@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexSet;
 
-use crate::exchange::call::{Listener, Record, Session};
+use crate::exchange::call::{Listener, Record, Session, Traffic};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{Concurrency, ContentType};
@@ -35,7 +35,7 @@ impl Shard {
         let Some(record) = existing.or_else(|| self.start_session(line)) else {
             return self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Broadcast, out);
         };
-        self.add_listener(record, dial, out);
+        self.add_listener(now, record, dial, out);
         self.call_off_sleep(now, line);
         self.reconsider_pause(now, line, out);
     }
@@ -77,12 +77,15 @@ impl Shard {
         Some(record)
     }
 
-    fn add_listener(&mut self, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
-        let Dial { call: dialled, leg, line, from, to, metadata, started_ms, hops, .. } = dial;
+    fn add_listener(&mut self, now: Moment, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
+        let Dial { call: dialled, leg, line, from, to, metadata, started, hops, .. } = dial;
         let Some(Record::Session(session)) = self.records.get_mut(record.0) else { return };
-        let (call, broadcaster, missed) = (session.id, session.broadcaster, session.messages);
+        let (call, broadcaster, missed) = (session.id, session.broadcaster, session.said);
         let address = from.clone();
-        session.add(line, Listener { dial: dialled, leg, address, to, started_ms, messages: 0, missed });
+        let traffic = Traffic::default();
+        let listener = Listener { dial: dialled, leg, address, to, started, answered: now, traffic, missed };
+        session.add(line, listener);
+        self.tally.listeners += 1;
         self.records_by_call.insert(dialled, record);
         if hops > 0 {
             self.send(leg.shard(), Signal::Located { leg, call: dialled, line, record }, out);
@@ -103,8 +106,9 @@ impl Shard {
         let Some(Record::Session(session)) = self.records.get_mut(id.0) else { return };
         let Some(listener) = session.remove(line) else { return };
         let (call, broadcaster, last) = (session.id, session.broadcaster, session.listeners.is_empty());
+        let traffic = listener.traffic(session.said);
         self.records_by_call.remove(&listener.dial);
-        self.log_listener(now, call, &listener, reason.clone(), EndedBy::Caller, out);
+        self.log_listener(now, call, &listener, traffic, reason.clone(), EndedBy::Caller, out);
         out.notify(broadcaster, Notice::HungUp { call, reason, from: Some(listener.address) });
         if last {
             self.remove_session(id);
@@ -114,11 +118,11 @@ impl Shard {
 
     /// The broadcaster ends its session: every listener hears why, the broadcaster nothing.
     pub(super) fn end_session(&mut self, now: Moment, id: RecordId, reason: Reason, out: &mut Outbox<'_>) {
-        let Some(mut session) = self.remove_session(id) else { return };
-        for listener in session.listeners.values_mut() {
+        let Some(session) = self.remove_session(id) else { return };
+        for listener in session.listeners.values() {
             self.records_by_call.remove(&listener.dial);
-            listener.messages += session.messages - listener.missed;
-            self.log_listener(now, session.id, listener, reason.clone(), EndedBy::Callee, out);
+            let traffic = listener.traffic(session.said);
+            self.log_listener(now, session.id, listener, traffic, reason.clone(), EndedBy::Callee, out);
         }
         let audience = AudienceId::Session(session.id);
         self.publish(
@@ -146,7 +150,7 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) {
         let Some(Record::Session(session)) = self.records.get_mut(id.0) else { return };
-        session.messages += 1;
+        session.said.count(data.map_or(0, <[u8]>::len));
         let Some(session) = self.session(id) else { return };
         let Some(from) = self.address_of(session.broadcaster).cloned() else { return };
         let (audience, per_shard) = (AudienceId::Session(session.id), session.per_shard.clone());
@@ -248,6 +252,7 @@ impl Shard {
         now: Moment,
         call: CallId,
         listener: &Listener,
+        traffic: Traffic,
         reason: Reason,
         ended_by: EndedBy,
         out: &mut Outbox<'_>,
@@ -257,12 +262,13 @@ impl Shard {
             from: listener.address.clone(),
             to: Name::Address(listener.to.clone()),
             mode: CallMode::Broadcast,
-            started_ms: listener.started_ms,
-            answered_ms: Some(listener.started_ms),
-            ended_ms: now.wall_ms,
+            started: listener.started,
+            rang: None,
+            answered: Some(listener.answered),
+            ended: now,
             ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
-            messages: listener.messages,
+            traffic,
         })));
     }
 }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::exchange::address::Address;
-use crate::exchange::call::{Call, Record, Stage};
+use crate::exchange::call::{Call, Record, Stage, Traffic};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
@@ -131,7 +131,7 @@ impl Shard {
     }
 
     pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage, out: &mut Outbox<'_>) -> RecordId {
-        let Dial { call, leg, line, from, to, metadata, started_ms, inbound, .. } = dial;
+        let Dial { call, leg, line, from, to, metadata, started, inbound, .. } = dial;
         name_call(call, inbound.as_ref().and_then(|inbound| inbound.name.as_ref()), out);
         let record = RecordId(self.records.insert_with(|_| {
             Record::Call(Box::new(Call {
@@ -145,9 +145,10 @@ impl Shard {
                 stage,
                 timer: None,
                 metadata,
-                started_ms,
-                answered_ms: None,
-                messages: 0,
+                started,
+                rang: None,
+                answered: None,
+                traffic: Traffic::default(),
                 held: false,
                 heedless_peer: false,
                 is_inbound: inbound.is_some(),
@@ -171,6 +172,8 @@ impl Shard {
         let mode = self.mode_of(line);
         let Some(Record::Call(call)) = self.records.get_mut(id.0) else { return };
         call.stage = Stage::Ringing;
+        call.rang = Some(now.tick);
+        self.tally.ringing.note_since(call.started.tick, now.tick);
         call.callee = Some(line);
         call.mode = mode;
         call.timer = Some(timer);
@@ -268,15 +271,16 @@ impl Shard {
         content_type: ContentType,
         out: &mut Outbox<'a>,
     ) {
+        let bytes = data.bytes().map_or(0, <[u8]>::len);
         let (to, call, from) = match self.records.get_mut(id.0) {
             Some(Record::Call(call)) if call.stage == Stage::Connected => {
                 debug_assert_eq!(call.caller, line, "a leg speaks for its own line only");
-                call.messages += 1;
+                call.traffic.to_callee.count(bytes);
                 (call.callee, call.id, call.from.clone())
             }
             Some(Record::Session(session)) => {
                 let Some(listener) = session.listeners.get_mut(&line) else { return };
-                listener.messages += 1;
+                listener.traffic.to_callee.count(bytes);
                 (Some(session.broadcaster), session.id, listener.address.clone())
             }
             Some(Record::Call(_)) | None => return,
@@ -308,6 +312,7 @@ impl Shard {
             self.forgotten.push(call.id);
         }
         self.waiting_metadata_bytes -= call.metadata.as_ref().map_or(0, Bytes::len);
+        self.waiting_calls -= usize::from(matches!(call.stage, Stage::Waiting { .. }));
         if let Some(timer) = call.timer.take() {
             self.timers.cancel(timer);
         }
@@ -349,12 +354,13 @@ impl Shard {
             from: dial.from.clone(),
             to: Name::Address(dial.to.clone()),
             mode,
-            started_ms: dial.started_ms,
-            answered_ms: None,
-            ended_ms: now.wall_ms,
+            started: dial.started,
+            rang: None,
+            answered: None,
+            ended: now,
             reason: cause.into(),
             ended_by: EndedBy::Exchange,
-            messages: 0,
+            traffic: Traffic::default(),
         })));
     }
 
@@ -371,12 +377,13 @@ impl Shard {
             from: call.from.clone(),
             to: Name::Address(call.to.clone()),
             mode: call.mode,
-            started_ms: call.started_ms,
-            answered_ms: call.answered_ms,
-            ended_ms: now.wall_ms,
+            started: call.started,
+            rang: call.rang,
+            answered: call.answered,
+            ended: now,
             ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
-            messages: call.messages,
+            traffic: call.traffic,
         })));
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::exchange::address::Address;
-use crate::exchange::call::{Leg, LegStage, Record, Stage};
+use crate::exchange::call::{Leg, LegStage, Record, Stage, Traffic};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
 use crate::exchange::event::{ContentType, Verb};
@@ -95,9 +95,8 @@ impl Shard {
         }
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
-        let started_ms = now.wall_ms;
         let (hops, guest, vouch, inbound) = (0, None, self.vouch_for(line), None);
-        let dial = Dial { call, leg, line, from, to, metadata, started_ms, hops, guest, vouch, inbound };
+        let dial = Dial { call, leg, line, from, to, metadata, started: now, hops, guest, vouch, inbound };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }
 
@@ -121,12 +120,13 @@ impl Shard {
             from,
             to: to.brief(),
             mode: CallMode::Single,
-            started_ms: now.wall_ms,
-            answered_ms: None,
-            ended_ms: now.wall_ms,
+            started: now,
+            rang: None,
+            answered: None,
+            ended: now,
             reason: cause.into(),
             ended_by: EndedBy::Exchange,
-            messages: 0,
+            traffic: Traffic::default(),
         })));
         let reference = reference.map(|reference| (reference, call));
         out.notify(line, Notice::Busy { to, reason: cause.into(), reference });
@@ -140,7 +140,11 @@ impl Shard {
             return;
         }
         record.stage = Stage::Connected;
-        record.answered_ms = Some(now.wall_ms);
+        record.answered = Some(now);
+        self.tally.answered += 1;
+        if let Some(rang) = record.rang {
+            self.tally.answering.note_since(rang, now.tick);
+        }
         let leg = record.leg;
         if let Some(timer) = record.timer.take() {
             self.timers.cancel(timer);
@@ -193,7 +197,7 @@ impl Shard {
         let Some(id) = self.record_of(line, call) else { return out.push(Effect::Stray(line)) };
         match self.records.get_mut(id.0) {
             Some(Record::Call(record)) if record.stage == Stage::Connected => {
-                record.messages += 1;
+                record.traffic.to_caller.count(data.map_or(0, <[u8]>::len));
                 let leg = record.leg;
                 self.say_to_caller(leg, data, content_type, out);
             }

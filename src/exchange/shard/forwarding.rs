@@ -42,7 +42,7 @@ impl Shard {
         match request {
             TieRequest::Register(_) => {}
             TieRequest::DialForward(dial) => self.dial_forward(now, line, *dial, out),
-            TieRequest::Ring { call, metadata } => self.far_end_rings(line, call, metadata, out),
+            TieRequest::Ring { call, metadata } => self.far_end_rings(now, line, call, metadata, out),
             TieRequest::Busy { call, reason } => {
                 self.far_end_refuses(now, line, call, reason.as_deref(), out)
             }
@@ -122,7 +122,7 @@ impl Shard {
             from: from.detached(),
             to: to.detached(),
             metadata: metadata.map(Bytes::copy_from_slice),
-            started_ms: now.wall_ms,
+            started: now,
             hops: 0,
             guest: None,
             vouch: Vouch::Theirs,
@@ -223,10 +223,20 @@ impl Shard {
     }
 
     /// RING: whom we have called by way of the other exchange rings (section 19.3).
-    fn far_end_rings(&mut self, line: LineId, call: CallId, metadata: Option<&[u8]>, out: &mut Outbox<'_>) {
+    fn far_end_rings(
+        &mut self,
+        now: Moment,
+        line: LineId,
+        call: CallId,
+        metadata: Option<&[u8]>,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(id) = self.forwarded_by(line, call) else { return };
-        let Some(Record::Call(record)) = self.records.get(id.0) else { return };
+        let Some(Record::Call(record)) = self.records.get_mut(id.0) else { return };
         if record.stage == Stage::Ringing {
+            if record.rang.replace(now.tick).is_none() {
+                self.tally.ringing.note_since(record.started.tick, now.tick);
+            }
             let (leg, from) = (record.leg, record.to.clone());
             self.ring_back(leg, from, metadata.map(Bytes::copy_from_slice), out);
         }

@@ -38,8 +38,12 @@ impl Shard {
 
     /// A line has arrived from another shard. `None` if this one holds as many lines as it can count; the
     /// connection is then to be closed.
-    #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
     pub fn admit(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
+        self.counted(now, out, |shard, out| shard.unpack(now, luggage, out))
+    }
+
+    #[expect(clippy::boxed_local, reason = "luggage travels in a box; callers need not open it")]
+    fn unpack(&mut self, now: Moment, luggage: Box<Luggage>, out: &mut Outbox<'_>) -> Option<LineId> {
         let Luggage { line: mut entry, was, registration } = *luggage;
         let address = entry.address.take();
         if self.lines.is_full() {
@@ -67,7 +71,6 @@ impl Shard {
         if self.stopping {
             self.send_home(now, line, out);
         }
-        self.settle(now, out);
         Some(line)
     }
 
@@ -127,7 +130,7 @@ impl Shard {
     }
 
     /// A line of another shard wants an address of this one.
-    pub(super) fn on_claim(&mut self, claim: Claim, out: &mut Outbox<'_>) {
+    pub(super) fn on_claim(&mut self, now: Moment, claim: Claim, out: &mut Outbox<'_>) {
         let Claim { line, address, concurrency, pool_size, wake } = claim;
         let shape = Shape { concurrency, pool_size };
         if !self.may_hold(line, &address, shape) {
@@ -135,7 +138,7 @@ impl Shard {
         }
         let grant = self.seat(line, &address, shape, wake);
         let is_pool = grant.pool.is_some() || shape.pool().is_some();
-        self.settle_runs(&address, is_pool, out);
+        self.settle_runs(now, &address, is_pool, out);
         let claimed = Claimed { line, address: address.detached(), grant };
         self.send(line.shard(), Signal::Claimed(Box::new(claimed)), out);
     }

@@ -299,6 +299,7 @@ impl Shard {
             Record::Session(_) => None,
         });
         assert_eq!(self.waiting_metadata_bytes, waiting.sum::<usize>(), "metadata of waiting calls");
+        self.check_tally();
         let guests =
             lines().filter_map(|line| line.address.as_ref()).filter(|a| self.home(a.as_str()) != self.id);
         assert_eq!(self.guests.len(), guests.count(), "guests");

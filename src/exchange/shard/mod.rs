@@ -20,6 +20,7 @@ mod pools;
 mod presence;
 mod registration;
 mod sleep;
+mod tally;
 mod tie_parties;
 mod tie_presence;
 mod ties;
@@ -29,6 +30,7 @@ mod wake;
 mod tests;
 
 pub use invariants::check_together;
+pub use tally::Counts;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -55,6 +57,7 @@ use super::rack::Rack;
 use super::routes::RouteTable;
 use super::signal::{AudienceId, Signal};
 use super::table::Keyed;
+use super::tally::Tally;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use crate::identity::Rulebook;
@@ -81,31 +84,6 @@ pub enum Wakeup {
     Timer,
     /// Lines may have been silent for too long.
     Liveness,
-}
-
-/// How many of each thing a shard holds.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Counts {
-    /// Connections.
-    pub lines: usize,
-    /// Connections that hold an address.
-    pub registered: usize,
-    /// Callers' ends of calls.
-    pub legs: usize,
-    /// Callees' ends of calls, and broadcast sessions.
-    pub records: usize,
-    /// Parties hosted here.
-    pub parties: usize,
-    /// Broadcasts and parties with members here.
-    pub audiences: usize,
-    /// Running timers.
-    pub timers: usize,
-    /// Addresses with something that is not plain about them.
-    pub listings: usize,
-    /// Lines of this shard whose address is at home on another.
-    pub guests: usize,
-    /// Wakes in flight.
-    pub runs: usize,
 }
 
 /// One shard of an exchange.
@@ -155,6 +133,10 @@ pub struct Shard {
     given_up: GivenUp,
     /// Calls with such a name whose end on this shard is over once the event at hand is.
     forgotten: Vec<CallId>,
+    /// What there has been so far.
+    tally: Tally,
+    /// Calls here that wait for a sleeping callee.
+    waiting_calls: usize,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
@@ -199,6 +181,8 @@ impl Shard {
             joins: 0,
             loopback: VecDeque::new(),
             rules: None,
+            tally: Tally::default(),
+            waiting_calls: 0,
             stopping: false,
             limits,
             lottery,
@@ -230,6 +214,10 @@ impl Shard {
 
     /// Takes an event. Everything that follows from it is in `out` when this returns.
     pub fn handle<'a>(&mut self, now: Moment, event: Event<'a>, out: &mut Outbox<'a>) {
+        self.counted(now, out, |shard, out| shard.on_event(now, event, out));
+    }
+
+    fn on_event<'a>(&mut self, now: Moment, event: Event<'a>, out: &mut Outbox<'a>) {
         match event {
             Event::Request { line, request } => self.on_request(now, line, request, out),
             Event::Signal { from, signal } => {
@@ -243,7 +231,6 @@ impl Shard {
             Event::Rules(rules) => self.rules = rules,
             Event::Shutdown => self.shut_down(now, out),
         }
-        self.settle(now, out);
     }
 
     /// When to call [`Shard::on_deadline`] at the latest, and what for.
@@ -258,12 +245,19 @@ impl Shard {
 
     /// Does what is due. Calling it early or often is harmless.
     pub fn on_deadline(&mut self, now: Moment, out: &mut Outbox<'_>) {
+        self.counted(now, out, |shard, out| shard.meet_deadlines(now, out));
+    }
+
+    fn meet_deadlines(&mut self, now: Moment, out: &mut Outbox<'_>) {
         while let Some((_, due)) = self.timers.pop(now.tick) {
             match due {
                 Due::Call(record) => self.on_call_timeout(now, record, out),
                 Due::Sleep(line) => self.on_idle(now, line, out),
                 Due::Expiry(line) => self.on_expiry(now, line, out),
-                Due::Wake(run) => self.forget_run(run),
+                Due::Wake(run) => {
+                    self.tally.wakes_failed += 1;
+                    self.forget_run(run);
+                }
                 Due::Tie(line) => self.on_tie_due(now, line, out),
                 Due::Party(party) => self.on_party_due(now, party, out),
                 Due::Question(question) => self.on_question_due(now, question, out),
@@ -271,7 +265,6 @@ impl Shard {
             self.settle(now, out);
         }
         self.cut_silent_lines(now, out);
-        self.settle(now, out);
     }
 
     /// The shards that a request may send signals to. While an outbox to one of them is not empty, the shell holds
@@ -305,26 +298,11 @@ impl Shard {
         self.lines.get(line.0)?.address.as_ref()
     }
 
-    /// How many of each thing there are.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            lines: self.lines.len(),
-            registered: self.census.len(),
-            legs: self.legs.len(),
-            records: self.records.len(),
-            parties: self.parties.len(),
-            audiences: self.audiences.len(),
-            timers: self.timers.len(),
-            listings: self.directory.listings_len(),
-            guests: self.guests.len(),
-            runs: self.runs.len(),
-        }
-    }
-
     fn on_request<'a>(&mut self, now: Moment, line: LineId, request: Request<'a>, out: &mut Outbox<'a>) {
         if self.lines.get(line.0).is_none() {
             return;
         }
+        self.tally.count_request(&request);
         match request {
             Request::Register(registration) => self.register(now, line, registration, out),
             Request::Unregister => self.unregister(now, line, out),
@@ -396,7 +374,7 @@ impl Shard {
             Signal::PresenceFound { question, found, by_tie } => {
                 self.on_presence_found(now, question, *found, by_tie, out);
             }
-            Signal::Claim(claim) => self.on_claim(*claim, out),
+            Signal::Claim(claim) => self.on_claim(now, *claim, out),
             Signal::Claimed(claimed) => self.on_claimed(now, *claimed, out),
             Signal::ClaimRefused { line } => self.on_claim_refused(now, line, out),
             Signal::TieWanted { line, routes } => self.on_tie_wanted(line, routes, out),

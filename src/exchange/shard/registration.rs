@@ -235,7 +235,7 @@ impl Shard {
         out.notify(line, Notice::Registered { address: address.clone(), session });
         self.wear_badge(now, line, credentials.proof, is_refresh, out);
         if self.home(address.as_str()) == self.id {
-            self.settle_runs(&address, is_pool, out);
+            self.settle_runs(now, &address, is_pool, out);
         }
         // Last, because a line that is free again is given calls that wait for it: by its new rules, after REGISTERED.
         self.end_session_if_reconfigured(now, line, new, out);

@@ -38,6 +38,10 @@ impl Shard {
     /// A connection to an exchange that this one has called: a tie line from the start (section 19.9). `None` as for
     /// [`Shard::open_line`].
     pub fn open_tie(&mut self, now: Moment, peer: &Arc<Peer>, out: &mut Outbox<'_>) -> Option<LineId> {
+        self.counted(now, out, |shard, out| shard.begin_tie(now, peer, out))
+    }
+
+    fn begin_tie(&mut self, now: Moment, peer: &Arc<Peer>, out: &mut Outbox<'_>) -> Option<LineId> {
         let line = self.open_unwatched(now)?;
         let routes = TieRoutes {
             domain: peer.id.clone(),
@@ -52,7 +56,6 @@ impl Shard {
         self.want_tie(line, Some(Arc::new(routes)), out);
         out.notify(line, Notice::Tie(TieNotice::Introduction(peer.clone())));
         self.set_heartbeat(now, line);
-        self.settle(now, out);
         Some(line)
     }
 

@@ -28,6 +28,7 @@ use super::Shard;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) address: Address,
+    started: Tick,
     /// The end of that time.
     deadline: Tick,
     /// Set as soon as the handler has done its work; until then the shell keeps the time.
@@ -66,6 +67,7 @@ impl Shard {
     ) {
         let (leg, call, line, hops, to) = (dial.leg, dial.call, dial.line, dial.hops, dial.to.clone());
         self.waiting_metadata_bytes += dial.metadata.as_ref().map_or(0, |metadata| metadata.len());
+        self.waiting_calls += 1;
         let id = self.insert_call(dial, Stage::Waiting { run: Some(run) }, out);
         let timer = self.timers.set(wake_deadline(now, timeout_ms), Due::Call(id));
         if let Some(Record::Call(call)) = self.records.get_mut(id.0) {
@@ -92,7 +94,7 @@ impl Shard {
         self.runs_started += 1;
         let number = self.runs_started;
         let deadline = wake_deadline(now, handler.timeout_ms);
-        self.runs.insert(number, Run { address: address.clone(), deadline, timer: None });
+        self.runs.insert(number, Run { address: address.clone(), started: now.tick, deadline, timer: None });
         self.directory.edit(address, |listing| listing.runs.push(number));
         let run = WakeRun { shard: self.id, number };
         out.push(Effect::Wake { run, address: address.clone(), handler: handler.clone() });
@@ -108,6 +110,7 @@ impl Shard {
         };
         let Some(address) = self.runs.get(&run.number).map(|run| run.address.clone()) else { return };
         self.forget_run(run.number);
+        self.tally.wakes_failed += 1;
         let waiting = self.directory.listing(address.as_str()).map(|listing| &listing.waiting);
         let calls: Vec<RecordId> =
             waiting.into_iter().flatten().copied().filter(|&id| self.waits_for(id, run)).collect();
@@ -138,7 +141,13 @@ impl Shard {
 
     /// The address is held: what the handler has started may live on. In a pool, each
     /// new member takes the place of one run; which one cannot be told, so nothing that any of them started is ended.
-    pub(super) fn settle_runs(&mut self, address: &Address, is_pool: bool, out: &mut Outbox<'_>) {
+    pub(super) fn settle_runs(
+        &mut self,
+        now: Moment,
+        address: &Address,
+        is_pool: bool,
+        out: &mut Outbox<'_>,
+    ) {
         if self.runs.is_empty() || self.directory.listing(address.as_str()).is_none() {
             return;
         }
@@ -148,6 +157,9 @@ impl Shard {
         for (at, number) in settled.into_iter().enumerate() {
             // Which instance of a pool has come cannot be told: none is ended, but only one place is taken.
             if at < most {
+                if let Some(run) = self.runs.get(&number) {
+                    self.tally.waking.note_since(run.started, now.tick);
+                }
                 self.forget_run(number);
             }
             out.push(Effect::WakeSettled(WakeRun { shard: self.id, number }));
@@ -201,11 +213,13 @@ impl Shard {
         }
         let Some(Concurrency::Broadcast { .. }) = self.lines.get(line.0).map(|line| line.concurrency())
         else {
+            self.waiting_calls -= 1;
             return self.ring(now, line, id, metadata, out);
         };
         if call.is_inbound {
             return self.fail_call(now, id, Cause::Unsupported, out);
         }
+        self.waiting_calls -= 1;
         // A listener has no record of its own: the call becomes a dial again.
         let Some(Record::Call(call)) = self.records.remove(id.0) else { return };
         self.records_by_call.remove(&call.id);
@@ -216,7 +230,7 @@ impl Shard {
             from: call.from,
             to: call.to,
             metadata,
-            started_ms: call.started_ms,
+            started: call.started,
             hops: 0,
             guest: None,
             vouch: Vouch::Unverified,

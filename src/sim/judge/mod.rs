@@ -194,7 +194,7 @@ impl Judge {
         self.calls.judge_end()?;
         for (number, shard) in world.shards().iter().enumerate() {
             // Sleeping agents are remembered; nothing else is.
-            let left = Counts { listings: 0, ..Shard::counts(shard) };
+            let left = Counts { listings: 0, profiles: 0, ..Shard::counts(shard) };
             must(left == Counts::default(), "nothing outlives its line", || {
                 format!("shard {number}: {left:?}")
             })?;

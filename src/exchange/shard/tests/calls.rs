@@ -22,7 +22,7 @@ fn two_parties_ring_answer_talk_and_hang_up() {
         rig.hang_up(a, 1);
         rig.expect(b, &["HANGUP #1 normal"]);
         rig.expect(a, &[]);
-        assert_eq!(rig.records[0].messages, 2);
+        assert_eq!(rig.records[0].traffic.messages(), 2);
         assert_eq!(rig.call_log(), ["alice@x.test > bob@x.test Single normal by Caller"]);
         assert_eq!(rig.total(|counts| counts.legs + counts.records + counts.timers), 0);
     });

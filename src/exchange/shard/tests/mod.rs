@@ -19,6 +19,7 @@ mod render;
 mod rig;
 mod sleep;
 mod storm;
+mod tally;
 mod tie_parties;
 mod tie_presence;
 mod ties;

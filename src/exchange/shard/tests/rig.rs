@@ -175,8 +175,12 @@ impl Rig {
         self.wait_ms(WAKE_MS + 10);
         assert!(self.named.is_empty(), "names of calls are forgotten: {:?}", self.named);
         for shard in &self.shards {
-            let empty = Counts { listings: shard.counts().listings, ..Counts::default() };
-            assert_eq!(shard.counts(), empty, "nothing outlives its line");
+            let Counts { listings, profiles, .. } = shard.counts();
+            assert_eq!(
+                shard.counts(),
+                Counts { listings, profiles, ..Counts::default() },
+                "nothing outlives its line"
+            );
             assert!(shard.records_by_call.is_empty() && shard.listening.is_empty());
             assert!(shard.routes.is_empty() && shard.names.is_empty() && shard.announcements.is_empty());
             assert_eq!(shard.questions.len(), 0, "questions are answered");

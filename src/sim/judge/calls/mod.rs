@@ -462,7 +462,7 @@ impl Calls {
     /// If there is one for that call already.
     pub fn note_record(&mut self, record: &CallRecord) -> Result<(), Breach> {
         // Each listener has one of its own under the id that all share.
-        let listened = record.mode == CallMode::Broadcast && record.answered_ms.is_some();
+        let listened = record.mode == CallMode::Broadcast && record.answered.is_some();
         must(listened || self.recorded.insert(record.call), "a call has one record", || format!("{record:?}"))
     }
 
