@@ -217,13 +217,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// What it said, and all that it heard of a broadcaster who has `said` so much.
-    pub fn traffic(&self, said: Volume) -> Traffic {
+    /// It leaves: what it heard of a broadcaster who has `said` so much counts from now on.
+    pub fn sum_up(&mut self, said: Volume) {
         let heard = said.since(self.missed);
-        let mut traffic = self.traffic;
-        traffic.to_caller.messages += heard.messages;
-        traffic.to_caller.bytes += heard.bytes;
-        traffic
+        self.traffic.to_caller.messages += heard.messages;
+        self.traffic.to_caller.bytes += heard.bytes;
     }
 }
 
@@ -247,7 +245,8 @@ impl Session {
 
     /// Takes a listener out.
     pub fn remove(&mut self, line: LineId) -> Option<Listener> {
-        let listener = self.listeners.swap_remove(&line)?;
+        let mut listener = self.listeners.swap_remove(&line)?;
+        listener.sum_up(self.said);
         self.per_shard[line.shard().index()] -= 1;
         Some(listener)
     }

@@ -106,9 +106,8 @@ impl Shard {
         let Some(Record::Session(session)) = self.records.get_mut(id.0) else { return };
         let Some(listener) = session.remove(line) else { return };
         let (call, broadcaster, last) = (session.id, session.broadcaster, session.listeners.is_empty());
-        let traffic = listener.traffic(session.said);
         self.records_by_call.remove(&listener.dial);
-        self.log_listener(now, call, &listener, traffic, reason.clone(), EndedBy::Caller, out);
+        self.log_listener(now, call, &listener, reason.clone(), EndedBy::Caller, out);
         out.notify(broadcaster, Notice::HungUp { call, reason, from: Some(listener.address) });
         if last {
             self.remove_session(id);
@@ -118,11 +117,11 @@ impl Shard {
 
     /// The broadcaster ends its session: every listener hears why, the broadcaster nothing.
     pub(super) fn end_session(&mut self, now: Moment, id: RecordId, reason: Reason, out: &mut Outbox<'_>) {
-        let Some(session) = self.remove_session(id) else { return };
-        for listener in session.listeners.values() {
+        let Some(mut session) = self.remove_session(id) else { return };
+        for listener in session.listeners.values_mut() {
             self.records_by_call.remove(&listener.dial);
-            let traffic = listener.traffic(session.said);
-            self.log_listener(now, session.id, listener, traffic, reason.clone(), EndedBy::Callee, out);
+            listener.sum_up(session.said);
+            self.log_listener(now, session.id, listener, reason.clone(), EndedBy::Callee, out);
         }
         let audience = AudienceId::Session(session.id);
         self.publish(
@@ -252,7 +251,6 @@ impl Shard {
         now: Moment,
         call: CallId,
         listener: &Listener,
-        traffic: Traffic,
         reason: Reason,
         ended_by: EndedBy,
         out: &mut Outbox<'_>,
@@ -268,7 +266,7 @@ impl Shard {
             ended: now,
             ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
-            traffic,
+            traffic: listener.traffic,
         })));
     }
 }
