@@ -15,6 +15,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod dialect;
 pub mod exchange;
 pub mod identity;

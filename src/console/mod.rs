@@ -1,0 +1,8 @@
+//! What the exchange tells those who run it: reports of the shards, and what is made of them.
+//!
+//! Nothing here sees a shard's state: each shard writes a [`Report`] about itself on its [`Board`] a few times a
+//! second, and whoever wants to know reads the boards. A slow reader costs the shards nothing.
+
+pub mod report;
+
+pub use report::{Board, Handshakes, Meter, Report, TrunkReport};
