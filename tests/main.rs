@@ -52,6 +52,8 @@ mod readme;
 mod registration;
 /// Do faults that somebody has met stay away?
 mod regression;
+/// Do the shards say truly what they do?
+mod reports;
 /// Does the exchange go in order, in time, whatever its clients do?
 mod shutdown;
 /// Does every rule of the exchange hold in simulated runs?

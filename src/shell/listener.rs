@@ -32,6 +32,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::console::Handshakes;
 use crate::identity::Token;
 use crate::tls::{self, Credentials};
 use crate::websocket::handshake::{self, Accepted, HttpVersion, Refusal};
@@ -96,6 +97,7 @@ pub struct Lobby {
     poller: Rc<mio::Registry>,
     pauses: Rc<Cell<bool>>,
     stirs: Rc<Cell<bool>>,
+    handshakes: Rc<Cell<Handshakes>>,
     ring: Rc<dyn Fn()>,
 }
 
@@ -104,7 +106,8 @@ impl Lobby {
     /// is worth a turn of the runtime.
     pub fn new(poller: mio::Registry, ring: Rc<dyn Fn()>) -> Self {
         let (pauses, stirs) = <(Rc<Cell<bool>>, Rc<Cell<bool>>)>::default();
-        Self { upgraded: Rc::default(), poller: Rc::new(poller), pauses, stirs, ring }
+        let (upgraded, handshakes) = <(Rc<RefCell<VecDeque<Upgraded>>>, Rc<Cell<Handshakes>>)>::default();
+        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, ring }
     }
 
     /// Whether the listener pauses: it goes on by a timer of the runtime.
@@ -145,6 +148,17 @@ impl Lobby {
         .await;
     }
 
+    /// What became of those who knocked.
+    pub fn handshakes(&self) -> Handshakes {
+        self.handshakes.get()
+    }
+
+    fn count(&self, of: impl FnOnce(&mut Handshakes) -> &mut u64) {
+        let mut handshakes = self.handshakes.get();
+        *of(&mut handshakes) += 1;
+        self.handshakes.set(handshakes);
+    }
+
     /// Whoever has waited longest.
     pub fn next(&self) -> Option<Upgraded> {
         self.upgraded.borrow_mut().pop_front()
@@ -156,6 +170,7 @@ impl Lobby {
     }
 
     fn enter(&self, upgraded: Upgraded) {
+        self.count(|handshakes| &mut handshakes.accepted);
         self.upgraded.borrow_mut().push_back(upgraded);
         (self.ring)();
     }
@@ -206,7 +221,10 @@ pub async fn accept(
                     shake_hands(stream, visitor, limits, door.clone(), credentials.clone(), lobby.clone());
                 pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
             }
-            Err(refused) => debug!(%peer, ?refused, "connection not admitted"),
+            Err(refused) => {
+                lobby.count(|handshakes| &mut handshakes.crowded);
+                debug!(%peer, ?refused, "connection not admitted");
+            }
         }
     }
 }
@@ -253,13 +271,17 @@ async fn shake_hands(
         return;
     }
     let agreeing = async {
-        door.greet(&mut stream, &mut visitor).await?;
+        door.greet(&mut stream, &mut visitor).await.ok_or(Failure::Other)?;
         match credentials {
             None => agree(stream, limits, &door, &mut visitor).await,
             Some(credentials) => agree_in_secret(stream, &credentials, limits, &door, &mut visitor).await,
         }
     };
-    let Ok(Some((transport, agreed))) = tokio::time::timeout(limits.timeout, agreeing).await else { return };
+    let (transport, agreed) = match tokio::time::timeout(limits.timeout, agreeing).await {
+        Ok(Ok(agreed)) => agreed,
+        Ok(Err(failure)) => return lobby.count(|handshakes| failure.count(handshakes)),
+        Err(_) => return lobby.count(|handshakes| &mut handshakes.timed_out),
+    };
     let Visitor { client, permit, .. } = visitor;
     lobby.enter(Upgraded {
         transport,
@@ -276,9 +298,10 @@ async fn agree(
     limits: HandshakeLimits,
     door: &Doorway,
     visitor: &mut Visitor,
-) -> Option<(Transport, Agreed)> {
+) -> Result<(Transport, Agreed), Failure> {
     let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
-    Some((Transport::plain(stream.into_std().ok()?), agreed))
+    let stream = stream.into_std().map_err(|_| Failure::Other)?;
+    Ok((Transport::plain(stream), agreed))
 }
 
 /// The same through TLS, whose session the switchboard goes on with.
@@ -288,15 +311,19 @@ async fn agree_in_secret(
     limits: HandshakeLimits,
     door: &Doorway,
     visitor: &mut Visitor,
-) -> Option<(Transport, Agreed)> {
+) -> Result<(Transport, Agreed), Failure> {
     let accepted = TlsAcceptor::from(credentials.current()).accept(stream).await;
-    let stream = accepted.inspect_err(|error| debug!(%error, "TLS handshake failed")).ok()?;
+    let stream = accepted.map_err(|error| {
+        debug!(%error, "TLS handshake failed");
+        Failure::Tls
+    })?;
     acknowledge(stream.get_ref().0);
     let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
     let (stream, session) = stream.into_inner();
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let peer_names = shown.map(tls::names_of).unwrap_or_default();
-    Some((Transport::secure(stream.into_std().ok()?, session, peer_names), agreed))
+    let stream = stream.into_std().map_err(|_| Failure::Other)?;
+    Ok((Transport::secure(stream, session, peer_names), agreed))
 }
 
 /// Has what was received acknowledged at once. In TLS 1.3 the client has the last word, and as no ticket answers it, a client
@@ -309,6 +336,36 @@ fn acknowledge(stream: &TcpStream) {
     let _ = stream;
 }
 
+/// Why a handshake came to nothing, as far as it is counted.
+#[derive(Clone, Copy)]
+enum Failure {
+    Tls,
+    Crowded,
+    Origin,
+    Other,
+}
+
+impl Failure {
+    fn count(self, handshakes: &mut Handshakes) -> &mut u64 {
+        match self {
+            Self::Tls => &mut handshakes.tls,
+            Self::Crowded => &mut handshakes.crowded,
+            Self::Origin => &mut handshakes.origin,
+            Self::Other => &mut handshakes.other,
+        }
+    }
+}
+
+impl From<&Refusal> for Failure {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Crowded => Self::Crowded,
+            Refusal::Origin => Self::Origin,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A handshake that was accepted.
 struct Agreed {
     /// What the client sent after it.
@@ -317,26 +374,32 @@ struct Agreed {
     token: Option<Token>,
 }
 
-/// Speaks HTTP on a connection until it is upgraded (`Some`) or done with.
+/// Speaks HTTP on a connection until it is upgraded or done with.
 async fn speak_http<S>(
     stream: S,
     limits: HandshakeLimits,
     door: &Doorway,
     visitor: &mut Visitor,
-) -> Option<(S, Agreed)>
+) -> Result<(S, Agreed), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Requests of one connection are answered one after the other, and never while another is.
     let visitor = RefCell::new(visitor);
-    let agreed = RefCell::new(None);
+    let agreed = RefCell::new(Err(Failure::Other));
     let service = service_fn(|mut request: Request<Incoming>| {
-        let response = answer(&request, door, &mut visitor.borrow_mut());
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let echo = limits.echo && request.uri().path() == ECHO_PATH;
-            let token = limits.bearers.then(|| bearer(&request)).flatten();
-            *agreed.borrow_mut() = Some((hyper::upgrade::on(&mut request), echo, token));
-        }
+        let response = match answer(&request, door, &mut visitor.borrow_mut()) {
+            Ok(accepted) => {
+                let echo = limits.echo && request.uri().path() == ECHO_PATH;
+                let token = limits.bearers.then(|| bearer(&request)).flatten();
+                *agreed.borrow_mut() = Ok((hyper::upgrade::on(&mut request), echo, token));
+                switch_protocols(&accepted)
+            }
+            Err(refusal) => {
+                *agreed.borrow_mut() = Err(Failure::from(&refusal));
+                refuse(refusal)
+            }
+        };
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let connection = http1::Builder::new()
@@ -348,11 +411,12 @@ where
         .with_upgrades();
     if let Err(error) = connection.await {
         debug!(%error, "handshake failed");
-        return None;
+        return Err(Failure::Other);
     }
-    let (upgrade, echo, token) = agreed.take()?;
-    let parts = upgrade.await.ok()?.downcast::<TokioIo<S>>().ok()?;
-    Some((parts.io.into_inner(), Agreed { early: parts.read_buf, echo, token }))
+    let (upgrade, echo, token) = agreed.into_inner()?;
+    let upgraded = upgrade.await.map_err(|_| Failure::Other)?;
+    let parts = upgraded.downcast::<TokioIo<S>>().map_err(|_| Failure::Other)?;
+    Ok((parts.io.into_inner(), Agreed { early: parts.read_buf, echo, token }))
 }
 
 /// The token in the head of a handshake, if it has one that is not too long to keep until REGISTER.
@@ -361,18 +425,13 @@ fn bearer(request: &Request<Incoming>) -> Option<Token> {
     (value.len() <= BEARER_BYTES_MAX).then(|| Token::of_header(value)).flatten()
 }
 
-/// The answer to an HTTP request: 101 for a proper handshake, else the refusal that fits.
-fn answer(request: &Request<Incoming>, door: &Doorway, visitor: &mut Visitor) -> Response<Full<Bytes>> {
-    if let Err(refusal) = door.examine(request.headers(), visitor) {
-        return refuse(refusal);
-    }
+/// What an HTTP request comes to: a proper handshake, or the refusal that fits.
+fn answer(request: &Request<Incoming>, door: &Doorway, visitor: &mut Visitor) -> Result<Accepted, Refusal> {
+    door.examine(request.headers(), visitor)?;
     let version =
         if request.version() == Version::HTTP_11 { HttpVersion::Since11 } else { HttpVersion::Before11 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    match handshake::check(request.method().as_str(), version, headers) {
-        Ok(accepted) => switch_protocols(&accepted),
-        Err(refusal) => refuse(refusal),
-    }
+    handshake::check(request.method().as_str(), version, headers)
 }
 
 fn switch_protocols(accepted: &Accepted) -> Response<Full<Bytes>> {

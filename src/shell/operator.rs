@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
+use crate::console::{Board, Report};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
@@ -113,6 +114,7 @@ pub struct Running {
 
 struct ShardThread {
     wire: Wire,
+    board: Board,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -209,8 +211,10 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         let id = ShardId::new(number);
         let serves_log = address::home(address::LOG_SERVICE, config.shards) == id;
         let log_service = feed.take_if(|_| serves_log).map(|feed| log_service(feed, wire.waker.clone()));
-        let parts = common.parts(id, Wiring { listener, poll, port, mailbox, wire: &wire, log_service });
-        shards.push(ShardThread { thread: Some(start_shard(id, parts, config.pin, ready.clone())?), wire });
+        let board = Board::default();
+        let wiring = Wiring { listener, poll, port, mailbox, wire: &wire, board: board.clone(), log_service };
+        let thread = start_shard(id, common.parts(id, wiring), config.pin, ready.clone())?;
+        shards.push(ShardThread { wire, board, thread: Some(thread) });
     }
     let mut running = Running {
         address,
@@ -246,6 +250,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What each shard last said about itself.
+    pub fn reports(&self) -> Vec<Report> {
+        self.shards.iter().map(|shard| shard.board.read()).collect()
     }
 
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
@@ -471,6 +480,7 @@ struct Wiring<'a> {
     port: trunk::TrunkPort<Freight>,
     mailbox: Receiver<Post>,
     wire: &'a Wire,
+    board: Board,
     log_service: Option<LogService>,
 }
 
@@ -510,7 +520,7 @@ impl Common {
     }
 
     fn parts(&self, id: ShardId, wiring: Wiring<'_>) -> Parts {
-        let Wiring { listener, poll, port, mailbox, wire, log_service } = wiring;
+        let Wiring { listener, poll, port, mailbox, wire, board, log_service } = wiring;
         let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
@@ -523,6 +533,7 @@ impl Common {
             door: self.door.clone(),
             credentials: self.credentials.clone(),
             bounds: self.bounds,
+            board,
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),

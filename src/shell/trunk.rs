@@ -187,6 +187,11 @@ impl<T> TrunkPort<T> {
         self.peers[to].outbox.len()
     }
 
+    /// Messages in the queue to a peer, which it has not taken yet.
+    pub fn queued(&self, to: usize) -> usize {
+        self.peers[to].outbound.queue.len()
+    }
+
     /// Whether messages to a peer have to wait.
     pub fn is_blocked(&self, to: usize) -> bool {
         self.blocked & bit(to) != 0

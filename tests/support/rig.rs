@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use systemx::config::{Config, RawFlags};
+use systemx::console::Report;
 use systemx::exchange::address::home;
 use systemx::exchange::ids::ShardId;
 use systemx::shell::operator::{Running, start};
@@ -59,6 +60,11 @@ impl Rig {
         let mut phone = self.phone();
         phone.register_with(address, fields);
         phone
+    }
+
+    /// What each shard last said about itself.
+    pub fn reports(&self) -> Vec<Report> {
+        self.running.as_ref().map(Running::reports).unwrap_or_default()
     }
 
     /// Stops it now and waits until it has stopped.

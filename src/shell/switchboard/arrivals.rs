@@ -50,6 +50,7 @@ impl Switchboard {
             Role::Line(line)
         };
         let credentials = credentials_of(token, transport.peer_names());
+        self.meter.opened += 1;
         let mut connection = Connection::new(transport, role, permit);
         connection.credentials = credentials;
         if !early.is_empty() {
@@ -65,6 +66,7 @@ impl Switchboard {
         debug!(shard = self.id.index(), peer = &*peer.id, "link taken");
         let mut out = std::mem::take(&mut self.outbox);
         if let Some(line) = self.shard.open_tie(self.now, &peer, &mut out) {
+            self.meter.opened += 1;
             let mut connection = Connection::new(transport, Role::Line(line), Some(permit));
             let state = &mut connection.state;
             (state.outbound, state.tie, state.registered) = (true, true, true);

@@ -38,6 +38,9 @@ impl Switchboard {
             return;
         }
         debug!(shard = self.id.index(), code = code.get(), reason, "connection closed by us");
+        if code != CloseCode::GOING_AWAY {
+            self.meter.violations.count(code);
+        }
         self.send_close(handle, code, reason);
         if let Role::Line(line) = role {
             self.note_gone(line, reason);
@@ -118,6 +121,7 @@ impl Switchboard {
             };
         }
         connection.role = Role::Closing;
+        self.meter.slow_consumers += 1;
         self.warn_of_slowness(if let Role::Line(line) = role { Some(line) } else { None }, queued);
         if self.scarcity() == Scarcity::Severe {
             // What waits is what there is no room for.

@@ -120,7 +120,9 @@ impl Switchboard {
         let Some(mut output) = connection.output.take() else { return };
         let before = output.len();
         let written = connection.transport.write(&mut output, &mut self.spares, attempt);
-        self.totals.output = self.totals.output.saturating_sub(before - output.len());
+        let sent = before - output.len();
+        self.totals.output = self.totals.output.saturating_sub(sent);
+        self.meter.bytes_out += sent as u64;
         let needs_word = match written {
             Written::All => {
                 self.spares.give_queue(output);

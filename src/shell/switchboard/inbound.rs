@@ -119,6 +119,7 @@ impl Switchboard {
     }
 
     fn on_line_message(&mut self, handle: Handle, line: LineId, standing: Standing, message: Message<'_>) {
+        self.meter.messages_in += 1;
         let request = match &message {
             Message::Text(text) => self.dialect.decode_text(text, standing),
             Message::Binary(bytes) => self.dialect.decode(bytes, standing),
@@ -187,6 +188,7 @@ impl Switchboard {
     }
 
     fn on_wire_error(&mut self, handle: Handle, error: &WireError) {
+        self.meter.bad_messages += 1;
         match error {
             WireError::Refuse(refusal) => {
                 self.write_text(handle, Said::Signalling, 256, |out| encode_refusal(refusal, out))

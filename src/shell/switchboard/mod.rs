@@ -13,6 +13,7 @@ mod journal;
 mod outbound;
 mod parts;
 mod reading;
+mod reporting;
 mod stop;
 mod timepiece;
 mod wait;
@@ -31,6 +32,7 @@ use mio::{Events, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{Event, Loss};
@@ -38,7 +40,7 @@ use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::exchange::rack::Rack;
 use crate::exchange::shard::Shard;
-use crate::exchange::time::Moment;
+use crate::exchange::time::{Moment, Tick};
 use crate::logging::unfed;
 use crate::websocket::Masks;
 
@@ -126,6 +128,11 @@ pub struct Switchboard {
     stop_timeout: Duration,
     queues: Queues,
     totals: Totals,
+    meter: Meter,
+    board: Board,
+    /// When the last report was written, and when the trunks were last timed.
+    reported: Tick,
+    stamped: Tick,
     gags: Gags,
     /// The current second of the exchange's clock.
     second: u32,
@@ -271,6 +278,10 @@ impl Switchboard {
             stop_timeout: parts.stop_timeout,
             queues: Queues::default(),
             totals: Totals::default(),
+            meter: Meter::default(),
+            board: parts.board,
+            reported: now.tick,
+            stamped: now.tick,
             gags: Gags::default(),
             second: now.tick.seconds(),
             messages_left: 0,
@@ -323,6 +334,7 @@ impl Switchboard {
         self.meet_deadlines();
         self.flush(FAN_OUT_WRITES_PER_TURN);
         self.depot.balance(&mut self.outbox);
+        self.report();
         self.port.wake_peers();
     }
 
@@ -334,6 +346,7 @@ impl Switchboard {
             match freight {
                 Freight::Signal(signal) => self.feed(Event::Signal { from: ShardId::new(from), signal }),
                 Freight::Connection(crossing) => self.take_in(*crossing),
+                Freight::Stamp(sent) => self.meter.queue_wait.note_since(sent, self.now.tick),
             }
             self.count_message();
         }

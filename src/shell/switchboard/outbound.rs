@@ -57,7 +57,10 @@ impl Switchboard {
                 Effect::Pause(line) => self.pause(line),
                 Effect::Resume(line) => self.resume(line),
                 Effect::Relocate { line, to, luggage } => self.relocate(line, to, luggage),
-                Effect::Signal { to, signal } => self.port.send(to.index(), Freight::Signal(signal)),
+                Effect::Signal { to, signal } => {
+                    self.stamp_trunk(to);
+                    self.port.send(to.index(), Freight::Signal(signal));
+                }
                 Effect::Wake { run, address, handler } => self.desk.wake(run, &address, &handler),
                 Effect::WakeSettled(run) => self.desk.settle(run),
                 Effect::Record(record) => {

@@ -10,11 +10,13 @@ use std::time::Duration;
 use mio::Poll;
 use tracing::info;
 
+use crate::console::Board;
 use crate::exchange::event::WakeOutcome;
 use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
 use crate::exchange::signal::Signal;
+use crate::exchange::time::Tick;
 use crate::identity::Rulebook;
 use crate::tls::Credentials;
 
@@ -36,6 +38,8 @@ pub enum Freight {
     Signal(Signal),
     /// A connection that moves to its line's home shard.
     Connection(Box<Crossing>),
+    /// When it was sent: it tells how long what comes before it has waited.
+    Stamp(Tick),
 }
 
 const _: () = assert!(size_of::<Freight>() <= 64, "a trunk's slots hold 64 bytes");
@@ -107,6 +111,8 @@ pub struct Parts {
     pub credentials: Option<Arc<Credentials>>,
     /// Bounds.
     pub bounds: ByteBounds,
+    /// Where the shard says how it is.
+    pub board: Board,
     /// The operator's words.
     pub mailbox: Receiver<Post>,
     /// Where slow work goes.

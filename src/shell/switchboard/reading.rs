@@ -83,6 +83,7 @@ impl Switchboard {
                     Reading::Bytes { count, more } => {
                         let fresh = filled..filled + count;
                         filled = fresh.end;
+                        self.meter.bytes_in += count as u64;
                         connection.state.readable = more || connection.state.hung_up;
                         Input::Fresh(fresh)
                     }
