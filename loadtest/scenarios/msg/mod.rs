@@ -4,13 +4,15 @@
 //! carries its number and the time it was sent or due; `talk.rs` checks that none is lost, doubled, late or changed.
 
 mod options;
+mod set_up;
+mod speaking;
 pub(super) mod talk;
 
 use std::collections::VecDeque;
 
 use options::Mode;
 pub use options::Options;
-use talk::{MessageForm, Received, Way};
+use talk::{MessageForm, Way};
 
 use super::pairs::{End, Naming, Pairs};
 use crate::engine::timers::{Nanos, SECOND};
@@ -107,53 +109,6 @@ impl Msg {
         }
     }
 
-    fn dial(&mut self, ctx: &mut Context, pair: usize) {
-        let to = self.pairs.name(pair, End::Callee);
-        let dial = client_text(format!(r#"{{"type":"DIAL","to":"{to}"}}"#).as_bytes());
-        (self.talks[pair].stage, self.talks[pair].since) = (Stage::Dialled, ctx.now());
-        ctx.send(self.pairs.client(pair, End::Caller), &dial);
-    }
-
-    fn on_callee_set_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let kind = wire::kind(payload);
-        let is_ring = kind == b"RING" || self.floor && kind == b"DIAL";
-        if !is_ring || self.talks[pair].stage != Stage::Dialled {
-            return self.fault(ctx, pair, "out of turn or doubled", payload);
-        }
-        let none = self.floor.then_some([b'0'; CALL_ID_BYTES]);
-        let Some(id) = wire::call_id(payload).or(none) else {
-            return self.fault(ctx, pair, "malformed: a RING without a call id", payload);
-        };
-        let talk = &mut self.talks[pair];
-        (talk.id, talk.stage, talk.since) = (id, Stage::Answered, ctx.now());
-        ctx.send_about(self.pairs.client(pair, End::Callee), &self.answer, &id);
-    }
-
-    fn on_caller_set_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let talk = &mut self.talks[pair];
-        match (wire::kind(payload), talk.stage) {
-            (b"CONNECTED", Stage::Answered) if wire::call_id(payload) == Some(talk.id) => {}
-            (b"ANSWER", Stage::Answered) if self.floor => {}
-            (b"BUSY", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "busy", payload),
-            (b"ERROR", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "error", payload),
-            _ => return self.fault(ctx, pair, "out of turn, doubled or another call id", payload),
-        }
-        talk.stage = Stage::Standing;
-        talk.ways = [Way::default(), Way::default()];
-        talk.pings.clear();
-        self.standing += 1;
-        if self.running {
-            self.begin(ctx, pair);
-        }
-    }
-
-    fn refused(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
-        ctx.tally.error(what, &String::from_utf8_lossy(reason));
-        self.talks[pair].stage = Stage::Down;
-        ctx.at(ctx.now() + RETRY, DIAL_AGAIN | pair as u64);
-    }
-
     fn fault(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
         const SHOWN_BYTES: usize = 200;
         let number = self.pairs.number(pair);
@@ -171,114 +126,6 @@ impl Msg {
             self.in_flight -= talk.ways.iter().map(Way::in_flight).sum::<u64>();
         }
         talk.stage = Stage::Down;
-    }
-
-    /// The first words of a pair.
-    fn begin(&mut self, ctx: &mut Context, pair: usize) {
-        match self.mode {
-            Mode::Pingpong | Mode::Flood => self.fill(ctx, pair),
-            Mode::Open => self.say_due(ctx),
-        }
-    }
-
-    /// As many as may be in flight.
-    fn fill(&mut self, ctx: &mut Context, pair: usize) {
-        while !ctx.is_over() && self.talks[pair].ways[End::Caller as usize].in_flight() < self.window {
-            let now = ctx.now();
-            if self.mode == Mode::Pingpong {
-                if self.talks[pair].pings.len() as u64 >= self.window {
-                    return;
-                }
-                self.talks[pair].pings.push_back(now);
-            }
-            self.say(ctx, pair, End::Caller, now);
-        }
-    }
-
-    /// What is due in an open loop: pairs take turns, and those with too many in flight are passed over.
-    fn say_due(&mut self, ctx: &mut Context) {
-        while self.open_loop.as_ref().is_some_and(|open_loop| open_loop.len() > 0) {
-            let fits = |pair: usize| {
-                let talk = &self.talks[pair];
-                talk.stage == Stage::Standing && talk.ways[End::Caller as usize].in_flight() < self.window
-            };
-            let all = self.talks.len();
-            let Some(pair) = (0..all).map(|step| (self.turn + step) % all).find(|&pair| fits(pair)) else {
-                return;
-            };
-            self.turn = pair + 1;
-            let Some(due) = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx)) else { return };
-            self.say(ctx, pair, End::Caller, due);
-        }
-    }
-
-    fn say(&mut self, ctx: &mut Context, pair: usize, end: End, time: Nanos) {
-        let talk = &mut self.talks[pair];
-        let way = &mut talk.ways[end as usize];
-        let values = self.form.stamp(way.sent, time);
-        way.sent(ctx.now());
-        self.in_flight += 1;
-        ctx.tally.count(SENT, 1);
-        let places = self.form.places(&talk.id, &values);
-        ctx.send_filled(self.pairs.client(pair, end), self.form.template(), &places);
-    }
-
-    /// A message that `end` has received.
-    fn on_message(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
-        let talk = &mut self.talks[pair];
-        let from = if self.floor { None } else { Some(self.pairs.name(pair, end.other()).as_bytes()) };
-        let way = &mut talk.ways[end.other() as usize];
-        let before = way.in_flight();
-        let received = match self.form.read(&mut way.head, payload, &talk.id, from) {
-            Ok((number, time)) => way.received(number, time, ctx.now()),
-            Err(what) => return self.fault(ctx, pair, what, payload),
-        };
-        self.in_flight -= before - way.in_flight();
-        match received {
-            Received::InOrder { time } => self.on_delivered(ctx, pair, end, time),
-            Received::Otherwise(what) => {
-                let number = self.pairs.number(pair);
-                let from = end.other().word();
-                ctx.tally.fault(|| format!("{what}: pair {number}, said by the {from}"));
-            }
-        }
-    }
-
-    fn on_delivered(&mut self, ctx: &mut Context, pair: usize, end: End, time: Nanos) {
-        let now = ctx.now();
-        ctx.tally.record(ONE_WAY, time, now);
-        ctx.tally.count(RECEIVED, 1);
-        ctx.tally.done();
-        match (self.mode, end) {
-            (Mode::Pingpong, End::Callee) => self.say(ctx, pair, End::Callee, now),
-            (Mode::Pingpong, End::Caller) => {
-                if let Some(sent) = self.talks[pair].pings.pop_front() {
-                    ctx.tally.record(ROUND_TRIP, sent, now);
-                }
-                self.fill(ctx, pair);
-            }
-            // In halves: what is freed is refilled by many frames in one write.
-            (Mode::Flood, _)
-                if self.talks[pair].ways[End::Caller as usize].in_flight() <= self.window / 2 =>
-            {
-                self.fill(ctx, pair);
-            }
-            (Mode::Flood, _) => {}
-            (Mode::Open, _) => self.say_due(ctx),
-        }
-    }
-
-    fn on_standing_frame(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
-        match wire::kind(payload) {
-            b"MSG" => self.on_message(ctx, pair, end, payload),
-            b"HANGUP" => {
-                let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
-                ctx.tally.error("hangup", &reason);
-                self.take_down(pair);
-                self.pairs.reset(ctx, pair);
-            }
-            _ => self.fault(ctx, pair, "out of turn or doubled", payload),
-        }
     }
 
     /// Messages of a pair that did not come.
