@@ -12,6 +12,7 @@ use crate::engine::timers::{Nanos, SECOND};
 use crate::fault::Fault;
 use crate::measure::open_loop::Pacing;
 use crate::options::{Common, not_negative, positive};
+use crate::scenarios::Load;
 
 /// Messages that not all have heard: as many as a rate needs whose listeners are held up for a moment.
 const IN_FLIGHT: usize = 1024;
@@ -19,8 +20,6 @@ const IN_FLIGHT: usize = 1024;
 /// Options of `slow`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// How one speaks to many.
     #[arg(long, value_enum, default_value = "broadcast")]
     kind: Kind,
@@ -44,9 +43,8 @@ pub struct Options {
     pacing: Pacing,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             ("kind".to_owned(), format!("{:?}", self.kind).to_lowercase()),
             ("listeners".to_owned(), self.listeners.to_string()),
@@ -58,12 +56,11 @@ impl Options {
         ])
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         if self.deaf >= self.listeners {
             return Err(Fault::BadOption("--deaf has to leave a listener that reads".to_owned()));
         }
-        if self.deaf_after >= self.common.duration {
+        if self.deaf_after >= common.duration {
             return Err(Fault::BadOption("--deaf-after lies behind the end of --duration".to_owned()));
         }
         let settings = Settings {
@@ -74,6 +71,6 @@ impl Options {
             rate: Some((self.rate, self.pacing)),
             deaf: Some((self.deaf as usize, (self.deaf_after * SECOND as f64) as Nanos)),
         };
-        settings.run(&self.common)
+        settings.run(common)
     }
 }

@@ -90,12 +90,12 @@ pub struct Msg {
 }
 
 impl Msg {
-    fn new(options: &Options, naming: Naming) -> Self {
+    fn new(options: &Options, floor: bool, naming: Naming) -> Self {
         Self {
             mode: options.mode,
             window: options.in_flight(),
             rate: options.pace.open(),
-            floor: options.common.floor,
+            floor,
             pairs: Pairs::new(naming),
             talks: Vec::new(),
             form: MessageForm::new(options.bytes as usize),

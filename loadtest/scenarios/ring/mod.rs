@@ -53,10 +53,10 @@ pub struct Ring {
 }
 
 impl Ring {
-    fn new(options: &Options, naming: Naming) -> Self {
+    fn new(options: &Options, floor: bool, naming: Naming) -> Self {
         let rate = options.pace.open();
         let hold = (options.hold * MILLISECOND as f64) as Nanos;
-        Self { hold, floor: options.common.floor, ..Self::beside(naming, rate, Counting::ALL) }
+        Self { hold, floor, ..Self::beside(naming, rate, Counting::ALL) }
     }
 
     /// Pairs that call while something else is measured.
