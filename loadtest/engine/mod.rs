@@ -99,6 +99,12 @@ pub trait Scenario: Send {
 }
 
 impl Closed {
+    /// Whether it is how servers end a connection that does not read: with a code for it, or without a word.
+    pub fn is_for_slowness(&self) -> bool {
+        const SLOW_CONSUMER: u16 = 4000;
+        matches!(self, Self::Peer(SLOW_CONSUMER | link::CLOSE_ABNORMAL))
+    }
+
     /// Counts it as an error, or as a fault if the server broke the protocol. Not if it was wanted.
     pub fn count(&self, ctx: &mut Context) {
         match self {

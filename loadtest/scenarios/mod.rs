@@ -31,6 +31,10 @@ use crate::results::Results;
 pub trait Load {
     /// Names and values of the options that only this scenario has.
     fn parameters(&self) -> BTreeMap<String, String>;
+    /// Whether it has pairs that can be placed on shards.
+    fn has_pairs(&self) -> bool {
+        false
+    }
     /// Runs it to the end.
     fn run(&self, common: &Common) -> Result<Outcome, Fault>;
 }
@@ -99,10 +103,10 @@ impl Scenarios {
 
     /// Refuses options that would say something about a run and have no effect on it.
     fn check(&self) -> Result<(), Fault> {
-        let has_pairs = matches!(self, Self::Ring(_) | Self::Msg(_) | Self::Storm(_));
-        if !has_pairs && self.common().route == Route::Cross {
+        let (_, common, own) = self.parts();
+        if common.route == Route::Cross && !own.has_pairs() {
             return Err(Fault::BadOption(
-                "--route cross: only ring, msg and storm have pairs to place".to_owned(),
+                "--route cross: only ring, msg, storm and slow --kind call have pairs to place".to_owned(),
             ));
         }
         Ok(())

@@ -3,8 +3,8 @@
 //! Invariant: the audience waits for a listener only while it is in and reads.
 
 use super::{
-    ASK_AGAIN, Audience, Client, Closed, Context, Hall, Kind, LOOK, LOOK_EVERY, RETRY, SLOW_CODES,
-    UNTIL_CLOSED, fault, reason,
+    ASK_AGAIN, Audience, Client, Closed, Context, Hall, Kind, LOOK, LOOK_EVERY, RETRY, UNTIL_CLOSED, fault,
+    reason,
 };
 use crate::engine::wire;
 use crate::frames::client_text;
@@ -158,7 +158,7 @@ impl Hall {
         let listener = self.listeners.member(client);
         let was = self.places[listener];
         match why {
-            Closed::Peer(code) if was == Place::Deaf && SLOW_CODES.contains(code) => {
+            why if was == Place::Deaf && why.is_for_slowness() => {
                 // Of a broadcast the speaker knows better when.
                 if self.settings.kind == Kind::Party {
                     ctx.tally.record(UNTIL_CLOSED, self.deaf_at, ctx.now());

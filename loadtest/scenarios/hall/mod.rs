@@ -46,8 +46,6 @@ const LOOK_EVERY: Nanos = MILLISECOND;
 const RETRY: Nanos = SECOND;
 /// What the server gets after the load to close whoever was deaf.
 const DEAF_WAIT: Nanos = 2 * SECOND;
-/// What a server may close a connection with that does not read: a code of its own, or without a word.
-const SLOW_CODES: [u16; 2] = [4000, crate::engine::link::CLOSE_ABNORMAL];
 
 /// Something is due in the open loop.
 const DUE: u64 = 0;

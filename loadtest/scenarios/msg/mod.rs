@@ -2,7 +2,9 @@
 //!
 //! Three modes: to and fro (`pingpong`), one way with many in flight (`flood`), at a rate (`open`). Every message
 //! carries its number and the time it was sent or due; `talk.rs` checks that none is lost, doubled, late or changed.
+//! For `slow`, some callees stop reading (`deaf.rs`).
 
+mod deaf;
 mod options;
 mod set_up;
 mod speaking;
@@ -10,8 +12,9 @@ pub(super) mod talk;
 
 use std::collections::VecDeque;
 
-use options::Mode;
-pub use options::Options;
+pub use deaf::Deafness;
+use deaf::Hearing;
+pub use options::{Mode, Options};
 use talk::{MessageForm, Way};
 
 use super::pairs::{End, Naming, Pairs};
@@ -31,11 +34,26 @@ const ONE_WAY: usize = 0;
 const ROUND_TRIP: usize = 1;
 const SENT: usize = 0;
 const RECEIVED: usize = 1;
+/// Where some callees stop reading.
+const DEAF_FIGURES: Figures = Figures {
+    operation: "delivery",
+    latencies: &["delivery", "delivery_before", "delivery_after", "until_closed"],
+    counters: &["messages_sent", "messages_received", "messages_held_back", "callers_held"],
+};
+const BEFORE: usize = 1;
+const AFTER: usize = 2;
+const UNTIL_CLOSED: usize = 3;
+const HELD_BACK: usize = 2;
+const CALLERS_HELD: usize = 3;
 
 /// A call that could not be set up is tried again after this.
 const RETRY: Nanos = SECOND;
 /// Something is due in the open loop.
 const DUE: u64 = 0;
+/// Some stop reading.
+const DEAFEN: u64 = 1;
+/// The server had its last chance to cut them off.
+const WAITED: u64 = 2;
 /// With a pair behind it: its call is to be dialled again.
 const DIAL_AGAIN: u64 = 1 << 62;
 
@@ -60,13 +78,33 @@ struct Talk {
     ways: [Way; 2],
     /// When the caller sent what has not been answered.
     pings: VecDeque<Nanos>,
+    /// Whether its callee reads.
+    hearing: Hearing,
 }
 
 impl Talk {
     fn new() -> Self {
         let ways = [Way::default(), Way::default()];
-        Self { stage: Stage::Down, id: [b'0'; CALL_ID_BYTES], since: 0, ways, pings: VecDeque::new() }
+        let (stage, hearing) = (Stage::Down, Hearing::Reads);
+        Self { stage, id: [b'0'; CALL_ID_BYTES], since: 0, ways, pings: VecDeque::new(), hearing }
     }
+}
+
+/// What is to be said.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How messages follow each other.
+    pub mode: Mode,
+    /// Messages of a pair that may be under way.
+    pub window: u64,
+    /// Messages a second of all pairs, in an open loop.
+    pub rate: Option<(f64, Pacing)>,
+    /// Bytes of data in a message.
+    pub bytes: usize,
+    /// The target sends back what it gets.
+    pub floor: bool,
+    /// Some callees stop reading.
+    pub deafness: Option<Deafness>,
 }
 
 /// One worker's pairs.
@@ -75,6 +113,11 @@ pub struct Msg {
     window: u64,
     rate: Option<(f64, Pacing)>,
     floor: bool,
+    deafness: Option<Deafness>,
+    /// When callees go deaf.
+    deaf_at: Nanos,
+    /// The server had time enough to cut them off.
+    waited: bool,
     pairs: Pairs,
     talks: Vec<Talk>,
     form: MessageForm,
@@ -90,15 +133,20 @@ pub struct Msg {
 }
 
 impl Msg {
-    fn new(options: &Options, floor: bool, naming: Naming) -> Self {
+    /// Pairs with these names.
+    pub fn new(settings: Settings, naming: Naming) -> Self {
+        let Settings { mode, window, rate, bytes, floor, deafness } = settings;
         Self {
-            mode: options.mode,
-            window: options.in_flight(),
-            rate: options.pace.open(),
+            mode,
+            window,
+            rate,
             floor,
+            deafness,
+            deaf_at: Nanos::MAX,
+            waited: false,
             pairs: Pairs::new(naming),
             talks: Vec::new(),
-            form: MessageForm::new(options.bytes as usize),
+            form: MessageForm::new(bytes),
             open_loop: None,
             turn: 0,
             running: false,
@@ -123,9 +171,11 @@ impl Msg {
         let talk = &mut self.talks[pair];
         if talk.stage == Stage::Standing {
             self.standing -= 1;
-            self.in_flight -= talk.ways.iter().map(Way::in_flight).sum::<u64>();
+            if talk.hearing == Hearing::Reads {
+                self.in_flight -= talk.ways.iter().map(Way::in_flight).sum::<u64>();
+            }
         }
-        talk.stage = Stage::Down;
+        (talk.stage, talk.hearing) = (Stage::Down, Hearing::Reads);
     }
 
     /// Messages of a pair that did not come.
@@ -143,6 +193,9 @@ impl Msg {
 
 impl Scenario for Msg {
     fn figures(&self) -> Figures {
+        if self.deafness.is_some() {
+            return DEAF_FIGURES;
+        }
         let latencies = if self.mode == Mode::Pingpong { FIGURES.latencies } else { &FIGURES.latencies[..1] };
         Figures { latencies, ..FIGURES }
     }
@@ -160,6 +213,10 @@ impl Scenario for Msg {
         self.running = true;
         if let Some((rate, pacing)) = self.rate {
             self.open_loop = Some(OpenLoop::begin(ctx, rate, pacing, DUE));
+        }
+        if let Some(deafness) = self.deafness {
+            self.deaf_at = ctx.now() + ctx.plan().warm_up + deafness.after;
+            ctx.at(self.deaf_at, DEAFEN);
         }
         for pair in 0..self.talks.len() {
             if self.talks[pair].stage == Stage::Standing {
@@ -189,11 +246,16 @@ impl Scenario for Msg {
         if self.pairs.on_timer(ctx, token) {
             return;
         }
-        if token == DUE {
-            if let Some(open_loop) = &mut self.open_loop {
-                open_loop.on_timer(ctx);
+        match token {
+            DUE => {
+                if let Some(open_loop) = &mut self.open_loop {
+                    open_loop.on_timer(ctx);
+                }
+                return self.say_due(ctx);
             }
-            return self.say_due(ctx);
+            DEAFEN => return self.deafen(ctx),
+            WAITED => return self.waited = true,
+            _ => {}
         }
         let pair = (token & !DIAL_AGAIN) as usize;
         if self.pairs.is_up(pair) && self.talks[pair].stage == Stage::Down {
@@ -202,7 +264,9 @@ impl Scenario for Msg {
     }
 
     fn on_closed(&mut self, ctx: &mut Context, client: Client, why: &Closed) {
-        why.count(ctx);
+        if !self.on_closed_in_deafness(ctx, client, why) {
+            why.count(ctx);
+        }
         let pair = self.pairs.on_closed(ctx, client);
         self.take_down(pair);
     }
@@ -218,6 +282,7 @@ impl Scenario for Msg {
                     let number = self.pairs.number(pair);
                     ctx.tally.fault(|| format!("lost: pair {number}: {due} has not come"));
                 }
+                Stage::Standing if talk.hearing != Hearing::Reads => continue,
                 Stage::Standing if talk.ways.iter().any(|way| way.is_late(now, limit)) => {
                     self.count_lost(ctx, pair);
                 }
@@ -233,15 +298,20 @@ impl Scenario for Msg {
         if let Some(open_loop) = &mut self.open_loop {
             open_loop.give_up(ctx);
         }
+        if self.deafness.is_some() {
+            self.undeafen(ctx);
+        }
     }
 
     fn in_flight(&self) -> usize {
-        self.in_flight as usize
+        self.in_flight as usize + if self.waited { 0 } else { self.deaf_left() }
     }
 
     fn finish(&mut self, ctx: &mut Context) {
         for pair in 0..self.talks.len() {
-            if self.talks[pair].stage == Stage::Standing {
+            if matches!(self.talks[pair].hearing, Hearing::Deaf { .. }) {
+                ctx.tally.error("deaf", "not_closed");
+            } else if self.talks[pair].stage == Stage::Standing {
                 self.count_lost(ctx, pair);
                 ctx.send_about(self.pairs.client(pair, End::Caller), &self.hang_up, &self.talks[pair].id);
             }

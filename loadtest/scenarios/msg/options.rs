@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Msg;
 use super::talk::MessageForm;
+use super::{Msg, Settings};
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::options::{Common, Pace};
@@ -12,7 +12,7 @@ use crate::scenarios::pairs::Naming;
 
 /// How messages follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Each message is answered by one.
     Pingpong,
     /// One way, with many in flight.
@@ -52,13 +52,25 @@ impl Load for Options {
         found
     }
 
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
     fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         if (self.mode == Mode::Open) != self.pace.open().is_some() {
             return Err(Fault::BadOption("--mode open and --rate belong together".to_owned()));
         }
         common.check_share("pairs", self.pairs)?;
         let plan = common.plan()?;
-        let make = |_, plan: &_| Msg::new(self, common.floor, Naming::new(common, plan, self.pairs as usize));
+        let settings = Settings {
+            mode: self.mode,
+            window: self.in_flight(),
+            rate: self.pace.open(),
+            bytes: self.bytes as usize,
+            floor: common.floor,
+            deafness: None,
+        };
+        let make = |_, plan: &_| Msg::new(settings, Naming::new(common, plan, self.pairs as usize));
         run::run(&plan, common.watch()?, u64::from(self.pairs) * 2, make)
     }
 }

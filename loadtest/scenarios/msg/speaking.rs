@@ -3,8 +3,9 @@
 //! Who speaks when; numbers, forms and the check of what comes are `talk.rs`. Invariant: of no pair more is under way than
 //! its window.
 
+use super::deaf::Hearing;
 use super::talk::Received;
-use super::{Context, End, Mode, Msg, ONE_WAY, RECEIVED, ROUND_TRIP, SENT, Stage, wire};
+use super::{AFTER, BEFORE, Context, End, Mode, Msg, ONE_WAY, RECEIVED, ROUND_TRIP, SENT, Stage, wire};
 use crate::engine::timers::Nanos;
 
 impl Msg {
@@ -35,7 +36,8 @@ impl Msg {
         while self.open_loop.as_ref().is_some_and(|open_loop| open_loop.len() > 0) {
             let fits = |pair: usize| {
                 let talk = &self.talks[pair];
-                talk.stage == Stage::Standing && talk.ways[End::Caller as usize].in_flight() < self.window
+                let is_open = talk.ways[End::Caller as usize].in_flight() < self.window;
+                talk.stage == Stage::Standing && (is_open || talk.hearing != Hearing::Reads)
             };
             let all = self.talks.len();
             let Some(pair) = (0..all).map(|step| (self.turn + step) % all).find(|&pair| fits(pair)) else {
@@ -43,6 +45,9 @@ impl Msg {
             };
             self.turn = pair + 1;
             let Some(due) = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx)) else { return };
+            if self.talks[pair].hearing != Hearing::Reads && !self.may_say_to_deaf(ctx, pair) {
+                continue;
+            }
             self.say(ctx, pair, End::Caller, due);
         }
     }
@@ -52,7 +57,7 @@ impl Msg {
         let way = &mut talk.ways[end as usize];
         let values = self.form.stamp(way.sent, time);
         way.sent(ctx.now());
-        self.in_flight += 1;
+        self.in_flight += u64::from(talk.hearing == Hearing::Reads);
         ctx.tally.count(SENT, 1);
         let places = self.form.places(&talk.id, &values);
         ctx.send_filled(self.pairs.client(pair, end), self.form.template(), &places);
@@ -68,8 +73,11 @@ impl Msg {
             Ok((number, time)) => way.received(number, time, ctx.now()),
             Err(what) => return self.fault(ctx, pair, what, payload),
         };
-        self.in_flight -= before - way.in_flight();
+        if talk.hearing == Hearing::Reads {
+            self.in_flight -= before - way.in_flight();
+        }
         match received {
+            Received::InOrder { .. } if self.talks[pair].hearing != Hearing::Reads => {}
             Received::InOrder { time } => self.on_delivered(ctx, pair, end, time),
             Received::Otherwise(what) => {
                 let number = self.pairs.number(pair);
@@ -82,6 +90,9 @@ impl Msg {
     fn on_delivered(&mut self, ctx: &mut Context, pair: usize, end: End, time: Nanos) {
         let now = ctx.now();
         ctx.tally.record(ONE_WAY, time, now);
+        if self.deafness.is_some() {
+            ctx.tally.record(if time < self.deaf_at { BEFORE } else { AFTER }, time, now);
+        }
         ctx.tally.count(RECEIVED, 1);
         ctx.tally.done();
         match (self.mode, end) {
@@ -106,6 +117,9 @@ impl Msg {
     pub(super) fn on_standing_frame(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
         match wire::kind(payload) {
             b"MSG" => self.on_message(ctx, pair, end, payload),
+            b"HANGUP" if end == End::Caller && self.talks[pair].hearing != Hearing::Reads => {
+                self.on_cut_off(ctx, pair, payload);
+            }
             b"HANGUP" => {
                 let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
                 ctx.tally.error("hangup", &reason);

@@ -32,6 +32,10 @@ impl Load for Options {
         found
     }
 
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
     fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         common.check_share("pairs", self.pairs)?;
         let plan = common.plan()?;

@@ -58,6 +58,10 @@ impl Load for Options {
         found
     }
 
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
     fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         common.check_share("connections", self.connections)?;
         if !self.wait_for_restart && self.after >= common.duration {
