@@ -36,6 +36,8 @@ pub enum Fault {
         /// What it leads to.
         address: SocketAddr,
     },
+    /// A token that cannot be shown; file or reason, never the token.
+    BadToken(String),
     /// Certificates that cannot be used; file or reason.
     BadRoots(String),
     /// An address of the target that nobody answers at.
@@ -80,6 +82,7 @@ impl fmt::Display for Fault {
                 "{url} leads to {address}, which is not a loopback address; \
                  add --i-own-this-target if you may load it"
             ),
+            Self::BadToken(why) => write!(f, "--token: {why}"),
             Self::BadRoots(why) => write!(f, "--ca: {why}"),
             Self::Unreachable(address, error) => write!(f, "cannot connect to {address}: {error}"),
             Self::TooManyClients { wanted, allowed } => {
@@ -101,6 +104,8 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+impl std::error::Error for Fault {}
 
 impl From<FileError> for Fault {
     fn from(error: FileError) -> Self {

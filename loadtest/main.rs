@@ -23,6 +23,7 @@ mod results;
 mod scenarios;
 mod server;
 mod target;
+mod token;
 mod versus;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use crate::measure::open_loop::Pacing;
 use crate::measure::probe::Probe;
 use crate::measure::progress::Progress;
 use crate::target::Target;
+use crate::token;
 
 /// What a close frame's answer may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -64,6 +65,8 @@ pub struct Common {
     /// Trust the certificates in this PEM file instead of the public roots.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub token: token::Options,
     /// Drive a target outside of loopback. Only say this if you may load it.
     #[arg(long)]
     pub i_own_this_target: bool,
@@ -131,13 +134,16 @@ impl Common {
         if self.route == Route::Cross && self.shards < 2 {
             return Err(Fault::BadOption("--route cross needs --shards of 2 or more".to_owned()));
         }
-        let target = Target::resolve(&self.url, self.ca.as_deref(), self.i_own_this_target)?;
+        let shown = self.token.shown()?;
+        let bearer = shown.in_handshake.as_ref();
+        let target = Target::resolve(&self.url, self.ca.as_deref(), bearer, self.i_own_this_target)?;
         pin(&self.pin)?;
         Ok(Arc::new(Plan {
             target,
             threads,
             seed: self.seed,
             tag: tag(),
+            token: shown.in_register,
             domain: self.name_domain.clone(),
             clock: Clock::start(),
             warm_up: nanos(self.warmup),
@@ -203,6 +209,7 @@ impl Common {
         if let Some(metrics) = &self.metrics {
             say("metrics", metrics.clone());
         }
+        self.token.say(&mut found);
         found
     }
 }

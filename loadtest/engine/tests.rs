@@ -29,11 +29,12 @@ fn echo_url() -> String {
 
 fn plan(threads: usize) -> Arc<Plan> {
     Arc::new(Plan {
-        target: Target::resolve(&[echo_url()], None, false).expect("it is loopback"),
+        target: Target::resolve(&[echo_url()], None, None, false).expect("it is loopback"),
         threads,
         seed: 1,
         tag: "test".to_owned(),
         domain: "load.test".to_owned(),
+        token: None,
         clock: Clock::start(),
         warm_up: 0,
         duration: SECOND / 2,
@@ -203,4 +204,21 @@ fn clients_come_and_go_and_each_end_is_told_once() {
     // In each worker twelve came until four stayed, and one was given up before it began.
     assert_eq!(*seen, vec!["Local"; 26]);
     assert_eq!((outcome.ledger.faults_total, outcome.ledger.errors.len()), (0, 0));
+}
+
+#[test]
+fn a_token_is_shown_in_register_whatever_it_holds() {
+    let token = r#"a"b\c=="#;
+    let plan = plan(1);
+    let mut plan = Arc::into_inner(plan).expect("nobody else has it");
+    let read = |frame: Vec<u8>| {
+        let mut frame = frame;
+        let mut input = frame.as_mut_slice();
+        let payload = crate::frames::next(&mut input).expect("it is whole");
+        serde_json::from_slice::<serde_json::Value>(payload).expect("it is JSON")
+    };
+    assert!(read(plan.register("a@b.c", "")).get("auth").is_none());
+    plan.token = token.parse().ok();
+    let said = read(plan.register("a@b.c", r#","mode":"single""#));
+    assert_eq!((&said["auth"], &said["mode"]), (&token.into(), &"single".into()));
 }

@@ -240,7 +240,7 @@ fn fault(ctx: &mut Context, what: &str, payload: &[u8]) {
 }
 
 fn reason(payload: &[u8]) -> String {
-    String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown")).into_owned()
+    String::from_utf8_lossy(wire::reason(payload)).into_owned()
 }
 
 impl Scenario for Hall {

@@ -2,7 +2,7 @@
 //!
 //! Only the first worker has it. Invariant: it hears nothing but rings, answers and who has left.
 
-use super::{Client, Context, Enter, Hall, Kind, SENT, UNTIL_CLOSED, client_text, fault, reason, wire};
+use super::{Client, Context, Enter, Hall, Kind, SENT, UNTIL_CLOSED, fault, reason, wire};
 use crate::engine::timers::Nanos;
 
 impl Hall {
@@ -14,7 +14,7 @@ impl Hall {
             Kind::Party => String::new(),
         };
         let name = &self.speaker_name;
-        let register = client_text(format!(r#"{{"type":"REGISTER","address":"{name}"{extra}}}"#).as_bytes());
+        let register = ctx.plan().register(name, &extra);
         self.speaker = Some(ctx.connect(Enter { register, place: 0 }));
     }
 

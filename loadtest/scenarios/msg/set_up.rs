@@ -28,13 +28,14 @@ impl Msg {
     }
 
     pub(super) fn on_caller_set_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
+        let to_callee = wire::text(payload, "to") == Some(self.pairs.name(pair, End::Callee).as_bytes());
         let talk = &mut self.talks[pair];
         match (wire::kind(payload), talk.stage) {
-            (b"CONNECTED", Stage::Answered) if wire::call_id(payload) == Some(talk.id) => {}
+            (b"CONNECTED", Stage::Answered) if wire::call_id(payload) == Some(talk.id) && to_callee => {}
             (b"ANSWER", Stage::Answered) if self.floor => {}
             (b"BUSY", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "busy", payload),
             (b"ERROR", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "error", payload),
-            _ => return self.fault(ctx, pair, "out of turn, doubled or another call id", payload),
+            _ => return self.fault(ctx, pair, "misdelivered, doubled or out of turn", payload),
         }
         talk.stage = Stage::Standing;
         talk.ways = [Way::default(), Way::default()];
@@ -46,7 +47,7 @@ impl Msg {
     }
 
     fn refused(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+        let reason = wire::reason(payload);
         ctx.tally.error(what, &String::from_utf8_lossy(reason));
         self.talks[pair].stage = Stage::Down;
         ctx.at(ctx.now() + RETRY, DIAL_AGAIN | pair as u64);

@@ -121,7 +121,7 @@ impl Msg {
                 self.on_cut_off(ctx, pair, payload);
             }
             b"HANGUP" => {
-                let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
+                let reason = String::from_utf8_lossy(wire::reason(payload));
                 ctx.tally.error("hangup", &reason);
                 self.take_down(pair);
                 self.pairs.reset(ctx, pair);

@@ -112,8 +112,7 @@ impl Ring {
 
     /// A call was refused, as the protocol allows.
     fn refused(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
-        ctx.tally.error(what, &String::from_utf8_lossy(reason));
+        ctx.tally.error(what, &String::from_utf8_lossy(wire::reason(payload)));
         self.begun -= 1;
         self.calls[pair].stage = Stage::Free;
         if self.open_loop.is_some() {
@@ -180,10 +179,16 @@ impl Ring {
     }
 
     fn on_hang_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let call = &self.calls[pair];
-        if wire::call_id(payload) != Some(call.id) {
+        if wire::call_id(payload) != Some(self.calls[pair].id) {
             return self.fault(ctx, pair, End::Callee, "misdelivered: HANGUP with another call id", payload);
         }
+        // The caller gave no reason, which the protocol calls normal.
+        match wire::reason(payload) {
+            b"normal" => {}
+            reason if wire::is_exchanges_own(reason) => return self.on_early_hang_up(ctx, pair, payload),
+            _ => return self.fault(ctx, pair, End::Callee, "changed: HANGUP with another reason", payload),
+        }
+        let call = &self.calls[pair];
         self.counting.record(ctx, Other::HangUp, call.since);
         self.counting.done(ctx);
         self.begun -= 1;
@@ -191,8 +196,7 @@ impl Ring {
     }
 
     fn on_early_hang_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
-        ctx.tally.error("hangup", &reason);
+        ctx.tally.error("hangup", &String::from_utf8_lossy(wire::reason(payload)));
         self.reset(ctx, pair);
     }
 
@@ -217,6 +221,10 @@ impl Ring {
                 "misdelivered: CONNECTED with another call id",
                 payload,
             );
+        }
+        let to_callee = wire::text(payload, "to") == Some(self.pairs.name(pair, End::Callee).as_bytes());
+        if !to_callee && !self.floor {
+            return self.fault(ctx, pair, End::Caller, "misdelivered: CONNECTED to somebody else", payload);
         }
         let (now, call) = (ctx.now(), &mut self.calls[pair]);
         ctx.tally.record(self.counting.ring_to_connected, call.since, now);

@@ -9,7 +9,6 @@ use super::course::Course;
 use super::{LOST, OPERATIONS_LATENCY, RECONNECT_ALONE, REFUSED};
 use crate::engine::timers::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{Client, Closed, Context, Enter, Share};
-use crate::frames::client_text;
 use crate::measure::open_loop::uniform;
 use crate::scenarios::rota::Rota;
 
@@ -36,6 +35,8 @@ struct Line {
     back: bool,
     /// How often it was refused since it was last in.
     refused: u32,
+    /// What kept it the last time, since it was last in.
+    kept_by: Option<String>,
 }
 
 /// One worker's lines.
@@ -78,10 +79,8 @@ impl Lines {
 
     fn enter(&mut self, ctx: &mut Context, line: usize) {
         let number = self.lines[line].number;
-        let register = client_text(
-            format!(r#"{{"type":"REGISTER","address":"line-{number}-{}@{}"}}"#, self.tag, self.domain)
-                .as_bytes(),
-        );
+        let name = format!("line-{number}-{}@{}", self.tag, self.domain);
+        let register = ctx.plan().register(&name, "");
         let client = ctx.connect(Enter { register, place: number });
         self.lines[line].client = Some(client);
         if self.owners.len() <= client.index() {
@@ -124,6 +123,7 @@ impl Lines {
                 lost: false,
                 back: false,
                 refused: 0,
+                kept_by: None,
             });
             self.enter(ctx, line);
         }
@@ -144,7 +144,7 @@ impl Lines {
     pub(super) fn on_registered(&mut self, ctx: &mut Context, client: Client) {
         let now = ctx.now();
         let line = &mut self.lines[self.owners[client.index()]];
-        (line.is_in, line.refused) = (true, 0);
+        (line.is_in, line.refused, line.kept_by) = (true, 0, None);
         self.count_in += 1;
         if !std::mem::take(&mut line.lost) {
             return;
@@ -200,6 +200,7 @@ impl Lines {
         } else if !was_in {
             why.count(ctx);
             ctx.tally.count(REFUSED, 1);
+            self.lines[at].kept_by = Some(why.word());
         }
         let line = &mut self.lines[at];
         // The crowd comes at once, as clients do that know no better; only who is turned away waits.
@@ -224,8 +225,9 @@ impl Lines {
     }
 
     pub(super) fn finish(&self, ctx: &mut Context) {
-        for _ in self.lines.iter().filter(|line| line.lost) {
+        for line in self.lines.iter().filter(|line| line.lost) {
             ctx.tally.error("unfinished", "reconnect");
+            self.course.miss(line.kept_by.as_deref().unwrap_or("no answer yet"));
         }
     }
 

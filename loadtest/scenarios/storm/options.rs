@@ -13,6 +13,9 @@ use crate::options::{Common, not_negative, positive};
 use crate::scenarios::Load;
 use crate::scenarios::pairs::Naming;
 
+/// A measured part below this part of what was wanted was ended early.
+const SHORT: f64 = 0.99;
+
 /// Options of `storm`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
@@ -79,6 +82,11 @@ impl Load for Options {
         let mut outcome = run::run(&plan, common.watch()?, clients, make)?;
         let seen = course.seen(self.connections as usize);
         outcome.notes.extend(note(&seen, self.connections));
+        // Whoever ends a run early has not given them their time.
+        let was_ended_early = outcome.ledger.measured_s() < common.duration * SHORT;
+        if let Some(missing) = course.missing(self.connections).filter(|_| !was_ended_early) {
+            outcome.ledger.fault(format!("lost: {missing}"));
+        }
         Ok(outcome)
     }
 }
