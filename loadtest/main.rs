@@ -13,6 +13,7 @@ mod fault;
 mod findings;
 mod floor;
 mod frames;
+mod hints;
 mod invocation;
 mod measure;
 mod options;
@@ -85,4 +86,14 @@ fn ended<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_options_of_a_scenario_are_in_each_others_way() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -65,6 +65,7 @@ impl std::str::FromStr for Token {
 
 /// Options of every scenario about tokens.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     /// Token that opens the clients' addresses, if the server has rules. Others on this machine can see it: prefer --token-file.
     #[arg(long, conflicts_with = "token_file")]
@@ -92,7 +93,7 @@ impl Options {
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => Some(token.clone()),
             (None, Some(path)) => {
-                let bad = |why: String| Fault::BadToken(format!("{}: {why}", path.display()));
+                let bad = |why: String| Fault::BadToken(format!("--token-file {}: {why}", path.display()));
                 let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
                 Some(Token::new(&text).map_err(|fault| match fault {
                     Fault::BadToken(why) => bad(why),
@@ -128,7 +129,7 @@ mod tests {
     fn only_what_a_header_can_hold_is_a_token_and_none_is_shown_by_mistake() {
         for bad in ["", " \n", "a b", "a\r\nX: y", "ü", &"x".repeat(TOKEN_BYTES_MAX + 1)] {
             let fault = Token::new(bad).expect_err("it is none").to_string();
-            assert!(fault.starts_with("--token") && (bad.len() < 2 || !fault.contains(bad)), "{fault}");
+            assert!(fault.starts_with("it ") && (bad.len() < 3 || !fault.contains(bad)), "{fault}");
         }
         let token = Token::new(" s3cret=\n").expect("it is one");
         assert_eq!((token.text(), format!("{token:?}").contains("s3cret")), ("s3cret=", false));
