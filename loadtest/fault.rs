@@ -85,7 +85,9 @@ impl fmt::Display for Fault {
             ),
             Self::BadToken(why) => write!(f, "{why}"),
             Self::BadRoots(why) => write!(f, "--ca: {why}"),
-            Self::Unreachable(address, error) => write!(f, "cannot connect to {address}: {error}"),
+            Self::Unreachable(address, error) => {
+                write!(f, "cannot connect to {address}: {error}; is the server up, and is this its address?")
+            }
             Self::TooManyClients { wanted, allowed } => {
                 write!(
                     f,

@@ -27,6 +27,8 @@ const HINTS: &[(&str, &str)] = &[
     ("upgrade:404", "the server has no WebSocket at this path"),
     ("upgrade:429", "the server limits connections from one address"),
     ("upgrade:503", "the server has as many connections as it takes"),
+    ("upgrade:timeout", "the server does not answer: it may be at its limit of open files; its log says so"),
+    ("invalid_address", "the server does not take these addresses: another --name-domain"),
     ("upgrade:no HTTP", "this is no WebSocket server"),
     (
         "upgrade:",

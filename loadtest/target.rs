@@ -53,7 +53,7 @@ impl Target {
         }
         let places: Vec<Place> = places.into_iter().map(|(_, place)| place).collect();
         if places.is_empty() {
-            return Err(Fault::BadUrl { url: urls.join(","), why: "no URL is given".to_owned() });
+            return Err(Fault::BadUrl { url: "--url".to_owned(), why: "no URL is given".to_owned() });
         }
         let secure = places.iter().any(|place| place.server_name.is_some());
         let tls = if secure { Some(Arc::new(client_config(ca)?)) } else { None };

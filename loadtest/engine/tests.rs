@@ -222,3 +222,51 @@ fn a_token_is_shown_in_register_whatever_it_holds() {
     let said = read(plan.register("a@b.c", r#","mode":"single""#));
     assert_eq!((&said["auth"], &said["mode"]), (&token.into(), &"single".into()));
 }
+
+/// Has one client, which leaves before the end.
+#[derive(Default)]
+struct Leaving {
+    ready: bool,
+}
+
+impl Scenario for Leaving {
+    fn figures(&self) -> Figures {
+        FIGURES
+    }
+
+    fn start(&mut self, ctx: &mut Context) {
+        ctx.connect(register("leaving"));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    fn run(&mut self, _ctx: &mut Context) {}
+
+    fn on_registered(&mut self, ctx: &mut Context, client: Client) {
+        self.ready = true;
+        ctx.cut(client);
+    }
+
+    fn on_frame(&mut self, _ctx: &mut Context, _client: Client, _payload: &[u8]) {}
+
+    fn on_closed(&mut self, _ctx: &mut Context, _client: Client, _why: &Closed) {}
+
+    fn stop(&mut self, _ctx: &mut Context) {}
+
+    fn in_flight(&self) -> usize {
+        0
+    }
+
+    fn finish(&mut self, _ctx: &mut Context) {}
+}
+
+#[test]
+fn a_run_whose_clients_have_all_gone_does_not_wait_for_their_good_bye() {
+    let mut plan = Arc::into_inner(plan(1)).expect("nobody else has it");
+    plan.close_limit = 60 * SECOND;
+    let begun = std::time::Instant::now();
+    run(&Arc::new(plan), |_, _| Leaving::default());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+}

@@ -18,6 +18,8 @@ use crate::scenarios::Load;
 
 /// Messages that not all have heard: as many as a rate needs whose listeners are held up for a moment.
 const IN_FLIGHT: usize = 1024;
+/// The error that a listener was not cut off.
+const NOT_CLOSED: &str = "deaf:not_closed";
 /// Latencies of those who read, by their order in the figures of `hall` and of `msg` with deaf callees.
 const BEFORE: usize = 1;
 const AFTER: usize = 2;
@@ -89,6 +91,12 @@ impl Load for Options {
             Kind::Call => self.speak_in_calls(common),
         }?;
         outcome.notes.extend(note(&outcome));
+        if let Some(kept) = outcome.ledger.errors.get(NOT_CLOSED) {
+            outcome.notes.push(format!(
+                "{kept} of those who did not read were not cut off: a longer --duration, or more --rate or --bytes, would \
+                 show whether they ever are"
+            ));
+        }
         Ok(outcome)
     }
 }

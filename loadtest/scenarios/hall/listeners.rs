@@ -164,7 +164,9 @@ impl Hall {
                     ctx.tally.record(UNTIL_CLOSED, self.deaf_at, ctx.now());
                 }
             }
-            Closed::Peer(code) if was == Place::In && self.settings.deaf.is_some() => {
+            Closed::Peer(code)
+                if was == Place::In && self.settings.deaf.is_some() && why.is_for_slowness() =>
+            {
                 let number = self.listeners.number(listener);
                 ctx.tally.fault(|| format!("lost: listener {number}, which reads, was closed with {code}"));
             }

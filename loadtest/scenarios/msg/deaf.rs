@@ -96,7 +96,7 @@ impl Msg {
                 ctx.tally.error("deaf", "caller_not_told");
                 true
             }
-            (Closed::Peer(code), ..) if self.deafness.is_some() && is_standing => {
+            (Closed::Peer(code), ..) if self.deafness.is_some() && is_standing && why.is_for_slowness() => {
                 let end = end.word();
                 ctx.tally.fault(|| format!("lost: {end} {number}, which reads, was closed with {code}"));
                 true

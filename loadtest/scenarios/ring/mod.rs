@@ -208,6 +208,10 @@ impl Ring {
             (b"BUSY", Stage::Dialled) => self.refused(ctx, pair, "busy", payload),
             (b"ERROR", Stage::Dialled) => self.refused(ctx, pair, "error", payload),
             (b"BUSY" | b"HANGUP", Stage::Answered | Stage::Up) => self.on_early_hang_up(ctx, pair, payload),
+            // Both ended it at the same time.
+            (b"HANGUP", Stage::HungUp) if wire::is_exchanges_own(wire::reason(payload)) => {
+                self.on_early_hang_up(ctx, pair, payload);
+            }
             _ => self.out_of_turn(ctx, pair, End::Caller, payload),
         }
     }

@@ -43,6 +43,8 @@ struct Line {
 pub struct Lines {
     share: Share,
     total: usize,
+    /// Nobody calls beside them.
+    pub(super) are_alone: bool,
     /// From the beginning of the load to the cut; not if somebody else restarts the server.
     cut_after: Option<Nanos>,
     at_once: Option<usize>,
@@ -64,6 +66,7 @@ impl Lines {
         Self {
             share,
             total: storm.connections,
+            are_alone: storm.are_alone,
             cut_after: storm.cut_after,
             at_once: storm.at_once,
             tag,
@@ -241,6 +244,8 @@ impl Lines {
 pub(super) struct Plan {
     /// Of all workers.
     pub connections: usize,
+    /// See [`Lines`].
+    pub are_alone: bool,
     /// See [`Lines`].
     pub cut_after: Option<Nanos>,
     /// Of this worker.
