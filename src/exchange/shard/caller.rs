@@ -16,7 +16,8 @@ use super::Shard;
 
 impl Shard {
     /// The dial was sent on and found its callee on another shard than the dialled address's home. If the caller
-    /// has gone meanwhile, its farewell went to the wrong shard and is said again.
+    /// has gone meanwhile, its farewell went to the wrong shard and is said again, if not in its words: a caller whose line is
+    /// still there has cancelled.
     pub(super) fn on_located(
         &mut self,
         leg: LegId,
@@ -29,7 +30,8 @@ impl Shard {
             leg.shard = record.shard();
             return;
         }
-        let reason = Cause::PeerDisconnected.into();
+        let is_there = self.lines.get(line.0).is_some();
+        let reason = if is_there { Cause::Cancelled } else { Cause::PeerDisconnected }.into();
         self.send(record.shard(), Signal::CallerGone { call, line, leg, reason }, out);
     }
 
