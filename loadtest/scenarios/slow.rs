@@ -83,7 +83,10 @@ impl Load for Options {
             return Err(Fault::BadOption("--deaf has to leave a listener that reads".to_owned()));
         }
         if self.deaf_after >= common.duration {
-            return Err(Fault::BadOption("--deaf-after lies behind the end of --duration".to_owned()));
+            return Err(Fault::BadOption(format!(
+                "--deaf-after {} lies behind the end of --duration {}: less of the one, or more of the other",
+                self.deaf_after, common.duration
+            )));
         }
         let mut outcome = match self.kind {
             Kind::Broadcast => self.speak_in_hall(hall::Kind::Broadcast, common),
