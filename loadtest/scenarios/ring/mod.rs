@@ -185,6 +185,8 @@ impl Ring {
         // The caller gave no reason, which the protocol calls normal.
         match wire::reason(payload) {
             b"normal" => {}
+            // Which gives back what it gets.
+            _ if self.floor => {}
             reason if wire::is_exchanges_own(reason) => return self.on_early_hang_up(ctx, pair, payload),
             _ => return self.fault(ctx, pair, End::Callee, "changed: HANGUP with another reason", payload),
         }
