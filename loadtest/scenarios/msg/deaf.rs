@@ -77,8 +77,13 @@ impl Msg {
         if wire::call_id(payload) != Some(self.talks[pair].id) {
             return self.fault(ctx, pair, "misdelivered: HANGUP with another call id", payload);
         }
-        if wire::text(payload, "reason") != Some(REASON) {
-            return self.fault(ctx, pair, "changed: a callee that does not read was cut off as", payload);
+        match wire::reason(payload) {
+            REASON => {}
+            // It stops, which has nothing to do with who reads.
+            b"shutdown" => return self.on_hung_up(ctx, pair, payload),
+            _ => {
+                return self.fault(ctx, pair, "changed: a callee that does not read was cut off as", payload);
+            }
         }
         ctx.tally.record(UNTIL_CLOSED, self.deaf_at, ctx.now());
         self.talks[pair].hearing = Hearing::CutOff;

@@ -114,18 +114,20 @@ impl Msg {
         }
     }
 
+    /// The server has ended a call by itself.
+    pub(super) fn on_hung_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
+        ctx.tally.error("hangup", &String::from_utf8_lossy(wire::reason(payload)));
+        self.take_down(pair);
+        self.pairs.reset(ctx, pair);
+    }
+
     pub(super) fn on_standing_frame(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
         match wire::kind(payload) {
             b"MSG" => self.on_message(ctx, pair, end, payload),
             b"HANGUP" if end == End::Caller && self.talks[pair].hearing != Hearing::Reads => {
                 self.on_cut_off(ctx, pair, payload);
             }
-            b"HANGUP" => {
-                let reason = String::from_utf8_lossy(wire::reason(payload));
-                ctx.tally.error("hangup", &reason);
-                self.take_down(pair);
-                self.pairs.reset(ctx, pair);
-            }
+            b"HANGUP" => self.on_hung_up(ctx, pair, payload),
             _ => self.fault(ctx, pair, "out of turn or doubled", payload),
         }
     }
