@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use systemx::config::{Config, RawFlags};
+use systemx::shell::operator::start;
+
 use crate::support::phone::id_of;
 use crate::support::{Process, Rig, address_on, eventually};
 
@@ -166,4 +169,17 @@ fn a_crowd_that_is_refused_does_not_lock_out_those_behind_it() {
         over.store(true, Ordering::Relaxed);
         assert!(all_gone, "some are still at the door");
     });
+}
+
+/// Two exchanges on one port took half of the callers each, and nobody was told.
+#[test]
+fn an_exchange_does_not_share_its_port_with_another() {
+    let rig = Rig::new();
+    let port = rig.address().port().to_string();
+    let values = [("host", "127.0.0.1"), ("port", &port), ("shards", "1")];
+    let values = values.map(|(name, value)| (name, value.to_owned())).into_iter().collect();
+    let flags = RawFlags { values, config_file: None };
+    let (config, _) = Config::load(flags, std::iter::empty(), None, None).expect("the settings are right");
+    let refusal = start(&config, None).err().expect("the port is taken").to_string();
+    assert!(refusal.starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{refusal}");
 }
