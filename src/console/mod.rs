@@ -3,6 +3,7 @@
 //! Nothing here sees a shard's state: each shard writes a [`Report`] about itself on its [`Board`] a few times a
 //! second, and whoever wants to know reads the boards. A slow reader costs the shards nothing.
 
+pub mod exposition;
 pub mod report;
 
 pub use report::{Board, Handshakes, Meter, Report, TrunkReport};
