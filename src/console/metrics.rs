@@ -1,0 +1,243 @@
+//! Which metrics there are: every family that `/metrics` shows, made of the shards' reports and what the process says.
+//!
+//! Names begin with `systemx_` and end with their unit; the process's own have the names that Prometheus gives them
+//! everywhere. Counts are summed over the shards unless a shard of its own is of interest. All causes and verbs are there from
+//! the start, at 0, so that the first one of its kind shows as a rate. docs/OPERATIONS.md says what to do about them.
+
+use crate::exchange::call::Volume;
+use crate::exchange::event::Verb;
+use crate::exchange::tally::{Histogram, PerReason, Tally};
+
+use super::exposition::{Kind, Page, seconds};
+use super::process::Process;
+use super::report::{Report, TrunkReport};
+
+/// What a page of metrics is made of.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// One for each shard, in their order.
+    pub reports: Vec<Report>,
+    /// What the process takes.
+    pub process: Process,
+}
+
+/// The page of metrics.
+pub fn page(snapshot: &Snapshot) -> String {
+    let mut page = Page::default();
+    write_process(&mut page, &snapshot.process);
+    let reports = &snapshot.reports;
+    write_presence(&mut page, reports);
+    write_calls(&mut page, reports);
+    write_spans(&mut page, reports);
+    write_messages(&mut page, reports);
+    write_requests(&mut page, reports);
+    write_doors(&mut page, reports);
+    write_trunks(&mut page, reports);
+    page.into_text()
+}
+
+fn write_process(page: &mut Page, process: &Process) {
+    let mut build = page.family("systemx_build_info", Kind::Gauge, "What runs here; always 1.");
+    build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    page.gauge(
+        "process_start_time_seconds",
+        "When the process started, in seconds since the epoch.",
+        process.started_s,
+    );
+    let mut cpu = page.family("process_cpu_seconds_total", Kind::Counter, "Processor time taken, user and system.");
+    cpu.sample(&[], process.cpu_s);
+    let memory = "Memory that the process holds.";
+    page.gauge("process_resident_memory_bytes", memory, process.resident_bytes as f64);
+    page.gauge("process_open_fds", "File descriptors in use.", process.open_fds as f64);
+    page.gauge("process_max_fds", "File descriptors that may be in use.", process.max_fds as f64);
+}
+
+/// Who is there.
+fn write_presence(page: &mut Page, reports: &[Report]) {
+    let mut per_shard = |name, help, of: fn(&Report) -> f64| {
+        let mut family = page.family(name, Kind::Gauge, help);
+        for (shard, report) in reports.iter().enumerate() {
+            family.sample(&[("shard", &shard.to_string())], of(report));
+        }
+    };
+    per_shard("systemx_connections", "Connections, registered or not.", |report| report.connections as f64);
+    per_shard("systemx_registrations", "Lines that hold an address.", |report| report.counts.registered as f64);
+    per_shard("systemx_congested_connections", "Connections that take less than they are sent.", |report| {
+        report.congested as f64
+    });
+    per_shard("systemx_input_bytes", "Bytes held for incomplete messages.", |report| report.input_bytes as f64);
+    per_shard("systemx_output_bytes", "Bytes held for receivers that have not taken them.", |report| {
+        report.output_bytes as f64
+    });
+    let mut all = |name, help, of: fn(&Report) -> usize| page.gauge(name, help, sum(reports, |report| of(report) as u64) as f64);
+    all("systemx_wake_profiles", "Sleeping addresses that can be woken.", |report| report.counts.profiles);
+    all("systemx_wakes_in_flight", "Agents that are being woken.", |report| report.counts.runs);
+    all("systemx_parties", "Party lines hosted here.", |report| report.counts.parties);
+    all("systemx_broadcast_listeners", "Ears of broadcasts.", |report| report.counts.listeners);
+    all("systemx_tie_lines", "Links to other exchanges that lead somewhere.", |report| report.counts.ties);
+}
+
+fn write_calls(page: &mut Page, reports: &[Report]) {
+    let mut calls = page.family("systemx_calls", Kind::Gauge, "Calls of two, by how far they are.");
+    let count = |of: fn(&Report) -> usize| sum(reports, |report| of(report) as u64) as f64;
+    calls.sample(&[("state", "waiting")], count(|report| report.counts.waiting_calls));
+    calls.sample(&[("state", "ringing")], count(|report| report.counts.ringing_calls()));
+    calls.sample(&[("state", "connected")], count(|report| report.counts.connected_calls));
+    let mut dials = page.family("systemx_dials_total", Kind::Counter, "Dials, by what became of them.");
+    dials.sample(&[("outcome", "answered")], sum(reports, |report| report.tally.answered) as f64);
+    dials.sample(&[("outcome", "listening")], sum(reports, |report| report.tally.listeners) as f64);
+    for (cause, count) in per_reason(reports, |tally| &tally.failed_dials).iter() {
+        dials.sample(&[("outcome", cause)], count as f64);
+    }
+    by_cause(page, "systemx_hangups_total", "Calls that were up and ended, by cause.", reports, |tally| &tally.ended);
+    by_cause(page, "systemx_broadcast_leaves_total", "Listeners that left, by cause.", reports, |tally| {
+        &tally.listeners_gone
+    });
+    let wakes = "Wake handlers that were started.";
+    page.counter("systemx_wakes_total", wakes, sum(reports, |report| report.tally.wakes));
+    let failed = "Wake handlers after which no agent came in time.";
+    page.counter("systemx_wakes_failed_total", failed, sum(reports, |report| report.tally.wakes_failed));
+}
+
+/// How long things took.
+fn write_spans(page: &mut Page, reports: &[Report]) {
+    let mut span = |name, help, of: fn(&Report) -> &Histogram| {
+        let mut total = Histogram::default();
+        reports.iter().for_each(|report| total.add(of(report)));
+        page.family(name, Kind::Histogram, help).histogram(&[], &total);
+    };
+    span("systemx_dial_to_ring_seconds", "From DIAL to RING.", |report| &report.tally.ringing);
+    span("systemx_ring_to_connected_seconds", "From RING to CONNECTED.", |report| &report.tally.answering);
+    span("systemx_wake_seconds", "From the start of a wake handler until the agent was there.", |report| {
+        &report.tally.waking
+    });
+    span("systemx_queue_wait_seconds", "How long signals between shards waited in a trunk.", |report| {
+        &report.meter.queue_wait
+    });
+}
+
+fn write_messages(page: &mut Page, reports: &[Report]) {
+    let received = "Messages of clients and links that were read.";
+    page.counter("systemx_messages_received_total", received, sum(reports, |report| report.meter.messages_in));
+    let kinds: [(&str, fn(&Tally) -> Volume); 2] =
+        [("call", |tally| tally.delivered), ("fan_out", |tally| tally.fanned_out)];
+    let help = "MSG and PARTY_MSG handed to lines, one for each that hears them.";
+    let mut delivered = page.family("systemx_messages_delivered_total", Kind::Counter, help);
+    for (kind, of) in kinds {
+        delivered.sample(&[("kind", kind)], sum(reports, |report| of(&report.tally).messages) as f64);
+    }
+    let help = "Bytes of data in the messages handed to lines.";
+    let mut bytes = page.family("systemx_message_data_bytes_total", Kind::Counter, help);
+    for (kind, of) in kinds {
+        bytes.sample(&[("kind", kind)], sum(reports, |report| of(&report.tally).bytes) as f64);
+    }
+    let strays = "MSG that had no call to go to.";
+    page.counter("systemx_messages_dropped_total", strays, sum(reports, |report| report.tally.strays));
+    let bytes_in = "Bytes read from connections, as frames.";
+    page.counter("systemx_received_bytes_total", bytes_in, sum(reports, |report| report.meter.bytes_in));
+    let bytes_out = "Bytes written to connections, as frames.";
+    page.counter("systemx_sent_bytes_total", bytes_out, sum(reports, |report| report.meter.bytes_out));
+}
+
+fn write_requests(page: &mut Page, reports: &[Report]) {
+    let mut requests = page.family("systemx_requests_total", Kind::Counter, "Requests that were understood, by verb.");
+    for verb in Verb::ALL {
+        let count = sum(reports, |report| report.tally.requests[verb as usize]);
+        requests.sample(&[("verb", verb.name())], count as f64);
+    }
+    let bad = "Messages that were not understood; ERROR was the answer.";
+    page.counter("systemx_bad_messages_total", bad, sum(reports, |report| report.meter.bad_messages));
+    by_cause(page, "systemx_refusals_total", "Requests turned down with ERROR, by cause.", reports, |tally| {
+        &tally.refusals
+    });
+    let registered = "Registrations granted, renewals among them.";
+    page.counter("systemx_registered_total", registered, sum(reports, |report| report.tally.registered));
+    by_cause(page, "systemx_register_refusals_total", "Registrations refused, by cause.", reports, |tally| {
+        &tally.register_refusals
+    });
+    let ties = "Links of other exchanges that have registered.";
+    page.counter("systemx_tie_registered_total", ties, sum(reports, |report| report.tally.ties_registered));
+    let refused = "Links of other exchanges that were refused.";
+    page.counter("systemx_tie_refused_total", refused, sum(reports, |report| report.tally.ties_refused));
+}
+
+/// How connections come and go.
+fn write_doors(page: &mut Page, reports: &[Report]) {
+    let mut handshakes = page.family("systemx_handshakes_total", Kind::Counter, "Callers at the door, by outcome.");
+    let outcomes: [(&str, fn(&Report) -> u64); 6] = [
+        ("accepted", |report| report.handshakes.accepted),
+        ("crowded", |report| report.handshakes.crowded),
+        ("origin", |report| report.handshakes.origin),
+        ("tls", |report| report.handshakes.tls),
+        ("timed_out", |report| report.handshakes.timed_out),
+        ("other", |report| report.handshakes.other),
+    ];
+    for (outcome, of) in outcomes {
+        handshakes.sample(&[("outcome", outcome)], sum(reports, of) as f64);
+    }
+    by_cause(page, "systemx_closes_total", "Lines closed by the exchange, by cause.", reports, |tally| &tally.closed);
+    let help = "Connections closed because of what they sent, by close code.";
+    let mut violations = page.family("systemx_violations_total", Kind::Counter, help);
+    let codes: [(&str, fn(&Report) -> u64); 4] = [
+        ("1002", |report| report.meter.violations.protocol),
+        ("1007", |report| report.meter.violations.not_text),
+        ("1009", |report| report.meter.violations.too_big),
+        ("other", |report| report.meter.violations.other),
+    ];
+    for (code, of) in codes {
+        violations.sample(&[("code", code)], sum(reports, of) as f64);
+    }
+    let slow = "Connections given up because they did not take what they were sent.";
+    page.counter("systemx_slow_consumers_total", slow, sum(reports, |report| report.meter.slow_consumers));
+}
+
+/// What goes on between shards.
+fn write_trunks(page: &mut Page, reports: &[Report]) {
+    let mut per_pair = |name, kind, help, of: fn(&TrunkReport) -> f64| {
+        let mut family = page.family(name, kind, help);
+        for (from, report) in reports.iter().enumerate() {
+            for (to, trunk) in report.trunks.iter().enumerate().filter(|&(to, _)| to != from) {
+                family.sample(&[("from", &from.to_string()), ("to", &to.to_string())], of(trunk));
+            }
+        }
+    };
+    per_pair("systemx_trunk_queued", Kind::Gauge, "Signals in a trunk.", |trunk| trunk.queued as f64);
+    per_pair("systemx_trunk_outbox", Kind::Gauge, "Signals that wait for room in a trunk.", |trunk| {
+        trunk.outbox as f64
+    });
+    per_pair("systemx_trunk_outbox_max", Kind::Gauge, "The most signals that ever waited for room.", |trunk| {
+        trunk.outbox_max as f64
+    });
+    per_pair("systemx_trunk_signals_total", Kind::Counter, "Signals sent over a trunk.", |trunk| trunk.sent as f64);
+    per_pair("systemx_trunk_full_total", Kind::Counter, "How often a trunk was full.", |trunk| trunk.full as f64);
+    let mut turns = page.family("systemx_turns_total", Kind::Counter, "Turns of the shards' threads.");
+    for (shard, report) in reports.iter().enumerate() {
+        turns.sample(&[("shard", &shard.to_string())], report.meter.turns as f64);
+    }
+    let oldest = reports.iter().map(|report| report.at.micros()).min().unwrap_or_default();
+    let help = "Exchange time of the oldest report of a shard: it stands still if a shard does.";
+    page.gauge("systemx_oldest_report_seconds", help, seconds(oldest));
+}
+
+fn by_cause(
+    page: &mut Page,
+    name: &'static str,
+    help: &str,
+    reports: &[Report],
+    of: fn(&Tally) -> &PerReason,
+) {
+    let mut family = page.family(name, Kind::Counter, help);
+    for (cause, count) in per_reason(reports, of).iter() {
+        family.sample(&[("cause", cause)], count as f64);
+    }
+}
+
+fn per_reason(reports: &[Report], of: fn(&Tally) -> &PerReason) -> PerReason {
+    let mut total = PerReason::default();
+    reports.iter().for_each(|report| total.add(of(&report.tally)));
+    total
+}
+
+fn sum(reports: &[Report], of: impl Fn(&Report) -> u64) -> u64 {
+    reports.iter().map(of).sum()
+}
