@@ -87,7 +87,8 @@ impl Shard {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
         let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
-        let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
+        let permit =
+            |address: Address| self.may_dial_from(line, from.as_str(), address.as_str()).then_some(address);
         let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
             address.and_then(|address| self.objection_to_forward(line, call).map_or(Ok(address), Err));
@@ -188,7 +189,12 @@ impl Shard {
     /// The tie line by which a dial goes on that finds nobody here.
     pub(super) fn route_of(&self, dial: &Dial) -> Option<LineId> {
         let came_by = dial.inbound.as_ref().map(|_| dial.line);
-        self.routes.find(dial.to.as_str(), came_by)
+        let way = self.routes.find(dial.to.as_str(), came_by)?;
+        if self.speaks_for(way, dial.to.as_str()) {
+            return Some(way);
+        }
+        let mut ways = self.routes.find_all(dial.to.as_str(), came_by).into_iter();
+        ways.find(|&way| self.speaks_for(way, dial.to.as_str()))
     }
 
     /// A call goes out by a tie line of this shard (sections 19.3, 19.5).
@@ -288,7 +294,7 @@ impl Shard {
 
     /// Section 12: on a tie line a message says whose it is. Nearly always that is known.
     fn learn_speaker(&mut self, line: LineId, call: CallId, from: Option<&str>, out: &mut Outbox<'_>) {
-        let Some(from) = from else { return };
+        let Some(from) = from.filter(|from| self.speaks_for(line, from)) else { return };
         if let Some((id, leg)) = self.leg_of(line, call) {
             let LegStage::Connected(record) = leg.stage else { return };
             if leg.forwarded.as_ref().is_none_or(|known| known.as_str() == from) {

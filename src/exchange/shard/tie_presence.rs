@@ -43,6 +43,10 @@ impl Shard {
     ) {
         let TieQuery { query, reply_to, query_id, hops } = asked;
         let reply = Reply { to: reply_to, id: query_id };
+        if self.is_shady_asker(line, reply.to.as_deref()) {
+            let notice = self.answer_to_tie(Vec::new(), false, reply);
+            return out.notify(line, notice);
+        }
         if self.tie(line).is_none_or(|tie| tie.questions.len() >= QUESTIONS_PER_TIE_MAX) {
             let notice = self.answer_to_tie(Vec::new(), true, reply);
             return out.notify(line, notice);
@@ -63,7 +67,7 @@ impl Shard {
     /// The other exchange says who is there: in answer to the question it names, else to the oldest of that asker, else to
     /// the oldest of all.
     pub(super) fn on_tie_answer(&mut self, line: LineId, answer: TieAnswer, out: &mut Outbox<'_>) {
-        let TieAnswer { entries, truncated, reply_to, number } = answer;
+        let TieAnswer { mut entries, truncated, reply_to, number } = answer;
         let Some(tie) = self.lines.get_mut(line.0).and_then(|line| line.tie_mut()) else { return };
         let at = match (number, reply_to) {
             (Some(number), _) => tie.asked.iter().position(|asked| Some(asked.number) == number),
@@ -71,6 +75,7 @@ impl Shard {
             (None, None) => Some(0),
         };
         let Some(AskedOf { question, .. }) = at.and_then(|at| tie.asked.remove(at)) else { return };
+        entries.retain(|entry| self.speaks_for(line, entry.address.as_str()));
         let found = Box::new(Found { entries, truncated });
         self.send(question.shard(), Signal::PresenceFound { question, found, by_tie: true }, out);
     }

@@ -22,14 +22,13 @@ fn asks_across(rig: &mut Rig, tie: Phone, domain: &str, id: &str, hops: u8) {
 }
 
 fn answers(rig: &mut Rig, tie: Phone, names: &[&str], reply_to: Option<&str>, number: Option<Option<u64>>) {
-    let entry = |name: &&str| PresenceEntry {
-        address: Address::parse(name).expect("an address"),
-        status: Status::Busy,
-        metadata: None,
-    };
-    let entries = names.iter().map(entry).collect();
+    let entries = names.iter().map(|name| entry(name)).collect();
     let answer = TieAnswer { entries, truncated: false, reply_to: reply_to.map(Into::into), number };
     rig.ask(tie, Request::Tie(TieRequest::PresenceResult(Box::new(answer))));
+}
+
+pub(super) fn entry(name: &str) -> PresenceEntry {
+    PresenceEntry { address: Address::parse(name).expect("an address"), status: Status::Busy, metadata: None }
 }
 
 /// One PRESENCE_RESULT, local and remote, when all have answered; the asker is read meanwhile.
