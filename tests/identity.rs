@@ -98,6 +98,33 @@ fn a_token_in_the_handshake_counts_for_the_first_registration() {
     }
 }
 
+/// It is kept until its bearer registers, and counts among what strangers have begun to say.
+#[test]
+fn tokens_in_handshakes_share_the_budget_of_strangers() {
+    const LENGTH: usize = 8000;
+    let good = "t".repeat(LENGTH);
+    let tokens = format!("{good}=*@corp.test");
+    let rig = Rig::with(&[("auth_tokens", &tokens), ("unregistered_bytes_total", "1048576")]);
+    // Five times what there is room for.
+    let mut hoarders: Vec<_> = (0..640).map(|_| bearer(rig.address(), &"x".repeat(LENGTH))).collect();
+    let _honest = rig.registered("honest@other.test");
+    let is_heard = |phone: &mut Phone| {
+        phone.try_send(&json!({"type": "HEARTBEAT"})).is_ok() && phone.try_next().is_some()
+    };
+    let heard = hoarders.iter_mut().map(is_heard).filter(|heard| *heard).count();
+    assert!((64..=133).contains(&heard), "{heard} of {} are kept", hoarders.len());
+    drop(hoarders);
+    let refused = |phone: &mut Phone| !is_heard(phone);
+    eventually("their room is free", || (!refused(&mut bearer(rig.address(), &good))).then_some(()));
+    let register = |number| {
+        let mut phone = bearer(rig.address(), &good);
+        phone.register(&format!("a{number}@corp.test"));
+        phone
+    };
+    let registered: Vec<_> = (0..400).map(register).collect();
+    drop(registered);
+}
+
 /// HS256, RS256, ES256 and EdDSA, with keys as operators have them; made by `systemx token`.
 #[test]
 fn signed_tokens_of_each_algorithm_open_what_they_list() {

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use rustls::ClientConfig;
@@ -325,6 +326,95 @@ fn a_client_certificate_is_asked_for_where_it_counts() {
             register(Some(&stranger), "c@homes.test").expect_err("another authority does not count");
         assert!(refused.to_string().contains("UnknownCA"), "{refused}");
     }
+}
+
+/// A record is kept until it is complete, and its sender may take his time over that.
+#[test]
+fn records_that_are_not_complete_share_the_budget_of_strangers() {
+    const LENGTH: usize = 16 << 10;
+    let exchange = Secure::with(|_, _| {}, &[("unregistered_bytes_total", "1048576")]);
+    let begun = [&[0x17, 3, 3, 0x40, 0x10][..], &[0; LENGTH]].concat();
+    let hoarder = |_| {
+        let mut phone = exchange.phone();
+        phone.stream().write_all(&begun).expect("there is room");
+        phone
+    };
+    // Three times what there is room for.
+    let mut hoarders: Vec<_> = (0..192).map(hoarder).collect();
+    exchange.registered("honest@homes.test").expect_nothing();
+    let is_refused = |phone: &mut Phone| {
+        phone.stream().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket takes a limit");
+        matches!(phone.next_message(), Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1013)
+    };
+    let refused = hoarders.iter_mut().map(is_refused).filter(|refused| *refused).count();
+    assert!((64..=150).contains(&refused), "{refused} of {} are refused", hoarders.len());
+    // What was complete counts no more.
+    drop(hoarders);
+    let mut talker = exchange.phone();
+    for _ in 0..200 {
+        talker.send(json!({"type": "HEARTBEAT", "pad": "x".repeat(LENGTH)}));
+        talker.expect(json!({"type": "HEARTBEAT_ACK"}));
+    }
+}
+
+/// Names in certificates open addresses (`certificates` of the authentication file), and nothing else does.
+#[test]
+fn a_client_certificate_opens_the_addresses_of_its_name() {
+    let rules = json!({
+        "register": [{"pattern": "*@corp.test", "tokens": []}],
+        "certificates": [
+            {"name": "agent.corp.test", "pattern": ["agent@corp.test", "*@lab.test"]},
+            {"name": "boss.corp.test", "pattern": "boss@corp.test"},
+        ],
+    });
+    let [authority, stranger] = [Authority::new(), Authority::new()];
+    let exchange = Secure::with(
+        |folder, files| {
+            files.push(("auth_file", folder.write("auth.json", &rules.to_string()).display().to_string()));
+            files.push(("tls_client_ca", folder.write("ca.pem", &authority.pem()).display().to_string()));
+        },
+        &[],
+    );
+    let showing = |issuer: &Authority, name: &str| {
+        let own = issuer.issue(name, |params| {
+            params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        });
+        exchange.authority.client_of(rustls::ALL_VERSIONS, Some(&own))
+    };
+    let refuses = |phone: &mut Phone, address: &str, auth: &str| {
+        phone.send(json!({"type": "REGISTER", "address": address, "auth": auth}));
+        phone.expect_exactly(json!({"type": "REGISTER_FAILED", "reason": "auth_failed"}));
+    };
+    let agent = showing(&authority, "Agent.Corp.test");
+    // More than one, so that some land on another shard than their address's and move.
+    for _ in 0..4 {
+        let mut phone = phone(exchange.rig.address(), &agent);
+        refuses(&mut phone, "boss@corp.test", "");
+        phone.register("agent@corp.test");
+        // It counts for as long as the connection lives, for other addresses too.
+        refuses(&mut phone, "boss@corp.test", "");
+        phone.register("a@lab.test");
+        phone.register("agent@corp.test");
+        phone.close();
+        eventually("the address is free", || {
+            let mut other = self::phone(exchange.rig.address(), &agent);
+            other.send(json!({"type": "REGISTER", "address": "agent@corp.test"}));
+            (other.next()["type"] == "REGISTERED").then_some(())
+        });
+    }
+    let mut nobody = exchange.phone();
+    refuses(&mut nobody, "agent@corp.test", "");
+    refuses(&mut nobody, "agent@corp.test", "agent.corp.test");
+    nobody.register("n@open.test");
+    let mut unnamed = phone(exchange.rig.address(), &showing(&authority, "x.corp.test"));
+    refuses(&mut unnamed, "agent@corp.test", "");
+    let foreign = showing(&stranger, "agent.corp.test");
+    let refused = try_phone(exchange.rig.address(), &foreign).and_then(|mut phone| {
+        // In TLS 1.3 the client is told after its own handshake is done.
+        phone.stream().set_read_timeout(Some(LIMIT))?;
+        phone.next_message().map(drop).map_err(std::io::Error::other)
+    });
+    assert!(refused.is_err(), "a stranger's authority vouches for nobody");
 }
 
 /// An exchange with TLS as a process, whose files can be replaced.
