@@ -296,8 +296,13 @@ fn a_bad_file_stops_the_start_and_check_config_with_the_place_of_the_fault() {
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success() && said.contains("auth.json: $.dial[0].allow: "), "{program}: {said}");
     }
-    let out = systemx(&["check-config", "--auth-tokens", "hush=*@corp.test"], folder.path());
-    let out = { out }.output().expect("the program can be run");
+    let short = |arguments: &[&str]| {
+        let mut command = systemx(arguments, folder.path());
+        command.env("SYSTEMX_AUTH_TOKENS", "hush=*@corp.test").output().expect("the program can be run")
+    };
+    let flag = short(&["check-config", "--auth-tokens", "hush=*@corp.test"]);
+    assert!(!flag.status.success(), "whoever lists processes would see it");
+    let out = short(&["check-config"]);
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && text.contains("(hidden)") && !text.contains("hush"), "{text}");
 }

@@ -611,3 +611,67 @@ fn the_phone_and_the_health_check_speak_tls() {
         String::from_utf8_lossy(&said.stdout).contains("presence_end").then_some(())
     });
 }
+
+#[test]
+fn the_health_check_shows_a_certificate_if_it_is_given_one() {
+    let authority = Authority::new();
+    let exchange = Secure::with(
+        |folder, files| {
+            files.push(("tls_client_ca", folder.write("ca.pem", &authority.pem()).display().to_string()));
+        },
+        &[("tls_client_cert_required", "true")],
+    );
+    let folder = Scratch::new();
+    let own = authority.issue("health.test", |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    own.write(&folder);
+    let port = exchange.rig.address().port().to_string();
+    let is_healthy = |arguments: &[&str]| {
+        let mut command = systemx(arguments, folder.path());
+        let files = [("TLS_CERT_PATH", "cert.pem"), ("TLS_KEY_PATH", "key.pem"), ("TLS_ENABLED", "true")];
+        command.env("SYSTEMX_PORT", &port).envs(files).output().expect("it runs").status.success()
+    };
+    assert!(!is_healthy(&["health"]), "it has nothing to show");
+    assert!(is_healthy(&["health", "--cert", "cert.pem", "--key", "key.pem"]));
+}
+
+/// What an exchange would only find when it starts, or when it calls another one, is found before.
+#[test]
+fn check_config_opens_the_files_of_listener_and_links() {
+    let (folder, authority) = (Scratch::new(), Authority::new());
+    authority.server().write(&folder);
+    folder.write("text.pem", "hello");
+    folder.write("ca.pem", &authority.pem());
+    let listener = |certificate| {
+        vec![("TLS_ENABLED", "true"), ("TLS_CERT_PATH", certificate), ("TLS_KEY_PATH", "key.pem")]
+    };
+    let link = |url, ca, certificate| {
+        vec![
+            ("FEDERATION_ENABLED", "true"),
+            ("FEDERATION_PEER_URL", url),
+            ("FEDERATION_ROUTES", "*"),
+            ("FEDERATION_CA", ca),
+            ("FEDERATION_CERT", certificate),
+            ("FEDERATION_KEY", "key.pem"),
+        ]
+    };
+    let cases = [
+        (listener("cert.pem"), None),
+        (listener("text.pem"), Some("TLS_ENABLED is true, but text.pem holds no certificate")),
+        (link("wss://up.test/", "ca.pem", "cert.pem"), None),
+        (
+            link("wss://up.test/", "none.pem", "cert.pem"),
+            Some("links by wss:// cannot be set up: cannot read none.pem"),
+        ),
+        (link("wss://up.test/", "ca.pem", "text.pem"), Some("text.pem holds no certificate")),
+        (link("ws://up.test/", "none.pem", "cert.pem"), None),
+    ];
+    for (environment, expected) in cases {
+        let mut command = systemx(&["check-config"], folder.path());
+        let output = command.envs(environment.clone()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), expected.is_none(), "{environment:?}: {said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{environment:?}: {said}");
+    }
+}
