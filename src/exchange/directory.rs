@@ -24,8 +24,10 @@ pub enum Holder {
     Here(LineId),
     /// One line that stays on another shard for now.
     Elsewhere(LineId),
-    /// The lines of a pool, or a pool whose lines all sleep; see the listing.
+    /// The lines of a pool; see the listing.
     Pool,
+    /// Nobody, but lines of a pool can be woken for it; see the listing.
+    PoolAsleep,
     /// Nobody, but an agent can be woken for it.
     Asleep,
     /// Nobody.
@@ -130,8 +132,8 @@ impl Directory {
         if let Some(line) = listing.elsewhere {
             return Holder::Elsewhere(line);
         }
-        if listing.pool.is_some() {
-            return Holder::Pool;
+        if let Some(pool) = &listing.pool {
+            return if pool.members.is_empty() { Holder::PoolAsleep } else { Holder::Pool };
         }
         if listing.asleep.is_some() { Holder::Asleep } else { Holder::Nobody }
     }

@@ -9,13 +9,23 @@ use std::borrow::Cow;
 /// Longest pattern, in bytes. An address has at most 255 characters, so nothing longer says more.
 pub const PATTERN_BYTES_MAX: usize = 1024;
 
-/// A pattern of addresses.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A pattern of addresses. Patterns are equal that hold for the same addresses because they are the same but for case.
+#[derive(Clone, Debug)]
 pub struct Pattern {
-    /// Folded. Equal for patterns that are the same pattern.
+    /// Folded.
     text: Box<str>,
+    /// As it was written, if that is not the same.
+    given: Option<Box<str>>,
     shape: Shape,
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 /// What a pattern looks like; all but [`Shape::Wild`] can be looked up instead of tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,9 +71,10 @@ impl Pattern {
         if text.len() > PATTERN_BYTES_MAX {
             return Err(PatternError::TooLong);
         }
-        let text: Box<str> = fold(text).into();
-        let shape = Shape::of(&text);
-        Ok(Self { text, shape })
+        let folded: Box<str> = fold(text).into();
+        let given = (*folded != *text).then(|| text.into());
+        let shape = Shape::of(&folded);
+        Ok(Self { text: folded, given, shape })
     }
 
     /// Whether the pattern holds for `address`.
@@ -88,6 +99,11 @@ impl Pattern {
     /// The pattern's text, folded: the same for two patterns that hold for the same addresses because they are the same.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The pattern's text as it was written, but for white space around it.
+    pub fn as_given(&self) -> &str {
+        self.given.as_deref().unwrap_or(&self.text)
     }
 
     /// What it looks like.

@@ -98,7 +98,7 @@ pub(super) fn tie_len_hint(notice: &TieNotice<'_>) -> usize {
         TieNotice::Busy { to, reason, .. } => to.len() + reason.as_str().len(),
         TieNotice::PresenceResult(answer) => answer.entries.iter().map(entry_len).sum(),
         TieNotice::Party(talk) => party_talk_len(talk),
-        TieNotice::Introduction(peer) => peer.announced.iter().map(|route| route.as_str().len() + 3).sum(),
+        TieNotice::Introduction(peer) => peer.announced.iter().map(|route| route.as_given().len() + 3).sum(),
         _ => 0,
     };
     USUAL + metadata
@@ -147,7 +147,7 @@ fn push_introduction(out: &mut Vec<u8>, peer: &Peer) {
     push_text(out, r#"{"type":"REGISTER_PBX","domain":"#, &peer.domain);
     out.extend_from_slice(br#","routes":["#);
     for (at, route) in peer.announced.iter().enumerate() {
-        push_text(out, if at == 0 { "" } else { "," }, route.as_str());
+        push_text(out, if at == 0 { "" } else { "," }, route.as_given());
     }
     out.extend_from_slice(br#"],"endpoint":"internal""#);
     if let Some(auth) = &peer.auth {

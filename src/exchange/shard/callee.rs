@@ -45,7 +45,7 @@ impl Shard {
             return self.send_on(now, home, None, dial, out);
         }
         let holder = self.directory.find(dial.to.as_str(), &self.lines);
-        if matches!(holder, Holder::Asleep | Holder::Nobody)
+        if matches!(holder, Holder::Asleep | Holder::PoolAsleep | Holder::Nobody)
             && let Some(tie) = self.route_of(&dial)
         {
             return self.send_on(now, tie.shard(), Some(tie), dial, out);
@@ -53,7 +53,7 @@ impl Shard {
         match holder {
             Holder::Here(line) => self.offer(now, line, dial, out),
             Holder::Elsewhere(line) => self.send_on(now, line.shard(), Some(line), dial, out),
-            Holder::Pool => self.offer_to_pool(now, dial, out),
+            Holder::Pool | Holder::PoolAsleep => self.offer_to_pool(now, dial, out),
             Holder::Asleep => self.wait_for_wake(now, dial, out),
             Holder::Nobody => self.refuse_call(now, &dial, Cause::NoSuchAddress, CallMode::Single, out),
         }

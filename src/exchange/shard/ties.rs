@@ -241,7 +241,7 @@ impl Shard {
     fn objection_to_tie(&self, line: LineId, routes: &TieRoutes) -> Option<TieRefusal> {
         let conflict = self.routes.conflict(&routes.domain, line, &routes.routes);
         if let Some((route, claimed_by)) = conflict.filter(|_| routes.configured.is_none()) {
-            return Some(TieRefusal::RouteConflict { route: route.as_str().into(), claimed_by });
+            return Some(TieRefusal::RouteConflict { route: route.as_given().into(), claimed_by });
         }
         let is_wild = |route: &&crate::exchange::pattern::Pattern| route.shape() == Shape::Wild;
         let wild = routes.routes.iter().filter(is_wild).count();

@@ -1,6 +1,6 @@
 //! Calls across exchanges: DIAL_FORWARD both ways, hops, loops, and what a tie line may not do (spec sections 19.3 to 19.5).
 
-use super::rig::parallel;
+use super::rig::{parallel, pooled, registration, wakeable};
 use super::*;
 use crate::exchange::event::{ContentType, Loss, Request, Status};
 use crate::exchange::ids::CallId;
@@ -407,5 +407,14 @@ fn who_is_here_is_not_sought_elsewhere() {
         rig.lose(b, Loss::Closed);
         rig.dial(a, BOB);
         rig.expect(tie, &["DIAL_FORWARD #2 from alice@x.test to bob@x.test Unverified"]);
+        for sleeper in [wakeable(registration(DAVE)), wakeable(pooled(POOL, 2, None))] {
+            let line = rig.registered_as(sleeper);
+            rig.ask(line, Request::SleepAck);
+        }
+        for (call, address) in [(3, DAVE), (4, POOL)] {
+            rig.dial(a, address);
+            rig.expect(tie, &[&format!("DIAL_FORWARD #{call} from alice@x.test to {address} Unverified")]);
+        }
+        assert_eq!(rig.wakes, []);
     });
 }
