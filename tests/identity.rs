@@ -210,6 +210,31 @@ fn dial_rules_decide_who_is_called_and_who_is_seen() {
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(boss.presence(json!({})).len(), 2);
     boss.call("boss@corp.test", &mut guest, "g@guest.test");
+    guest.send(json!({"type": "JOIN", "party": "meeting@corp.test"}));
+    guest.expect(json!({"type": "ERROR", "reason": "forbidden", "context": "JOIN"}));
+    boss.send(json!({"type": "JOIN", "party": "meeting@corp.test"}));
+    boss.expect(json!({"type": "JOINED", "participants": ["boss@corp.test"]}));
+}
+
+/// Whoever may become an exchange, because nothing is said about it, does not get what is protected by that.
+#[test]
+fn a_strangers_exchange_is_nobody_whom_rules_protect() {
+    let (rig, _folder) = ruled(&json!({"register": [{"pattern": "*@corp.test", "tokens": ["t"]}]}));
+    let mut stranger = rig.phone();
+    stranger.send(
+        json!({"type": "REGISTER_PBX", "domain": "evil.test", "routes": ["*@corp.test", "*@evil.test"]}),
+    );
+    stranger.expect(json!({"type": "REGISTERED_PBX"}));
+    let mut caller = rig.registered("a@open.test");
+    caller.dial("boss@corp.test");
+    caller.expect_busy("boss@corp.test", "no_such_address");
+    for (from, answer) in [("boss@corp.test", "BUSY"), ("x@evil.test", "RING")] {
+        stranger.send(json!({"type": "DIAL_FORWARD", "call_id": from, "from": from, "to": "a@open.test"}));
+        stranger.expect(json!({"type": answer, "call_id": from}));
+    }
+    caller.expect(json!({"type": "RING", "from": "x@evil.test"}));
+    caller.dial("boss@evil.test");
+    stranger.expect(json!({"type": "DIAL_FORWARD", "to": "boss@evil.test"}));
 }
 
 #[test]

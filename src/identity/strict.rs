@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 
 /// What cannot be read, and where.
+#[derive(Debug)]
 pub(super) struct Unread {
     /// From 1.
     pub(super) line: usize,
@@ -104,7 +105,7 @@ mod tests {
             ("{} {}", 1, false),
             ("1e999", 1, false),
         ] {
-            let unread = parse(text.as_bytes()).err().expect("it cannot be read");
+            let unread = parse(text.as_bytes()).expect_err("it cannot be read");
             assert_eq!((unread.line, unread.is_repeated), (line, is_repeated), "{text}");
         }
         let deep = [[b'['; 1000], [b']'; 1000]].concat();
