@@ -3,6 +3,7 @@
 //! A question that goes out is remembered with the tie line until its answer comes, or so many newer ones have gone out that it
 //! is not waited for any more. Whoever asked waits with a time limit of its own.
 
+use crate::exchange::census::lower;
 use crate::exchange::effect::{Notice, Outbox, PresenceEntry};
 use crate::exchange::ids::LineId;
 use crate::exchange::limits::{QUESTIONS_PER_TIE_MAX, QUESTIONS_SENT_MAX};
@@ -24,7 +25,7 @@ impl Shard {
         };
         tie.asked_count += 1;
         let number = tie.asked_count;
-        tie.asked.push_back(AskedOf { number, question, reply_to: reply_to.clone() });
+        tie.asked.push_back(AskedOf { number, question, query: query.clone(), reply_to: reply_to.clone() });
         if tie.asked.len() > QUESTIONS_SENT_MAX {
             tie.asked.pop_front();
         }
@@ -74,8 +75,13 @@ impl Shard {
             (None, Some(name)) => tie.asked.iter().position(|asked| asked.reply_to == name),
             (None, None) => Some(0),
         };
-        let Some(AskedOf { question, .. }) = at.and_then(|at| tie.asked.remove(at)) else { return };
-        entries.retain(|entry| self.speaks_for(line, entry.address.as_str()));
+        let Some(AskedOf { question, query, .. }) = at.and_then(|at| tie.asked.remove(at)) else { return };
+        // It is believed about those who were asked for.
+        let domain = query.domain.as_deref().map(lower);
+        entries.retain(|entry| {
+            domain.as_ref() == Some(&lower(entry.address.domain()))
+                && self.speaks_for(line, entry.address.as_str())
+        });
         let found = Box::new(Found { entries, truncated });
         self.send(question.shard(), Signal::PresenceFound { question, found, by_tie: true }, out);
     }

@@ -202,3 +202,16 @@ fn a_link_that_asks_too_much_at_a_time_finds_nobody() {
         rig.lose(up, Loss::Vanished);
     });
 }
+
+/// Whoever answers speaks of those who were asked for, in whatever case.
+#[test]
+fn an_answer_about_others_tells_nothing() {
+    each(|rig| {
+        let tie = rig.tie("one.test", &["*@home.test"]);
+        let a = rig.registered(ALICE);
+        asks(rig, a, "Home.test");
+        rig.heard(tie);
+        answers(rig, tie, &["x@HOME.test", "boss@corp.test", "y@sub.home.test"], None, None);
+        rig.expect(a, &["PRESENCE [x@HOME.test Busy]"]);
+    });
+}
