@@ -117,6 +117,23 @@ impl Pattern {
     }
 }
 
+/// Calls `take` with the text of every pattern that holds for an address and can be looked up, from the most special on. The
+/// address is one that [`fold`] has been through.
+pub fn each_key(address: &str, mut take: impl FnMut(&str)) {
+    take(address);
+    let Some(at) = address.find('@') else { return };
+    let mut text = format!("*{}", &address[at..]);
+    take(&text);
+    // `*.domain` holds for the domain itself, and for each domain it is a part of.
+    text.replace_range(1..2, ".");
+    take(&text);
+    for (dot, _) in address[at..].match_indices('.') {
+        text.truncate(1);
+        text.push_str(&address[at + dot..]);
+        take(&text);
+    }
+}
+
 impl Shape {
     fn of(text: &str) -> Self {
         let Some(rest) = text.strip_prefix('*') else {

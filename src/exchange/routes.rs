@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids::LineId;
-use super::pattern::{Pattern, Shape, fold};
+use super::pattern::{Pattern, Shape, each_key, fold};
 
 /// What a tie line leads to, and for whom. Shared by all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -205,17 +205,7 @@ impl RouteTable {
 
     fn candidates(&self, address: &str) -> Vec<Entry> {
         let mut found = Vec::new();
-        let mut take = |text: &str| found.extend(self.routes.get(text).into_iter().flatten().copied());
-        take(address);
-        if let Some(at) = address.find('@') {
-            let mut text = format!("*{}", &address[at..]);
-            take(&text);
-            // `*.domain` holds for the domain itself, and for each domain it is a part of.
-            text.replace_range(1..2, ".");
-            take(&text);
-            let dots = text.match_indices('.').skip(1).map(|(dot, _)| dot);
-            dots.for_each(|dot| take(&format!("*{}", &text[dot..])));
-        }
+        each_key(address, |text| found.extend(self.routes.get(text).into_iter().flatten().copied()));
         let wild = self.wild.iter().filter(|(pattern, _)| pattern.matches_folded(address));
         found.extend(wild.map(|(_, entry)| *entry));
         found
