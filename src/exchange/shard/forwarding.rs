@@ -294,13 +294,13 @@ impl Shard {
 
     /// Section 12: on a tie line a message says whose it is. Nearly always that is known.
     fn learn_speaker(&mut self, line: LineId, call: CallId, from: Option<&str>, out: &mut Outbox<'_>) {
-        let Some(from) = from.filter(|from| self.speaks_for(line, from)) else { return };
+        let Some(from) = from else { return };
         if let Some((id, leg)) = self.leg_of(line, call) {
             let LegStage::Connected(record) = leg.stage else { return };
             if leg.forwarded.as_ref().is_none_or(|known| known.as_str() == from) {
                 return;
             }
-            let Some(address) = Address::parse(from) else { return };
+            let Some(address) = self.new_speaker(line, from) else { return };
             if let Some(leg) = self.legs.get_mut(id.0) {
                 leg.forwarded = Some(address.clone());
             }
@@ -308,15 +308,21 @@ impl Shard {
             return self.send(record.shard(), Signal::CallerRenamed { call, line, address }, out);
         }
         let Some(id) = self.forwarded_by(line, call) else { return };
-        let Some(Record::Call(record)) = self.records.get_mut(id.0) else { return };
+        let Some(Record::Call(record)) = self.records.get(id.0) else { return };
         let known = record.speaker.as_ref().unwrap_or(&record.to);
         if known.as_str() == from {
             return;
         }
-        let Some(address) = Address::parse(from) else { return };
+        let Some(address) = self.new_speaker(line, from) else { return };
+        let Some(Record::Call(record)) = self.records.get_mut(id.0) else { return };
         record.speaker = Some(address.clone());
         let (leg, address) = (record.leg, address.detached());
         self.send(leg.shard(), Signal::CalleeRenamed { leg, address }, out);
+    }
+
+    /// Somebody who has not spoken in a call before, if the tie line may say that it is he.
+    fn new_speaker(&self, line: LineId, from: &str) -> Option<Address> {
+        Address::parse(from).filter(|address| self.speaks_for(line, address.as_str()))
     }
 }
 

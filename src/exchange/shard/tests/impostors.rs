@@ -121,21 +121,27 @@ fn calls_for_a_protected_address_go_to_no_stranger() {
     });
 }
 
+/// In calls that came in by the link, and in those that went out by it.
 #[test]
 fn nobody_becomes_somebody_else_in_the_middle_of_a_call() {
     each(|rig| {
         rule(rig);
-        let (home, a) = (known_tie(rig, &["*@home.test"]), rig.registered(ALICE));
+        let (home, a, b) = (known_tie(rig, &["*@home.test"]), rig.registered(ALICE), rig.registered(BOB));
         rig.dial_forward(home, "c-1", X, ALICE);
         rig.answer(a, 1);
-        rig.heard(a);
-        for (from, shown) in [(BOSS, X), ("y@home.test", "y@home.test"), (BOSS, "y@home.test")] {
-            let (call, data) = (rig.call(1), Some(&b"hi"[..]));
-            let content_type = ContentType::Text;
-            let words = TieRequest::Message { call, from: Some(from.into()), data, content_type };
-            rig.ask(home, Request::Tie(words));
-            let heard = rig.heard(a);
-            assert!(heard.len() == 1 && heard[0].contains(shown) && !heard[0].contains(BOSS), "{heard:?}");
+        rig.dial(b, X);
+        rig.answer(home, 2);
+        for (listener, call) in [(a, 1), (b, 2)] {
+            rig.heard(listener);
+            for (from, shown) in [(BOSS, X), ("y@home.test", "y@home.test"), (BOSS, "y@home.test")] {
+                let (call, data) = (rig.call(call), Some(&b"hi"[..]));
+                let content_type = ContentType::Text;
+                let words = TieRequest::Message { call, from: Some(from.into()), data, content_type };
+                rig.ask(home, Request::Tie(words));
+                let heard = rig.heard(listener);
+                assert!(heard.len() == 1 && heard[0].starts_with("MSG"), "{heard:?}");
+                assert!(heard[0].contains(shown) && !heard[0].contains(BOSS), "{heard:?}");
+            }
         }
     });
 }
