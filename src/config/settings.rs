@@ -275,7 +275,7 @@ table! {
     CONNECTIONS_MAX = number("connections_max", "SYSTEMX_CONNECTIONS_MAX", "0", Unit::None, (0, COUNT_LARGEST),
         "connections in all; 0: as many as the descriptor limit allows");
     CONNECTIONS_PER_IP = number("connections_per_ip", "SYSTEMX_CONNECTIONS_PER_IP", "0", Unit::None, (0, COUNT_LARGEST),
-        "connections per client address; 0: no limit");
+        "connections per client address, of IPv6 per network of 64 bits; 0: no limit");
     TRUNK_CAPACITY = number("trunk_capacity", "SYSTEMX_TRUNK_CAPACITY", "1024", Unit::None,
         (TRUNK_CAPACITY_SMALLEST, TRUNK_CAPACITY_LARGEST), "signals that fit on the way from one shard to another");
     STOP_TIMEOUT_MS = number("stop_timeout_ms", "SYSTEMX_STOP_TIMEOUT_MS", "5000", Milliseconds, (0, DAY_MS),
