@@ -44,7 +44,8 @@ fn write_process(page: &mut Page, process: &Process) {
         "When the process started, in seconds since the epoch.",
         process.started_s,
     );
-    let mut cpu = page.family("process_cpu_seconds_total", Kind::Counter, "Processor time taken, user and system.");
+    let mut cpu =
+        page.family("process_cpu_seconds_total", Kind::Counter, "Processor time taken, user and system.");
     cpu.sample(&[], process.cpu_s);
     let memory = "Memory that the process holds.";
     page.gauge("process_resident_memory_bytes", memory, process.resident_bytes as f64);
@@ -61,15 +62,21 @@ fn write_presence(page: &mut Page, reports: &[Report]) {
         }
     };
     per_shard("systemx_connections", "Connections, registered or not.", |report| report.connections as f64);
-    per_shard("systemx_registrations", "Lines that hold an address.", |report| report.counts.registered as f64);
+    per_shard("systemx_registrations", "Lines that hold an address.", |report| {
+        report.counts.registered as f64
+    });
     per_shard("systemx_congested_connections", "Connections that take less than they are sent.", |report| {
         report.congested as f64
     });
-    per_shard("systemx_input_bytes", "Bytes held for incomplete messages.", |report| report.input_bytes as f64);
+    per_shard("systemx_input_bytes", "Bytes held for incomplete messages.", |report| {
+        report.input_bytes as f64
+    });
     per_shard("systemx_output_bytes", "Bytes held for receivers that have not taken them.", |report| {
         report.output_bytes as f64
     });
-    let mut all = |name, help, of: fn(&Report) -> usize| page.gauge(name, help, sum(reports, |report| of(report) as u64) as f64);
+    let mut all = |name, help, of: fn(&Report) -> usize| {
+        page.gauge(name, help, sum(reports, |report| of(report) as u64) as f64)
+    };
     all("systemx_wake_profiles", "Sleeping addresses that can be woken.", |report| report.counts.profiles);
     all("systemx_wakes_in_flight", "Agents that are being woken.", |report| report.counts.runs);
     all("systemx_parties", "Party lines hosted here.", |report| report.counts.parties);
@@ -89,7 +96,9 @@ fn write_calls(page: &mut Page, reports: &[Report]) {
     for (cause, count) in per_reason(reports, |tally| &tally.failed_dials).iter() {
         dials.sample(&[("outcome", cause)], count as f64);
     }
-    by_cause(page, "systemx_hangups_total", "Calls that were up and ended, by cause.", reports, |tally| &tally.ended);
+    by_cause(page, "systemx_hangups_total", "Calls that were up and ended, by cause.", reports, |tally| {
+        &tally.ended
+    });
     by_cause(page, "systemx_broadcast_leaves_total", "Listeners that left, by cause.", reports, |tally| {
         &tally.listeners_gone
     });
@@ -118,7 +127,11 @@ fn write_spans(page: &mut Page, reports: &[Report]) {
 
 fn write_messages(page: &mut Page, reports: &[Report]) {
     let received = "Messages of clients and links that were read.";
-    page.counter("systemx_messages_received_total", received, sum(reports, |report| report.meter.messages_in));
+    page.counter(
+        "systemx_messages_received_total",
+        received,
+        sum(reports, |report| report.meter.messages_in),
+    );
     let kinds: [(&str, fn(&Tally) -> Volume); 2] =
         [("call", |tally| tally.delivered), ("fan_out", |tally| tally.fanned_out)];
     let help = "MSG and PARTY_MSG handed to lines, one for each that hears them.";
@@ -140,16 +153,21 @@ fn write_messages(page: &mut Page, reports: &[Report]) {
 }
 
 fn write_requests(page: &mut Page, reports: &[Report]) {
-    let mut requests = page.family("systemx_requests_total", Kind::Counter, "Requests that were understood, by verb.");
+    let mut requests =
+        page.family("systemx_requests_total", Kind::Counter, "Requests that were understood, by verb.");
     for verb in Verb::ALL {
         let count = sum(reports, |report| report.tally.requests[verb as usize]);
         requests.sample(&[("verb", verb.name())], count as f64);
     }
     let bad = "Messages that were not understood; ERROR was the answer.";
     page.counter("systemx_bad_messages_total", bad, sum(reports, |report| report.meter.bad_messages));
-    by_cause(page, "systemx_refusals_total", "Requests turned down with ERROR, by cause.", reports, |tally| {
-        &tally.refusals
-    });
+    by_cause(
+        page,
+        "systemx_refusals_total",
+        "Requests turned down with ERROR, by cause.",
+        reports,
+        |tally| &tally.refusals,
+    );
     let registered = "Registrations granted, renewals among them.";
     page.counter("systemx_registered_total", registered, sum(reports, |report| report.tally.registered));
     by_cause(page, "systemx_register_refusals_total", "Registrations refused, by cause.", reports, |tally| {
@@ -163,7 +181,8 @@ fn write_requests(page: &mut Page, reports: &[Report]) {
 
 /// How connections come and go.
 fn write_doors(page: &mut Page, reports: &[Report]) {
-    let mut handshakes = page.family("systemx_handshakes_total", Kind::Counter, "Callers at the door, by outcome.");
+    let mut handshakes =
+        page.family("systemx_handshakes_total", Kind::Counter, "Callers at the door, by outcome.");
     let outcomes: [(&str, fn(&Report) -> u64); 6] = [
         ("accepted", |report| report.handshakes.accepted),
         ("crowded", |report| report.handshakes.crowded),
@@ -175,7 +194,9 @@ fn write_doors(page: &mut Page, reports: &[Report]) {
     for (outcome, of) in outcomes {
         handshakes.sample(&[("outcome", outcome)], sum(reports, of) as f64);
     }
-    by_cause(page, "systemx_closes_total", "Lines closed by the exchange, by cause.", reports, |tally| &tally.closed);
+    by_cause(page, "systemx_closes_total", "Lines closed by the exchange, by cause.", reports, |tally| {
+        &tally.closed
+    });
     let help = "Connections closed because of what they sent, by close code.";
     let mut violations = page.family("systemx_violations_total", Kind::Counter, help);
     let codes: [(&str, fn(&Report) -> u64); 4] = [
@@ -205,11 +226,18 @@ fn write_trunks(page: &mut Page, reports: &[Report]) {
     per_pair("systemx_trunk_outbox", Kind::Gauge, "Signals that wait for room in a trunk.", |trunk| {
         trunk.outbox as f64
     });
-    per_pair("systemx_trunk_outbox_max", Kind::Gauge, "The most signals that ever waited for room.", |trunk| {
-        trunk.outbox_max as f64
+    per_pair(
+        "systemx_trunk_outbox_max",
+        Kind::Gauge,
+        "The most signals that ever waited for room.",
+        |trunk| trunk.outbox_max as f64,
+    );
+    per_pair("systemx_trunk_signals_total", Kind::Counter, "Signals sent over a trunk.", |trunk| {
+        trunk.sent as f64
     });
-    per_pair("systemx_trunk_signals_total", Kind::Counter, "Signals sent over a trunk.", |trunk| trunk.sent as f64);
-    per_pair("systemx_trunk_full_total", Kind::Counter, "How often a trunk was full.", |trunk| trunk.full as f64);
+    per_pair("systemx_trunk_full_total", Kind::Counter, "How often a trunk was full.", |trunk| {
+        trunk.full as f64
+    });
     let mut turns = page.family("systemx_turns_total", Kind::Counter, "Turns of the shards' threads.");
     for (shard, report) in reports.iter().enumerate() {
         turns.sample(&[("shard", &shard.to_string())], report.meter.turns as f64);
@@ -240,4 +268,48 @@ fn per_reason(reports: &[Report], of: fn(&Tally) -> &PerReason) -> PerReason {
 
 fn sum(reports: &[Report], of: impl Fn(&Report) -> u64) -> u64 {
     reports.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn two_shards() -> Snapshot {
+        let report = Report { trunks: vec![TrunkReport::default(); 2], connections: 3, ..Report::default() };
+        Snapshot { reports: vec![report.clone(), report], process: Process::default() }
+    }
+
+    #[test]
+    fn every_family_is_there_once_and_every_sample_belongs_to_the_one_before() {
+        let text = page(&two_shards());
+        let mut seen = BTreeSet::new();
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+                assert!(rest.ends_with('.') && seen.insert(family), "{line}");
+                assert!(family.starts_with("systemx_") || family.starts_with("process_"), "{family}");
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(family), "{line} in {family}");
+            }
+        }
+        assert!(seen.len() > 40, "{seen:?}");
+    }
+
+    #[test]
+    fn causes_are_there_before_they_occur_and_shards_are_told_apart() {
+        let text = page(&two_shards());
+        for line in [
+            "systemx_dials_total{outcome=\"timeout\"} 0",
+            "systemx_dials_total{outcome=\"other\"} 0",
+            "systemx_requests_total{verb=\"dial\"} 0",
+            "systemx_connections{shard=\"1\"} 3",
+            "systemx_trunk_queued{from=\"1\",to=\"0\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        assert!(!text.contains("from=\"0\",to=\"0\""));
+    }
 }

@@ -4,6 +4,8 @@
 //! second, and whoever wants to know reads the boards. A slow reader costs the shards nothing.
 
 pub mod exposition;
+pub mod metrics;
+pub mod process;
 pub mod report;
 
 pub use report::{Board, Handshakes, Meter, Report, TrunkReport};

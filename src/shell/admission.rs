@@ -5,7 +5,7 @@
 //! connection has moved to in the meantime; that of a link to another exchange tells who keeps it up.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -70,13 +70,23 @@ impl Admission {
         if self.connections_max.is_some_and(|max| taken.all >= max) {
             return Err(Refused::Full);
         }
-        let ip = ip.map(|ip| ip.to_canonical());
+        let ip = ip.map(subscriber);
         if let Some(ip) = ip {
             taken.add(ip, self.per_ip_max)?;
         }
         taken.all += 1;
         drop(taken);
         Ok(Some(Box::new(Permit(Stake::Place(Place { admission: self.clone(), ip })))))
+    }
+}
+
+/// What counts as one address: of IPv6 the network of 64 bits that one subscriber gets, who else could take a new one for each
+/// connection.
+fn subscriber(ip: IpAddr) -> IpAddr {
+    const NETWORK_BITS: u32 = 64;
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> NETWORK_BITS << NETWORK_BITS)),
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 
@@ -98,7 +108,7 @@ impl Permit {
 
 impl Place {
     fn assign(&mut self, ip: IpAddr) -> Result<(), Refused> {
-        let ip = ip.to_canonical();
+        let ip = subscriber(ip);
         if self.ip == Some(ip) {
             return Ok(());
         }
@@ -158,6 +168,15 @@ mod tests {
         drop((permits, third));
         assert!(admission.taken.lock().by_ip.is_empty());
         assert!(admission.admit(Some(ip)).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let admission = Admission::new(None, Some(1));
+        let admit = |ip: &str| admission.admit(ip.parse().ok());
+        let _first = admit("2001:db8::1").unwrap();
+        assert_eq!(admit("2001:db8:0:0:ffff::2").err(), Some(Refused::FullForIp));
+        assert!(admit("2001:db8:0:1::1").is_ok());
     }
 
     #[test]

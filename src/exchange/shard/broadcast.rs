@@ -67,6 +67,7 @@ impl Shard {
         }
         let call = CallId::mint(LegId(line.0), self.draw());
         let session = Session::new(call, line, self.shards, self.hasher.clone());
+        self.sessions += 1;
         let record = RecordId(self.records.insert_with(|_| Record::Session(Box::new(session))));
         self.records_by_call.insert(call, record);
         let broadcaster = self.lines.get_mut(line.0)?;
@@ -135,6 +136,7 @@ impl Shard {
     fn remove_session(&mut self, id: RecordId) -> Option<Box<Session>> {
         self.session(id)?;
         let Some(Record::Session(session)) = self.records.remove(id.0) else { return None };
+        self.sessions -= 1;
         self.records_by_call.remove(&session.id);
         self.forget_record(session.broadcaster, id);
         Some(session)

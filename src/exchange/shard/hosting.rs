@@ -69,6 +69,7 @@ impl Shard {
             return objection.map_or(Ok(id), Err);
         }
         let way = self.routes.find_host(name.as_str(), wish.member.tie());
+        let way = way.filter(|&way| self.speaks_for(way, name.as_str()));
         if self.parties.is_full() || (way.is_none() && !wish.create_if_missing) {
             return Err(Cause::NoSuchParty);
         }

@@ -137,6 +137,8 @@ pub struct Shard {
     tally: Tally,
     /// Calls here that wait for a sleeping callee.
     waiting_calls: usize,
+    /// Broadcasts spoken here.
+    sessions: usize,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
 }
@@ -183,6 +185,7 @@ impl Shard {
             rules: None,
             tally: Tally::default(),
             waiting_calls: 0,
+            sessions: 0,
             stopping: false,
             limits,
             lottery,

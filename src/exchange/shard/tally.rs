@@ -43,6 +43,15 @@ pub struct Counts {
     pub profiles: usize,
     /// Links to other exchanges that lead somewhere.
     pub ties: usize,
+    /// Broadcasts that are spoken here.
+    pub sessions: usize,
+}
+
+impl Counts {
+    /// Calls of two that ring.
+    pub fn ringing_calls(&self) -> usize {
+        self.records - self.sessions - self.waiting_calls - self.connected_calls
+    }
 }
 
 impl Shard {
@@ -77,6 +86,7 @@ impl Shard {
             connected_calls: (self.tally.answered - self.tally.ended.total()) as usize,
             listeners: (self.tally.listeners - self.tally.listeners_gone.total()) as usize,
             profiles: self.directory.profiles_len(),
+            sessions: self.sessions,
             ties: self.routes.ties().filter(|(line, _)| line.shard() == self.id).count(),
         }
     }
@@ -97,6 +107,8 @@ impl Shard {
             Record::Session(session) => session.listeners.len(),
         });
         let counts = self.counts();
+        let sessions = self.records.iter().filter(|(_, record)| matches!(record, Record::Session(_)));
+        assert_eq!(counts.sessions, sessions.count(), "broadcasts");
         assert_eq!(counts.connected_calls, calls(|stage| stage == Stage::Connected), "calls that are up");
         assert_eq!(
             counts.waiting_calls,

@@ -55,8 +55,11 @@ impl Shard {
     fn seat_far(&mut self, tie: LineId, party: Address, from: Address, create: bool, out: &mut Outbox<'_>) {
         let ticket = self.next_ticket();
         let (kept_party, kept_from) = (party.detached(), from.detached());
-        if !self.tie_parties(tie).is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
-            let word = PartyWord::Failed { to: Some(from), cause: Cause::TooManyParties };
+        let may_join = self.may_dial_from(tie, from.as_str(), party.as_str());
+        let mut parties = self.tie_parties(tie).filter(|_| may_join);
+        if !parties.as_mut().is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
+            let cause = if may_join { Cause::TooManyParties } else { Cause::Forbidden };
+            let word = PartyWord::Failed { to: Some(from), cause };
             return out.notify(tie, Notice::Tie(TieNotice::Party(Box::new(PartyTalk { party, word }))));
         }
         self.bring_home(tie, ticket, party, PartyWord::Join { from, create_if_missing: create }, out);
