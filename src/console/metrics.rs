@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub process: Process,
 }
 
+/// Numbers of something by the value of a label.
+type Named<Of, Number, const LEN: usize> = [(&'static str, fn(&Of) -> Number); LEN];
+
 /// The page of metrics.
 pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page::default();
@@ -132,7 +135,7 @@ fn write_messages(page: &mut Page, reports: &[Report]) {
         received,
         sum(reports, |report| report.meter.messages_in),
     );
-    let kinds: [(&str, fn(&Tally) -> Volume); 2] =
+    let kinds: Named<Tally, Volume, 2> =
         [("call", |tally| tally.delivered), ("fan_out", |tally| tally.fanned_out)];
     let help = "MSG and PARTY_MSG handed to lines, one for each that hears them.";
     let mut delivered = page.family("systemx_messages_delivered_total", Kind::Counter, help);
@@ -183,7 +186,7 @@ fn write_requests(page: &mut Page, reports: &[Report]) {
 fn write_doors(page: &mut Page, reports: &[Report]) {
     let mut handshakes =
         page.family("systemx_handshakes_total", Kind::Counter, "Callers at the door, by outcome.");
-    let outcomes: [(&str, fn(&Report) -> u64); 6] = [
+    let outcomes: Named<Report, u64, 6> = [
         ("accepted", |report| report.handshakes.accepted),
         ("crowded", |report| report.handshakes.crowded),
         ("origin", |report| report.handshakes.origin),
@@ -199,7 +202,7 @@ fn write_doors(page: &mut Page, reports: &[Report]) {
     });
     let help = "Connections closed because of what they sent, by close code.";
     let mut violations = page.family("systemx_violations_total", Kind::Counter, help);
-    let codes: [(&str, fn(&Report) -> u64); 4] = [
+    let codes: Named<Report, u64, 4> = [
         ("1002", |report| report.meter.violations.protocol),
         ("1007", |report| report.meter.violations.not_text),
         ("1009", |report| report.meter.violations.too_big),
