@@ -90,7 +90,7 @@ impl Pattern {
             Shape::Subdomains => {
                 let is_domain = |domain: &str| self.text.strip_prefix("*.") == Some(domain);
                 address.ends_with(&self.text[1..])
-                    || address.split_once('@').is_some_and(|(_, domain)| is_domain(domain))
+                    || address.rsplit_once('@').is_some_and(|(_, domain)| is_domain(domain))
             }
             Shape::Wild => matches_pieces(&self.text, address),
         }

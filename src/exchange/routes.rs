@@ -201,15 +201,20 @@ impl RouteTable {
         let mut found = Vec::new();
         let mut take = |text: &str| found.extend(self.routes.get(text).into_iter().flatten().copied());
         take(address);
-        if let Some(at) = address.find('@') {
-            let mut text = format!("*{}", &address[at..]);
-            take(&text);
-            // `*.domain` holds for the domain itself, and for each domain it is a part of.
-            text.replace_range(1..2, ".");
-            take(&text);
-            let dots = text.match_indices('.').skip(1).map(|(dot, _)| dot);
-            dots.for_each(|dot| take(&format!("*{}", &text[dot..])));
-        }
+        let domain = match address.rsplit_once('@') {
+            Some((_, domain)) => {
+                take(&format!("*@{domain}"));
+                // `*.domain` holds for the domain itself, and for each domain it is a part of. Alone, `*.` is no such pattern.
+                if !domain.is_empty() {
+                    take(&format!("*.{domain}"));
+                }
+                domain
+            }
+            // What is dialled may be no address, and have dots.
+            None => address,
+        };
+        let dots = domain.match_indices('.').map(|(dot, _)| dot);
+        dots.for_each(|dot| take(&format!("*{}", &domain[dot..])));
         let wild = self.wild.iter().filter(|(pattern, _)| pattern.matches_folded(address));
         found.extend(wild.map(|(_, entry)| *entry));
         found
@@ -281,8 +286,10 @@ mod tests {
         for (number, text) in texts.iter().enumerate() {
             table.add(tie(number as u32), routes(&number.to_string(), &[text]));
         }
-        for address in ["x@a.test", "y@a.test", "x@b.a.test", "y@c.b.a.test", "y.x@a.test", "z@test", "q@r.s"]
-        {
+        for address in [
+            "x@a.test", "y@a.test", "x@b.a.test", "y@c.b.a.test", "y.x@a.test", "z@test", "q@r.s", "+49 30",
+            "b.a.test", ".a.test", "x@y@a.test", "x@y@b.a.test", "@a.test", "*@a.test", "@", "x.", "a.test",
+        ] {
             let mut found: Vec<u32> = table.find_all(address, None).iter().map(|tie| tie.slot()).collect();
             found.sort_unstable();
             let expected: Vec<u32> = (0..texts.len() as u32)

@@ -42,6 +42,8 @@ pub const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
 /// The links to other exchanges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Federation {
+    /// The domain of this exchange, if one is given: it speaks by it for callers that it has verified, links or not.
+    pub domain: Option<Box<str>>,
     /// The exchanges to call, in the order of the configuration: of equal routes the first one counts. Empty: there are none,
     /// or links are off because of a mistake.
     pub peers: Vec<Peer>,
@@ -98,9 +100,13 @@ pub(super) fn read(raw: &RawConfig) -> (Federation, Vec<Warning>) {
 }
 
 fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>, Mistake> {
+    let domain = text(raw, &settings::FEDERATION_DOMAIN);
+    let domain = domain.map(|domain| short(domain, settings::FEDERATION_DOMAIN.env)).transpose()?;
+    federation.domain = domain.map(Box::from);
     federation.tls = tls(raw)?;
     if let Some(text) = &raw.federation_file {
         let (peers, warnings) = file::read(text.as_ref().map_err(|fault| Mistake::File(fault.clone()))?)?;
+        federation.domain = peers.first().map(|peer| peer.domain.clone());
         federation.peers = peers;
         return Ok(warnings);
     }
@@ -109,7 +115,8 @@ fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>
         let is_meant = text(raw, &settings::FEDERATION_PEER_URL).is_some();
         return Ok(is_meant.then_some(Warning::FederationNotEnabled).into_iter().collect());
     }
-    let peer = single_peer(raw, &mut federation.mistakes)?;
+    let domain = federation.domain.as_deref().unwrap_or(settings::DOMAIN_DEFAULT);
+    let peer = single_peer(raw, domain, &mut federation.mistakes)?;
     federation.peers.push(peer);
     Ok(Vec::new())
 }
@@ -130,7 +137,7 @@ fn tls(raw: &RawConfig) -> Result<PeerTls, Mistake> {
 }
 
 /// The one exchange that the variables describe.
-fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mistake> {
+fn single_peer(raw: &RawConfig, domain: &str, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mistake> {
     use settings as s;
     let url = text(raw, &s::FEDERATION_PEER_URL).ok_or(Mistake::Missing(s::FEDERATION_PEER_URL.env))?;
     let url =
@@ -139,8 +146,6 @@ fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mis
     if routes.is_empty() {
         return Err(Mistake::Missing(s::FEDERATION_ROUTES.env));
     }
-    let domain =
-        short(text(raw, &s::FEDERATION_DOMAIN).unwrap_or(s::DOMAIN_DEFAULT), s::FEDERATION_DOMAIN.env)?;
     let id = text(raw, &s::FEDERATION_PEER_ID).map(|id| short(id, s::FEDERATION_PEER_ID.env)).transpose()?;
     let auth = text(raw, &s::FEDERATION_AUTH).map(|auth| short(auth, s::FEDERATION_AUTH.env)).transpose()?;
     let announced = list(text(raw, &s::FEDERATION_ANNOUNCE_ROUTES));

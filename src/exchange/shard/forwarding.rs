@@ -86,7 +86,7 @@ impl Shard {
         if let Some(name) = &name {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
-        let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
+        let address = self.callable(&to, Some(line)).ok_or(Cause::NoSuchAddress);
         let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
         let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
@@ -183,6 +183,13 @@ impl Shard {
             self.forgotten.push(leg.id);
         }
         self.send(self.registrar_of(leg.id), Signal::NameFree { call: leg.id, leg: id }, out);
+    }
+
+    /// What is dialled, if it can be: an address, or a text of any form that a route other than `came_by` is for (section 9,
+    /// step 1).
+    pub(super) fn callable(&self, to: &str, came_by: Option<LineId>) -> Option<Address> {
+        let is_routed = |to: &Address| self.routes.find(to.as_str(), came_by).is_some();
+        Address::parse(to).or_else(|| Address::beyond(to).filter(is_routed))
     }
 
     /// The tie line by which a dial goes on that finds nobody here.
@@ -294,7 +301,7 @@ impl Shard {
             if leg.forwarded.as_ref().is_none_or(|known| known.as_str() == from) {
                 return;
             }
-            let Some(address) = Address::parse(from) else { return };
+            let Some(address) = Address::beyond(from) else { return };
             if let Some(leg) = self.legs.get_mut(id.0) {
                 leg.forwarded = Some(address.clone());
             }
@@ -307,7 +314,7 @@ impl Shard {
         if known.as_str() == from {
             return;
         }
-        let Some(address) = Address::parse(from) else { return };
+        let Some(address) = Address::beyond(from) else { return };
         record.speaker = Some(address.clone());
         let (leg, address) = (record.leg, address.detached());
         self.send(leg.shard(), Signal::CalleeRenamed { leg, address }, out);
