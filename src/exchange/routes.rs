@@ -287,8 +287,23 @@ mod tests {
             table.add(tie(number as u32), routes(&number.to_string(), &[text]));
         }
         for address in [
-            "x@a.test", "y@a.test", "x@b.a.test", "y@c.b.a.test", "y.x@a.test", "z@test", "q@r.s", "+49 30",
-            "b.a.test", ".a.test", "x@y@a.test", "x@y@b.a.test", "@a.test", "*@a.test", "@", "x.", "a.test",
+            "x@a.test",
+            "y@a.test",
+            "x@b.a.test",
+            "y@c.b.a.test",
+            "y.x@a.test",
+            "z@test",
+            "q@r.s",
+            "+49 30",
+            "b.a.test",
+            ".a.test",
+            "x@y@a.test",
+            "x@y@b.a.test",
+            "@a.test",
+            "*@a.test",
+            "@",
+            "x.",
+            "a.test",
         ] {
             let mut found: Vec<u32> = table.find_all(address, None).iter().map(|tie| tie.slot()).collect();
             found.sort_unstable();
