@@ -143,17 +143,22 @@ impl RouteTable {
 
     /// The tie line behind which a party of this name is hosted, other than `except`: the one the wish came by; `None` if it is
     /// here (section 19.7). What this exchange has announced to others belongs here, unless a route is more special than what
-    /// was announced: an exchange announces what is its children's together with its own.
-    pub fn find_host(&self, name: &str, except: Option<LineId>) -> Option<LineId> {
+    /// was announced, or as special and for just one domain that is not `own`: an exchange announces what is its children's
+    /// together with its own.
+    pub fn find_host(&self, name: &str, own: &str, except: Option<LineId>) -> Option<LineId> {
         let tie = self.find(name, except)?;
         let name = fold(name);
+        let is_own = name.rsplit_once('@').is_some_and(|(_, domain)| domain == fold(own));
         let configured = self.ties.values().filter(|routes| routes.configured.is_some());
         let announced =
             configured.flat_map(|routes| &routes.announced).filter(|pattern| pattern.matches_folded(&name));
         let ours = announced.map(Pattern::literals).max();
         let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes);
-        let theirs = theirs.filter(|pattern| pattern.matches_folded(&name)).map(Pattern::literals).max();
-        (ours < theirs).then_some(tie)
+        let theirs = theirs.filter(|pattern| pattern.matches_folded(&name));
+        let theirs = theirs.map(|pattern| (pattern.literals(), pattern.shape() == Shape::Domain)).max();
+        let (theirs, is_domain) = theirs?;
+        let is_childs = is_domain && !is_own && ours == Some(theirs);
+        (is_childs || ours < Some(theirs)).then_some(tie)
     }
 
     /// Every tie line by which `address` can be reached, other than `except`, each once, the best first.
@@ -331,26 +336,31 @@ mod tests {
     #[test]
     fn a_party_is_hosted_where_its_name_belongs_most_specially() {
         let mut table = table();
-        assert_eq!(table.find_host("room@home.test", None), None);
+        let host = |table: &RouteTable, name, except| table.find_host(name, "Home.test", except);
+        assert_eq!(host(&table, "room@home.test", None), None);
         table.add(tie(1), routes("lab.home.test", &["*@lab.home.test"]));
         let parent = TieRoutes {
             domain: "parent".into(),
             routes: patterns(&["*"]),
-            announced: patterns(&["*.home.test"]),
+            announced: patterns(&["*.home.test", "*@shed.test"]),
             configured: Some(0),
         };
         table.add(tie(2), Arc::new(parent));
+        table.add(tie(4), routes("shed.test", &["*@shed.test"]));
         for (name, expected) in [
             ("room@home.test", None),
             ("room@attic.home.test", None),
             ("room@lab.home.test", Some(tie(1))),
             ("room@corp.test", Some(tie(2))),
+            // Announced for the exchange that it is.
+            ("room@shed.test", Some(tie(4))),
         ] {
-            assert_eq!(table.find_host(name, None), expected, "{name}");
+            assert_eq!(host(&table, name, None), expected, "{name}");
         }
-        table.add(tie(3), routes("greedy.test", &["*", "*.home.test"]));
-        assert_eq!(table.find_host("room@attic.home.test", None), None);
-        assert_eq!(table.find_host("room@lab.home.test", Some(tie(1))), None);
+        table.add(tie(3), routes("greedy.test", &["*", "*.home.test", "*@home.test"]));
+        assert_eq!(host(&table, "room@attic.home.test", None), None);
+        assert_eq!(host(&table, "room@home.test", None), None);
+        assert_eq!(host(&table, "room@lab.home.test", Some(tie(1))), None);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Shard {
             let objection = host.objection(&wish.member, &wish.address, self.limits.party_members_max);
             return objection.map_or(Ok(id), Err);
         }
-        let way = self.routes.find_host(name.as_str(), wish.member.tie());
+        let way = self.routes.find_host(name.as_str(), &self.limits.domain, wish.member.tie());
         if self.parties.is_full() || (way.is_none() && !wish.create_if_missing) {
             return Err(Cause::NoSuchParty);
         }

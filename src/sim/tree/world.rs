@@ -77,6 +77,7 @@ impl World {
         let rings = plan.exchanges.iter().map(|entry| entry.limits.call_timeout_ms);
         let judge = Judge {
             dials: Vec::new(),
+            company: super::company::Company::default(),
             losses: 0,
             unsettled: 0,
             now_ms: 0,
