@@ -293,7 +293,7 @@ impl Judge {
             // Who waits for an answer hears BUSY `unavailable` instead (section 18.2).
             "error" => self.losses > dial.losses && dial.ends[end].stage != Stage::Dialling,
             // What a callee hears that was found on another shard when the caller's end was gone already, for whatever reason.
-            "peer_disconnected" => {
+            "cancelled" | "peer_disconnected" => {
                 let is_caller_over = dial.ends[CALLER].stage == Stage::Over;
                 end == CALLEE && (is_caller_over || self.losses > dial.losses)
             }
