@@ -143,22 +143,20 @@ impl RouteTable {
 
     /// The tie line behind which a party of this name is hosted, other than `except`: the one the wish came by; `None` if it is
     /// here (section 19.7). What this exchange has announced to others belongs here, unless a route is more special than what
-    /// was announced, or as special and for just one domain that is not `own`: an exchange announces what is its children's
-    /// together with its own.
+    /// was announced, or as special and what was announced is not for the domain `own`: an exchange announces what is its
+    /// children's together with what is its own.
     pub fn find_host(&self, name: &str, own: &str, except: Option<LineId>) -> Option<LineId> {
         let tie = self.find(name, except)?;
         let name = fold(name);
-        let is_own = name.rsplit_once('@').is_some_and(|(_, domain)| domain == fold(own));
+        let holds = |pattern: &&Pattern| pattern.matches_folded(&name);
         let configured = self.ties.values().filter(|routes| routes.configured.is_some());
-        let announced =
-            configured.flat_map(|routes| &routes.announced).filter(|pattern| pattern.matches_folded(&name));
-        let ours = announced.map(Pattern::literals).max();
-        let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes);
-        let theirs = theirs.filter(|pattern| pattern.matches_folded(&name));
-        let theirs = theirs.map(|pattern| (pattern.literals(), pattern.shape() == Shape::Domain)).max();
-        let (theirs, is_domain) = theirs?;
-        let is_childs = is_domain && !is_own && ours == Some(theirs);
-        (is_childs || ours < Some(theirs)).then_some(tie)
+        let announced = configured.flat_map(|routes| &routes.announced).filter(holds);
+        let ours = announced.max_by_key(|pattern| pattern.literals());
+        let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes).filter(holds);
+        let theirs = theirs.map(Pattern::literals).max();
+        let is_childs = ours.is_some_and(|ours| !ours.matches(&format!("x@{own}")));
+        let ours = ours.map(Pattern::literals);
+        (ours < theirs || is_childs && ours == theirs).then_some(tie)
     }
 
     /// Every tie line by which `address` can be reached, other than `except`, each once, the best first.

@@ -2,7 +2,7 @@
 //!
 //! The judge follows what phones ask (once their exchange has taken it) and hear. A JOIN and a PRESENCE have one answer each. Who is
 //! in a party hears what others there say, each word once, in the order of its speaker and under its name; nobody else hears
-//! it. Who is put out is told once, for a reason. A phone is in one party at a time, because ERROR does not say which.
+//! it. Who is put out is told once, for a reason. A phone has one party for life, because ERROR does not say which.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,10 +22,6 @@ pub struct Seat {
     pub is_in: bool,
     /// Whether it waits for the answer to a JOIN.
     pub waits: bool,
-    /// When it asked last, in ms.
-    asked_ms: u64,
-    /// How many misfortunes of links there had been when it asked first.
-    losses: u64,
 }
 
 /// Something said in a party.
@@ -40,12 +36,8 @@ struct Word {
 /// What the judge knows of the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// How often something has happened to a link.
-    pub losses: u64,
-    /// Whether links are being set up.
-    pub unsettled: bool,
-    /// What time it is, in ms.
-    pub now_ms: u64,
+    /// Whether links are lost, or being set up. That takes a while to be known everywhere.
+    pub is_lossy: bool,
     /// Whether there are more ways than one.
     pub may_loop: bool,
 }
@@ -53,6 +45,8 @@ pub struct Circumstances {
 /// All parties and questions of a run.
 #[derive(Default, Debug)]
 pub struct Company {
+    /// The party of each phone that ever wanted to be in one.
+    pub parties: BTreeMap<PhoneNo, String>,
     /// The phones that are in a party, or want to be.
     pub seats: BTreeMap<PhoneNo, Seat>,
     /// What was said, by its number.
@@ -68,14 +62,11 @@ pub struct Company {
 /// What phones ask.
 impl Company {
     /// A phone's exchange has taken a frame of it.
-    pub fn asked(&mut self, entry: &Phone, phone: PhoneNo, fields: &Fields, at: Circumstances) {
+    pub fn asked(&mut self, entry: &Phone, phone: PhoneNo, fields: &Fields) {
         let party = fields.party.clone().unwrap_or_default();
         match fields.kind.as_str() {
             "JOIN" => {
-                let losses = at.losses;
-                let new = Seat { party, is_in: false, waits: true, asked_ms: at.now_ms, losses };
-                let seat = self.seats.entry(phone).or_insert(new);
-                (seat.waits, seat.asked_ms) = (true, at.now_ms);
+                self.seats.entry(phone).or_insert(Seat { party, is_in: false, waits: true }).waits = true;
             }
             "LEAVE" => drop(self.seats.remove(&phone)),
             "PARTY_MSG" => {
@@ -156,21 +147,22 @@ impl Company {
         let seat = self.seats.get(&phone);
         if reason == "not_in_party" {
             // What was said, or a LEAVE, has met the word that it is out.
-            let is_plain = seat.is_some_and(|seat| seat.is_in && seat.losses == at.losses && !at.unsettled);
+            let is_plain = seat.is_some_and(|seat| seat.is_in && !at.is_lossy);
             return must(!is_plain, "who is in a party may speak there", || told(seat));
         }
         let rule = "who is put out of a party is told once, and for a reason";
         let Some(seat) = seat else { return Err(Breach::new(rule, told(None))) };
-        let is_lossy = seat.losses < at.losses || at.unsettled;
         let fits = match fields.context.as_deref().unwrap_or_default() {
             "JOIN" => seat.waits,
             "PARTY_MSG" => seat.is_in,
             _ => false,
         };
         let is_caused = match reason {
-            "party_lost" => is_lossy,
-            "timeout" => at.now_ms >= seat.asked_ms,
-            "loop_detected" | "address_in_use" => is_lossy || at.may_loop,
+            "party_lost" => at.is_lossy,
+            // A second way may have been turned down, and then leads nowhere; and an answer that comes late is taken for that
+            // to the next JOIN, because it does not say which it is for.
+            "timeout" => at.is_lossy || at.may_loop,
+            "loop_detected" | "address_in_use" => at.is_lossy || at.may_loop,
             _ => false,
         };
         must(fits && is_caused, rule, || told(Some(seat)))?;

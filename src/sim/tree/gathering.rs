@@ -22,16 +22,15 @@ impl Player {
             return Ok(());
         }
         let phone = self.dice.pick(&phones);
-        let seat = self.world.judge.company.seats.get(&phone).cloned();
-        let Some(seat) = seat else {
-            let exchange = self.below(self.world.exchanges.len());
-            let party = format!("{ROOM}@{}", self.world.plan.exchanges[exchange].domain);
-            return self.join(phone, &party);
-        };
+        let exchange = self.below(self.world.exchanges.len());
+        let any = format!("{ROOM}@{}", self.world.plan.exchanges[exchange].domain);
+        let company = &mut self.world.judge.company;
+        let party = company.parties.entry(phone).or_insert(any).clone();
+        let Some(seat) = company.seats.get(&phone).cloned() else { return self.join(phone, &party) };
         match self.dice.below(10) {
-            0 => self.world.ask(phone, frame("LEAVE", &[("party", &seat.party)])),
-            1 => self.join(phone, &seat.party),
-            _ if seat.is_in && !seat.waits => self.speak(phone, &seat.party).map(drop),
+            0 => self.world.ask(phone, frame("LEAVE", &[("party", &party)])),
+            1 => self.join(phone, &party),
+            _ if seat.is_in && !seat.waits => self.speak(phone, &party).map(drop),
             _ => Ok(()),
         }
     }

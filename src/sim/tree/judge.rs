@@ -80,7 +80,7 @@ impl Judge {
             }
             "UNREGISTER" => self.gone(phones, phone, "client_requested"),
             "SLEEP_ACK" => self.gone(phones, phone, "sleep"),
-            _ => self.company.asked(&phones[phone], phone, fields, self.circumstances()),
+            _ => self.company.asked(&phones[phone], phone, fields),
         }
     }
 
@@ -377,8 +377,8 @@ impl Judge {
     }
 
     fn circumstances(&self) -> Circumstances {
-        let Self { losses, now_ms, may_loop, .. } = *self;
-        Circumstances { losses, unsettled: self.unsettled > 0, now_ms, may_loop }
+        let is_lossy = self.weather == Weather::Rough || self.unsettled > 0;
+        Circumstances { is_lossy, may_loop: self.may_loop }
     }
 }
 
