@@ -397,7 +397,9 @@ fn party(json: &str) -> (String, PartyWord) {
 fn what_is_said_about_parties_is_read() {
     let (name, word) = party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test"}"#);
     assert_eq!(name, "p@home.test");
-    assert!(matches!(word, PartyWord::Join { from, create_if_missing: true } if from.as_str() == "a@x.test"));
+    assert!(
+        matches!(word, PartyWord::Join { from, create_if_missing: true, hops: 1 } if from.as_str() == "a@x.test")
+    );
     let (_, word) =
         party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test","create_if_missing":false}"#);
     assert!(matches!(word, PartyWord::Join { create_if_missing: false, .. }));
@@ -478,7 +480,11 @@ fn what_is_said_about_parties_is_written_as_it_is_read() {
     let data = Some(Bytes::from_static(br#"{"n":1.0}"#));
     for (word, expected) in [
         (
-            PartyWord::Join { from: a(), create_if_missing: false },
+            PartyWord::Join { from: a(), create_if_missing: true, hops: 3 },
+            r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@h.test","create_if_missing":true,"hops":3}"#,
+        ),
+        (
+            PartyWord::Join { from: a(), create_if_missing: false, hops: 1 },
             r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@h.test","create_if_missing":false}"#,
         ),
         (

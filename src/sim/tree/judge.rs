@@ -256,7 +256,8 @@ impl Judge {
             }
             "wake_failed" => true,
             "timeout" => self.now_ms >= dial.placed_ms + self.shortest_ring_ms,
-            "unavailable" => is_lossy || self.unsettled > 0,
+            // Not every shard knows of a loss at once.
+            "unavailable" => self.weather == Weather::Rough || is_lossy || self.unsettled > 0,
             "loop_detected" => self.may_loop || is_lossy,
             _ => false,
         }

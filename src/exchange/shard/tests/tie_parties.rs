@@ -23,7 +23,7 @@ fn talk(rig: &mut Rig, tie: Phone, party: &str, word: PartyWord) {
 }
 
 fn join_forward(rig: &mut Rig, tie: Phone, party: &str, from: &str) {
-    talk(rig, tie, party, PartyWord::Join { from: address(from), create_if_missing: true });
+    talk(rig, tie, party, PartyWord::Join { from: address(from), create_if_missing: true, hops: 1 });
 }
 
 fn joined(rig: &mut Rig, tie: Phone, party: &str, to: Option<&str>, names: &[&str]) {
@@ -103,7 +103,7 @@ fn the_host_adds_the_remote_participant_and_answers_on_the_link() {
                 "JOINED hall@x.test [alice@x.test, x@home.test, y@home.test] to x@home.test",
             ],
         );
-        let absent = PartyWord::Join { from: address(X), create_if_missing: false };
+        let absent = PartyWord::Join { from: address(X), create_if_missing: false, hops: 1 };
         talk(rig, tie, ROOM, absent);
         rig.expect(tie, &["JOIN_FAILED room@x.test to x@home.test no_such_party"]);
         join_forward(rig, tie, ROOM, X);
