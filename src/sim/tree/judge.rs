@@ -10,6 +10,7 @@ use super::company::{Circumstances, Company};
 use super::dial::{CALLEE, CALLER, CallEnd, Dial, DialNo, Phone, PhoneNo, Stage, call_named};
 use super::frame::Fields;
 use super::gathering::RADIO;
+use super::link::real_name;
 use super::plan::{EVIL_DOMAIN, Weather};
 
 /// What the adversary says, and signs with.
@@ -114,6 +115,15 @@ impl Judge {
                 end.stage = Stage::Over;
                 end.words = Some(word.to_owned());
             }
+        }
+    }
+
+    /// The adversary places a call of this name. Where two calls of one name meet on a link, from both of its sides, the end of one
+    /// is taken for that of the other; that takes somebody who knows a name before the exchanges on the way do.
+    pub fn name_taken(&mut self, fields: &Fields) {
+        let name = fields.call.as_deref().filter(|_| fields.kind == "DIAL_FORWARD").map(real_name);
+        for dial in self.dials.iter_mut().filter(|dial| dial.ends[CALLER].stage == Stage::Dialling) {
+            dial.is_mistakable |= name.is_some() && dial.ends[CALLER].id.as_deref().map(real_name) == name;
         }
     }
 
@@ -282,6 +292,9 @@ impl Judge {
     }
 
     fn may_end(&self, dial: &Dial, end: usize, reason: &str) -> bool {
+        if end == CALLER && dial.is_mistakable && dial.ends[end].stage == Stage::Dialling {
+            return true;
+        }
         if dial.ends[1 - end].words.as_deref() == Some(reason) {
             return true;
         }
