@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::hints::hint;
 use crate::report::json::FileError;
 
 /// Why a run failed.
@@ -36,6 +37,8 @@ pub enum Fault {
         /// What it leads to.
         address: SocketAddr,
     },
+    /// A token that cannot be shown; file or reason, never the token.
+    BadToken(String),
     /// Certificates that cannot be used; file or reason.
     BadRoots(String),
     /// An address of the target that nobody answers at.
@@ -80,8 +83,11 @@ impl fmt::Display for Fault {
                 "{url} leads to {address}, which is not a loopback address; \
                  add --i-own-this-target if you may load it"
             ),
+            Self::BadToken(why) => write!(f, "{why}"),
             Self::BadRoots(why) => write!(f, "--ca: {why}"),
-            Self::Unreachable(address, error) => write!(f, "cannot connect to {address}: {error}"),
+            Self::Unreachable(address, error) => {
+                write!(f, "cannot connect to {address}: {error}; is the server up, and is this its address?")
+            }
             Self::TooManyClients { wanted, allowed } => {
                 write!(
                     f,
@@ -89,10 +95,14 @@ impl fmt::Display for Fault {
                      raise the limit on open files (ulimit -Hn) or spread them over several generators"
                 )
             }
-            Self::NotReady { connections, errors } => write!(
-                f,
-                "the clients did not all get ready: {connections} connections are open, errors: {errors}"
-            ),
+            Self::NotReady { connections, errors } => {
+                write!(f, "the clients did not all get ready: {connections} connections are open, ")?;
+                match (errors.as_str(), hint(errors)) {
+                    ("", _) => write!(f, "and the server does not answer; its log may say why"),
+                    (errors, None) => write!(f, "errors: {errors}"),
+                    (errors, Some(hint)) => write!(f, "errors: {errors}\n{hint}"),
+                }
+            }
             Self::NoMetrics(why) => write!(f, "--metrics: {why}"),
             Self::Spoilt(what) => write!(f, "not all went well while measuring: {what}"),
             Self::Interrupted => write!(f, "interrupted before the load began"),
@@ -101,6 +111,8 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+impl std::error::Error for Fault {}
 
 impl From<FileError> for Fault {
     fn from(error: FileError) -> Self {

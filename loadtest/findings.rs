@@ -191,6 +191,12 @@ fn notes(outcome: &Outcome, run: &Run) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if ledger.errors.contains_key("closed:1009") {
+        notes.push(
+            "a message was longer than the server takes (1009): fewer bytes, or a higher limit there"
+                .to_owned(),
+        );
+    }
     if !ledger.early_errors.is_empty() {
         let list: Vec<String> =
             ledger.early_errors.iter().map(|(reason, count)| format!("{reason} {count}")).collect();

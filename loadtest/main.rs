@@ -13,6 +13,7 @@ mod fault;
 mod findings;
 mod floor;
 mod frames;
+mod hints;
 mod invocation;
 mod measure;
 mod options;
@@ -23,10 +24,12 @@ mod results;
 mod scenarios;
 mod server;
 mod target;
+mod token;
 mod versus;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
@@ -60,7 +63,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    match Arguments::try_parse().unwrap_or_else(|error| refuse(&error)).command {
         Command::Floor { port, spin_us } => ended(floor::serve(port, spin_us).map(|()| ExitCode::SUCCESS)),
         Command::VsFloor(options) => ended(versus::run(&options)),
         Command::Report(options) => ended(report::run(&options).map(|()| ExitCode::SUCCESS)),
@@ -68,6 +71,17 @@ fn main() -> ExitCode {
         Command::Profile(options) => ended(profile::run(&options, &Arguments::command())),
         Command::Scenario(scenario) => ended(load(&scenario)),
     }
+}
+
+/// Ends with what is wrong on the command line. That `--json FILE` needs its `=` is not what clap would think of.
+fn refuse(error: &clap::Error) -> ! {
+    let words: Vec<String> = std::env::args().collect();
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(pair) = words.windows(2).find(|pair| pair[0] == "--json" && !pair[1].starts_with('-'))
+    {
+        eprintln!("tip: --json={} writes the results to a file; without a file they are printed\n", pair[1]);
+    }
+    error.exit()
 }
 
 /// Runs a scenario, says what was found, and succeeds if that was what has to be.
@@ -84,4 +98,14 @@ fn ended<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_options_of_a_scenario_are_in_each_others_way() {
+        Arguments::command().debug_assert();
+    }
 }

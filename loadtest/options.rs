@@ -15,7 +15,10 @@ use crate::measure::open_loop::Pacing;
 use crate::measure::probe::Probe;
 use crate::measure::progress::Progress;
 use crate::target::Target;
+use crate::token;
 
+/// No number of seconds, milliseconds or operations is above this: 31 years of seconds, which the clock can count.
+const NUMBER_MAX: f64 = 1e9;
 /// What a close frame's answer may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -64,6 +67,8 @@ pub struct Common {
     /// Trust the certificates in this PEM file instead of the public roots.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub token: token::Options,
     /// Drive a target outside of loopback. Only say this if you may load it.
     #[arg(long)]
     pub i_own_this_target: bool,
@@ -98,7 +103,7 @@ pub struct Common {
     #[arg(long, value_enum, default_value = "same")]
     pub route: Route,
     /// What the names of all clients end in.
-    #[arg(long, default_value = "load.test", value_name = "DOMAIN")]
+    #[arg(long, default_value = "load.test", value_name = "DOMAIN", value_parser = name_domain)]
     pub name_domain: String,
     /// The server's process, for its processor time and memory.
     #[arg(long, value_name = "N", conflicts_with = "metrics")]
@@ -131,13 +136,16 @@ impl Common {
         if self.route == Route::Cross && self.shards < 2 {
             return Err(Fault::BadOption("--route cross needs --shards of 2 or more".to_owned()));
         }
-        let target = Target::resolve(&self.url, self.ca.as_deref(), self.i_own_this_target)?;
+        let shown = self.token.shown()?;
+        let bearer = shown.in_handshake.as_ref();
+        let target = Target::resolve(&self.url, self.ca.as_deref(), bearer, self.i_own_this_target)?;
         pin(&self.pin)?;
         Ok(Arc::new(Plan {
             target,
             threads,
             seed: self.seed,
             tag: tag(),
+            token: shown.in_register,
             domain: self.name_domain.clone(),
             clock: Clock::start(),
             warm_up: nanos(self.warmup),
@@ -203,6 +211,7 @@ impl Common {
         if let Some(metrics) = &self.metrics {
             say("metrics", metrics.clone());
         }
+        self.token.say(&mut found);
         found
     }
 }
@@ -217,14 +226,31 @@ fn nanos(seconds: f64) -> Nanos {
     (seconds * 1e9) as Nanos
 }
 
+/// What names may end in: what an address can have behind its @.
+fn name_domain(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+    if !text.is_empty() && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("it has to be of letters, digits, dots, hyphens and underscores".to_owned())
+}
+
 /// A number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("it has to be above 0".to_owned()) }
+    if value > 0.0 && value <= NUMBER_MAX {
+        Ok(value)
+    } else {
+        Err("it has to be above 0, and 1e9 at most".to_owned())
+    }
 }
 
 /// A number that is not below 0.
 pub fn not_negative(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    if value >= 0.0 && value.is_finite() { Ok(value) } else { Err("it must not be below 0".to_owned()) }
+    if (0.0..=NUMBER_MAX).contains(&value) {
+        Ok(value)
+    } else {
+        Err("it must not be below 0 or above 1e9".to_owned())
+    }
 }

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use crate::fault::Fault;
+use crate::token::Token;
 
 /// One address of the target and how to ask for it.
 #[derive(Clone, Debug)]
@@ -36,17 +37,23 @@ pub struct Target {
 
 impl Target {
     /// Resolves the URLs (each may be a comma list) and refuses what is not loopback unless `owned`.
-    pub fn resolve(urls: &[String], ca: Option<&Path>, owned: bool) -> Result<Self, Fault> {
+    /// `bearer` is shown in each handshake.
+    pub fn resolve(
+        urls: &[String],
+        ca: Option<&Path>,
+        bearer: Option<&Token>,
+        owned: bool,
+    ) -> Result<Self, Fault> {
         let mut places = Vec::new();
         for url in urls.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|url| !url.is_empty()) {
-            places.extend(resolve(url)?.into_iter().map(|place| (url, place)));
+            places.extend(resolve(url, bearer)?.into_iter().map(|place| (url, place)));
         }
         for (url, place) in &places {
             check_loopback(url, place.address, owned)?;
         }
         let places: Vec<Place> = places.into_iter().map(|(_, place)| place).collect();
         if places.is_empty() {
-            return Err(Fault::BadUrl { url: urls.join(","), why: "no URL is given".to_owned() });
+            return Err(Fault::BadUrl { url: "--url".to_owned(), why: "no URL is given".to_owned() });
         }
         let secure = places.iter().any(|place| place.server_name.is_some());
         let tls = if secure { Some(Arc::new(client_config(ca)?)) } else { None };
@@ -68,7 +75,7 @@ pub fn check_loopback(url: &str, address: SocketAddr, owned: bool) -> Result<(),
 }
 
 /// All addresses of one URL: those of version 4 if it has any, because a server on `localhost` often has only those.
-fn resolve(text: &str) -> Result<Vec<Place>, Fault> {
+fn resolve(text: &str, bearer: Option<&Token>) -> Result<Vec<Place>, Fault> {
     let bad = |why: &str| Fault::BadUrl { url: text.to_owned(), why: why.to_owned() };
     let full = if text.contains("://") { text.to_owned() } else { format!("ws://{text}") };
     let url = Url::parse(&full).map_err(|error| bad(&error.to_string()))?;
@@ -93,17 +100,19 @@ fn resolve(text: &str) -> Result<Vec<Place>, Fault> {
         None
     };
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    let upgrade = upgrade(&url[url::Position::BeforePath..url::Position::AfterQuery], &authority);
+    let upgrade = upgrade(&url[url::Position::BeforePath..url::Position::AfterQuery], &authority, bearer);
     let place = |address| Place { address, upgrade: upgrade.clone(), server_name: server_name.clone() };
     Ok(addresses.into_iter().map(place).collect())
 }
 
 /// The request that asks for the upgrade. The key is the sample of RFC 6455, section 1.3: it is no secret, and one key
 /// for all saves a hash for each connection.
-fn upgrade(path: &str, authority: &str) -> Vec<u8> {
+fn upgrade(path: &str, authority: &str, bearer: Option<&Token>) -> Vec<u8> {
+    let bearer = bearer.map(|token| format!("Authorization: Bearer {}\r\n", token.text()));
+    let bearer = bearer.unwrap_or_default();
     format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{bearer}\r\n"
     )
     .into_bytes()
 }
@@ -141,7 +150,7 @@ mod tests {
 
     fn target(urls: &[&str]) -> Result<Target, Fault> {
         let urls: Vec<String> = urls.iter().map(|&url| url.to_owned()).collect();
-        Target::resolve(&urls, None, false)
+        Target::resolve(&urls, None, None, false)
     }
 
     #[test]
@@ -162,7 +171,7 @@ mod tests {
             let refused = target(&["ws://127.0.0.1:1", url]).expect_err("it is not loopback").to_string();
             assert!(refused.contains(url) && refused.contains("--i-own-this-target"), "{refused}");
         }
-        assert!(Target::resolve(&["ws://192.0.2.7:8080".to_owned()], None, true).is_ok());
+        assert!(Target::resolve(&["ws://192.0.2.7:8080".to_owned()], None, None, true).is_ok());
         assert!(target(&["ws://[::1]:9"]).is_ok());
     }
 

@@ -243,6 +243,20 @@ fn a_server_that_dies_fails_the_run_and_what_was_found_is_kept() {
 }
 
 #[test]
+fn a_server_that_stops_in_order_has_done_nothing_wrong_but_to_be_gone() {
+    for scenario in [&["ring"][..], &["slow", "--kind", "call", "--listeners", "2", "--deaf-after", "0.1"]] {
+        let mut exchange = Process::start(&[]);
+        let url = exchange.url();
+        let child = at_work(&[scenario, &["--url", &url, "--duration", "3", "--timeout", "3"]].concat());
+        exchange.signal(Signal::TERM);
+        exchange.wait();
+        let (found, succeeded) = end_of(child);
+        assert!(!succeeded && found["faults_total"] == 1, "{found:#}");
+        assert!(found["faults"][0].as_str().is_some_and(|fault| fault.starts_with("gone: ")), "{found:#}");
+    }
+}
+
+#[test]
 fn what_cannot_be_run_is_said_before_the_load_begins() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
     let gone = format!("ws://{}", nobody.local_addr().expect("it is bound"));
@@ -256,8 +270,16 @@ fn what_cannot_be_run_is_said_before_the_load_begins() {
         (&["ring", "--url", "http://127.0.0.1"], "only ws:// and wss://"),
         (&["ring", "--url", &gone], "cannot connect"),
         (&["ring", "--url", &gone, "--pairs", "1000000000"], "ulimit"),
+        (&["ring", "--url", &gone], "is the server up"),
+        (&["ring", "--url", &gone, "--duration", "1e12"], "1e9 at most"),
+        (&["ring", "--url", &gone, "--name-domain", "a\"b"], "letters, digits"),
+        (&["ring", "--url", &gone, "--json", "x.json"], "tip: --json=x.json"),
+        (
+            &["slow", "--url", &gone, "--kind", "party", "--route", "cross", "--shards", "2"],
+            "slow --kind call",
+        ),
         (&["ring", "--url", &gone, "--route", "cross"], "--shards"),
-        (&["mixed", "--url", &gone, "--route", "cross", "--shards", "2"], "only ring, msg and storm"),
+        (&["mixed", "--url", &gone, "--route", "cross", "--shards", "2"], "only ring, msg, storm"),
         (&["ring", "--url", &gone, "--pairs", "2", "--threads", "3"], "--threads 3"),
         (&["msg", "--url", &gone, "--mode", "open"], "--rate"),
         (&["ring", "--url", &gone, "--metrics", "http://192.0.2.1/"], "--i-own-this-target"),

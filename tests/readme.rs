@@ -157,6 +157,7 @@ const SHORT: [(&str, &str); 6] = [
 /// servers has tests of its own; here it is only parsed.
 fn check_loadtest(command: &str, arguments: &[&str], exchange: &Process) {
     let folder = Scratch::new();
+    folder.write("token.txt", "secret\n");
     let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_systemx-loadtest"));
     run.current_dir(folder.path());
     let first = arguments.first().copied().unwrap_or_default();

@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use systemx::config::{Config, RawFlags};
+use systemx::shell::operator::start;
+
 use crate::support::phone::id_of;
 use crate::support::{Process, Rig, address_on, eventually};
 
@@ -186,4 +189,17 @@ fn heartbeats_that_came_while_the_process_was_stopped_count() {
         phone.expect(json!({"type": "HEARTBEAT_ACK"}));
         phone.expect(json!({"type": "HEARTBEAT_ACK"}));
     }
+}
+
+/// Two exchanges on one port took half of the callers each, and nobody was told.
+#[test]
+fn an_exchange_does_not_share_its_port_with_another() {
+    let rig = Rig::new();
+    let port = rig.address().port().to_string();
+    let values = [("host", "127.0.0.1"), ("port", &port), ("shards", "1")];
+    let values = values.map(|(name, value)| (name, value.to_owned())).into_iter().collect();
+    let flags = RawFlags { values, config_file: None };
+    let (config, _) = Config::load(flags, std::iter::empty(), None, None).expect("the settings are right");
+    let refusal = start(&config, None).err().expect("the port is taken").to_string();
+    assert!(refusal.starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{refusal}");
 }

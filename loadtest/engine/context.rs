@@ -240,7 +240,6 @@ impl Context {
     }
 
     /// Bytes that a client was to say and its socket has not taken.
-    #[allow(dead_code, reason = "for storm, churn and slow, which are not written yet")]
     pub fn backlog(&self, client: Client) -> usize {
         match self.slots.get(client.index()) {
             Some(Slot::Live(link)) => link.out.len(),

@@ -181,9 +181,7 @@ impl Context {
     pub(super) fn on_first_frame(&mut self, client: Client, payload: &[u8]) -> bool {
         let refused = match wire::kind(payload) {
             b"REGISTERED" => return self.enter(client),
-            b"REGISTER_FAILED" | b"ERROR" => {
-                String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown")).into_owned()
-            }
+            b"REGISTER_FAILED" | b"ERROR" => String::from_utf8_lossy(wire::reason(payload)).into_owned(),
             other => format!("unexpected {}", String::from_utf8_lossy(other)),
         };
         self.lose(client, Closed::Refused("register", refused));

@@ -25,8 +25,10 @@ pub use context::{Context, Share};
 pub use link::{Client, Closed, Enter};
 use timers::{Clock, Nanos};
 
+use crate::frames::client_text;
 use crate::measure::tally::Figures;
 use crate::target::Target;
+use crate::token;
 
 const WAKER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
@@ -44,6 +46,8 @@ pub struct Plan {
     pub tag: String,
     /// What their names end in.
     pub domain: String,
+    /// What opens their addresses, in REGISTER.
+    pub token: Option<token::Token>,
     /// Time all workers count from.
     pub clock: Clock,
     /// Load before the measured window.
@@ -62,6 +66,17 @@ pub struct Plan {
     pub spin: bool,
     /// Processors for the workers, in turn; empty: wherever the system likes.
     pub cores: Vec<usize>,
+}
+
+impl Plan {
+    /// A frame to register an address with, ready to send. `extra` are further members, each with a comma in front.
+    pub fn register(&self, address: &str, extra: &str) -> Vec<u8> {
+        // A token has no control characters; quotes and backslashes it may have.
+        let escaped = |token: &token::Token| token.text().replace('\\', r"\\").replace('"', r#"\""#);
+        let auth = self.token.as_ref().map(|token| format!(r#","auth":"{}""#, escaped(token)));
+        let auth = auth.unwrap_or_default();
+        client_text(format!(r#"{{"type":"REGISTER","address":"{address}"{extra}{auth}}}"#).as_bytes())
+    }
 }
 
 /// One kind of load. Each worker has an instance of its own, with its share of the clients.
@@ -99,6 +114,22 @@ pub trait Scenario: Send {
 }
 
 impl Closed {
+    /// Whether it is how servers end a connection that does not read: with a code for it, or without a word.
+    pub fn is_for_slowness(&self) -> bool {
+        const SLOW_CONSUMER: u16 = 4000;
+        matches!(self, Self::Peer(SLOW_CONSUMER | link::CLOSE_ABNORMAL))
+    }
+
+    /// In a word, as errors are counted by.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Local => "cut by the generator".to_owned(),
+            Self::Peer(code) => format!("closed:{code}"),
+            Self::Refused(what, reason) => format!("{what}:{reason}"),
+            Self::Malformed(what) => format!("malformed: {what}"),
+        }
+    }
+
     /// Counts it as an error, or as a fault if the server broke the protocol. Not if it was wanted.
     pub fn count(&self, ctx: &mut Context) {
         match self {

@@ -206,11 +206,11 @@ impl Course {
         let begin = start + self.plan.warm_up;
         let end = begin + self.plan.duration;
         self.gather_until(begin)?;
-        let (first, own, looked) = (self.sample(), procfs::cpu(std::process::id())?, Instant::now());
+        let (first, own, looked) = (self.sample(), procfs::own_cpu()?, Instant::now());
         let all = procfs::all_programs();
         self.gather_until(end)?;
         let (last, looked_s) = (self.sample(), looked.elapsed().as_secs_f64());
-        let own_cpu = procfs::cpu(std::process::id())? - own;
+        let own_cpu = procfs::own_cpu()? - own;
         let all_cpu = all.zip(procfs::all_programs()).map(|(before, after)| after.saturating_sub(before));
         let mut left = self.plan.threads;
         while left > 0 {

@@ -29,11 +29,12 @@ fn echo_url() -> String {
 
 fn plan(threads: usize) -> Arc<Plan> {
     Arc::new(Plan {
-        target: Target::resolve(&[echo_url()], None, false).expect("it is loopback"),
+        target: Target::resolve(&[echo_url()], None, None, false).expect("it is loopback"),
         threads,
         seed: 1,
         tag: "test".to_owned(),
         domain: "load.test".to_owned(),
+        token: None,
         clock: Clock::start(),
         warm_up: 0,
         duration: SECOND / 2,
@@ -203,4 +204,69 @@ fn clients_come_and_go_and_each_end_is_told_once() {
     // In each worker twelve came until four stayed, and one was given up before it began.
     assert_eq!(*seen, vec!["Local"; 26]);
     assert_eq!((outcome.ledger.faults_total, outcome.ledger.errors.len()), (0, 0));
+}
+
+#[test]
+fn a_token_is_shown_in_register_whatever_it_holds() {
+    let token = r#"a"b\c=="#;
+    let plan = plan(1);
+    let mut plan = Arc::into_inner(plan).expect("nobody else has it");
+    let read = |frame: Vec<u8>| {
+        let mut frame = frame;
+        let mut input = frame.as_mut_slice();
+        let payload = crate::frames::next(&mut input).expect("it is whole");
+        serde_json::from_slice::<serde_json::Value>(payload).expect("it is JSON")
+    };
+    assert!(read(plan.register("a@b.c", "")).get("auth").is_none());
+    plan.token = token.parse().ok();
+    let said = read(plan.register("a@b.c", r#","mode":"single""#));
+    assert_eq!((&said["auth"], &said["mode"]), (&token.into(), &"single".into()));
+}
+
+/// Has one client, which leaves before the end.
+#[derive(Default)]
+struct Leaving {
+    ready: bool,
+}
+
+impl Scenario for Leaving {
+    fn figures(&self) -> Figures {
+        FIGURES
+    }
+
+    fn start(&mut self, ctx: &mut Context) {
+        ctx.connect(register("leaving"));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    fn run(&mut self, _ctx: &mut Context) {}
+
+    fn on_registered(&mut self, ctx: &mut Context, client: Client) {
+        self.ready = true;
+        ctx.cut(client);
+    }
+
+    fn on_frame(&mut self, _ctx: &mut Context, _client: Client, _payload: &[u8]) {}
+
+    fn on_closed(&mut self, _ctx: &mut Context, _client: Client, _why: &Closed) {}
+
+    fn stop(&mut self, _ctx: &mut Context) {}
+
+    fn in_flight(&self) -> usize {
+        0
+    }
+
+    fn finish(&mut self, _ctx: &mut Context) {}
+}
+
+#[test]
+fn a_run_whose_clients_have_all_gone_does_not_wait_for_their_good_bye() {
+    let mut plan = Arc::into_inner(plan(1)).expect("nobody else has it");
+    plan.close_limit = 60 * SECOND;
+    let begun = std::time::Instant::now();
+    run(&Arc::new(plan), |_, _| Leaving::default());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }

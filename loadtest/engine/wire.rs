@@ -181,6 +181,17 @@ pub fn call_id(payload: &[u8]) -> Option<[u8; CALL_ID_BYTES]> {
     text(payload, "call_id")?.try_into().ok()
 }
 
+/// Why a call has ended, as its HANGUP says.
+pub fn reason(payload: &[u8]) -> &[u8] {
+    text(payload, "reason").unwrap_or(b"unknown")
+}
+
+/// Whether a HANGUP with this reason may come although both ends of a call that stands did all that they should: the
+/// exchange ends it by itself. No other may come in place of what a party has said.
+pub fn is_exchanges_own(reason: &[u8]) -> bool {
+    matches!(reason, b"shutdown" | b"peer_disconnected" | b"slow_consumer" | b"auth_expired" | b"error")
+}
+
 /// Bytes of a call id (a UUID).
 pub const CALL_ID_BYTES: usize = 36;
 

@@ -142,6 +142,19 @@ impl<S: Scenario> Worker<S> {
         }
     }
 
+    fn nobody_is_left(&self) -> bool {
+        self.ctx.slots.iter().all(|slot| matches!(slot, super::link::Slot::Free))
+    }
+
+    /// Whether there is nothing more to wait for: whoever has gone before the good-bye does not answer it.
+    fn is_at_its_end(&self) -> bool {
+        match self.part {
+            Part::Over => true,
+            Part::GoodBye { .. } => self.nobody_is_left(),
+            Part::SetUp { .. } | Part::Load | Part::Drain { .. } => false,
+        }
+    }
+
     fn fire(&mut self) {
         while let Some(token) = self.ctx.timers.due(self.ctx.now) {
             self.scenario.on_timer(&mut self.ctx, token);
@@ -160,7 +173,7 @@ impl<S: Scenario> Worker<S> {
     fn wait(&mut self, events: &mut Events) -> Result<(), Fault> {
         let now = self.ctx.clock.now();
         let due = self.ctx.next_deadline().min(self.interval.1);
-        let more = !self.ctx.again.is_empty() || self.ctx.may_connect() || self.part == Part::Over;
+        let more = !self.ctx.again.is_empty() || self.ctx.may_connect() || self.is_at_its_end();
         let at_once = more || self.ctx.plan().spin || due <= now + SPIN;
         let limit = at_once.then_some(std::time::Duration::ZERO);
         if !at_once {
@@ -195,7 +208,7 @@ impl<S: Scenario> Worker<S> {
                 }
             }
             Part::GoodBye { until } => {
-                if self.ctx.slots.iter().all(|slot| matches!(slot, super::link::Slot::Free)) || now >= until {
+                if self.nobody_is_left() || now >= until {
                     self.next_interval();
                     self.part = Part::Over;
                 }

@@ -53,7 +53,7 @@ pub struct Sample {
 impl Probe {
     /// A page at an http URL, on loopback unless `owned`.
     pub fn metrics(text: &str, owned: bool) -> Result<Self, Fault> {
-        let bad = |why: &str| Fault::BadUrl { url: text.to_owned(), why: why.to_owned() };
+        let bad = |why: &str| Fault::BadUrl { url: format!("--metrics {text}"), why: why.to_owned() };
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
         let (Some(host), Some(port), "http") = (url.host_str(), url.port_or_known_default(), url.scheme())
         else {

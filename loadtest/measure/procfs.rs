@@ -49,6 +49,14 @@ pub fn cpu(pid: u32) -> Result<Cpu, Fault> {
     Ok(Cpu { total: Duration::from_nanos(nanos), user, system })
 }
 
+/// Processor time that this process has used so far. Threads that have ended count: those of a run may be gone by the
+/// time at which the main thread gets to look.
+pub fn own_cpu() -> Result<Cpu, Fault> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let total = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
+    Ok(Cpu { total, ..cpu(std::process::id())? })
+}
+
 /// What programs, and other machines on the same hardware, have used of all this machine's processors so far. Interrupts
 /// are left out: much of the work for loopback connections is counted there.
 pub fn all_programs() -> Option<Duration> {
@@ -85,6 +93,18 @@ mod tests {
         let stat = "cpu  100 20 30 4000 50 60 70 8 9 10\ncpu0 1 2 3\n";
         assert_eq!(programs(stat), Some(TICK * 158));
         assert!(programs("cpu 1 2").is_none() && all_programs() > Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_a_thread_has_used_that_is_gone_is_not_forgotten() {
+        let busy = Duration::from_millis(20);
+        let before = own_cpu().expect("it lives");
+        let work = move || {
+            let begun = own_cpu().expect("it lives").total;
+            while own_cpu().expect("it lives").total < begun + busy {}
+        };
+        std::thread::spawn(work).join().expect("it ends");
+        assert!((own_cpu().expect("it lives") - before).total >= busy);
     }
 
     #[test]

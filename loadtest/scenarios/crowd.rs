@@ -5,7 +5,6 @@
 
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::{Client, Context, Enter};
-use crate::frames::client_text;
 
 /// A client that was lost tries again after this.
 const RETRY: Nanos = 500 * MILLISECOND;
@@ -68,7 +67,7 @@ impl Crowd {
 
     /// Connects a member, which registers as `name`; `extra` goes into its REGISTER.
     pub fn enter(&mut self, ctx: &mut Context, member: usize, name: &str, extra: &str) {
-        let register = client_text(format!(r#"{{"type":"REGISTER","address":"{name}"{extra}}}"#).as_bytes());
+        let register = ctx.plan().register(name, extra);
         let client = ctx.connect(Enter { register, place: self.number(member) });
         self.members[member].client = Some(client);
         if self.owners.len() <= client.index() {

@@ -6,12 +6,11 @@ use super::hall::{self, Kind, Settings};
 use crate::engine::run::Outcome;
 use crate::fault::Fault;
 use crate::options::{Common, Pace};
+use crate::scenarios::Load;
 
 /// Options of `fanout`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// How one speaks to many.
     #[arg(long, value_enum, default_value = "broadcast")]
     kind: Kind,
@@ -28,13 +27,8 @@ pub struct Options {
     in_flight: Option<u32>,
 }
 
-impl Options {
-    fn in_flight(&self) -> u32 {
-        self.in_flight.unwrap_or(if self.pace.open().is_some() { 1024 } else { 1 })
-    }
-
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("kind".to_owned(), format!("{:?}", self.kind).to_lowercase()),
             ("listeners".to_owned(), self.listeners.to_string()),
@@ -45,8 +39,7 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         let settings = Settings {
             kind: self.kind,
             listeners: self.listeners as usize,
@@ -55,6 +48,12 @@ impl Options {
             rate: self.pace.open(),
             deaf: None,
         };
-        settings.run(&self.common)
+        settings.run(common)
+    }
+}
+
+impl Options {
+    fn in_flight(&self) -> u32 {
+        self.in_flight.unwrap_or(if self.pace.open().is_some() { 1024 } else { 1 })
     }
 }

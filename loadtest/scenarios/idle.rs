@@ -17,6 +17,7 @@ use crate::frames::client_text;
 use crate::measure::open_loop::{Pacing, Schedule};
 use crate::measure::tally::{Figures, histogram};
 use crate::options::{Common, not_negative, positive};
+use crate::scenarios::Load;
 
 const HEARTBEAT: usize = 0;
 const CONNECT: usize = 1;
@@ -34,8 +35,6 @@ const ENTER: u64 = 1 << 62;
 /// Options of `idle`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Lines to hold.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
@@ -47,9 +46,8 @@ pub struct Options {
     heartbeat: f64,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("connections".to_owned(), self.connections.to_string()),
             ("heartbeat".to_owned(), self.heartbeat.to_string()),
@@ -60,12 +58,11 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share("connections", self.connections)?;
-        let plan = self.common.plan()?;
-        let make = |_, plan: &Plan| Idle::new(self, plan);
-        run::run(&plan, self.common.watch()?, u64::from(self.connections), make)
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        common.check_share("connections", self.connections)?;
+        let plan = common.plan()?;
+        let make = |_, plan: &Plan| Idle::new(self, common.floor, plan);
+        run::run(&plan, common.watch()?, u64::from(self.connections), make)
     }
 }
 
@@ -99,12 +96,12 @@ struct Idle {
 }
 
 impl Idle {
-    fn new(options: &Options, plan: &Plan) -> Self {
+    fn new(options: &Options, floor: bool, plan: &Plan) -> Self {
         Self {
             connections: options.connections as usize,
             rate: options.connects_per_second,
             gap: (options.heartbeat * SECOND as f64) as Nanos,
-            ack: if options.common.floor { b"HEARTBEAT" } else { b"HEARTBEAT_ACK" },
+            ack: if floor { b"HEARTBEAT" } else { b"HEARTBEAT_ACK" },
             names: (plan.tag.clone(), plan.domain.clone()),
             beat: client_text(br#"{"type":"HEARTBEAT"}"#),
             lines: Crowd::default(),

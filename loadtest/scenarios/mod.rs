@@ -18,61 +18,95 @@ mod slow;
 mod soak;
 mod storm;
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::engine::run::Outcome;
 use crate::fault::Fault;
 use crate::findings::{self, Run};
 use crate::options::{Common, Route};
 use crate::results::Results;
 
+/// What a scenario is told beside what all are told, and how it is run.
+pub trait Load {
+    /// Names and values of the options that only this scenario has.
+    fn parameters(&self) -> BTreeMap<String, String>;
+    /// Whether it has pairs that can be placed on shards.
+    fn has_pairs(&self) -> bool {
+        false
+    }
+    /// Runs it to the end.
+    fn run(&self, common: &Common) -> Result<Outcome, Fault>;
+}
+
+/// Options of a scenario behind those that all have.
+#[derive(clap::Args, Clone, Debug)]
+pub struct With<Own: clap::Args> {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    own: Own,
+}
+
+impl<Own: clap::Args + Load> With<Own> {
+    fn named(&self, name: &'static str) -> (&'static str, &Common, &dyn Load) {
+        (name, &self.common, &self.own)
+    }
+}
+
 /// A scenario with its options.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Scenarios {
     /// Pairs that call: DIAL, RING, ANSWER, CONNECTED, HANGUP, and again.
-    Ring(ring::Options),
+    Ring(With<ring::Options>),
     /// Messages in calls that stand: to and fro, in a flood, or at a rate.
-    Msg(msg::Options),
+    Msg(With<msg::Options>),
     /// One speaks and many listen: a broadcast or a party line.
-    Fanout(fanout::Options),
+    Fanout(With<fanout::Options>),
     /// Who is there: PRESENCE by domain, capability or place among many lines.
-    Presence(presence::Options),
+    Presence(With<presence::Options>),
     /// Lines that are registered and do nothing but beat.
-    Idle(idle::Options),
+    Idle(With<idle::Options>),
     /// One speaks and many listen, of whom some stop reading.
-    Slow(slow::Options),
+    Slow(With<slow::Options>),
     /// Clients that come and go: connect, upgrade, REGISTER, close, and again.
-    Churn(churn::Options),
+    Churn(With<churn::Options>),
     /// All lines lose their connections at once and come again.
-    Storm(storm::Options),
+    Storm(With<storm::Options>),
     /// A described day: idle lines, calls at a rate, messages, and dials that come to nothing.
-    Mixed(mixed::Options),
+    Mixed(With<mixed::Options>),
     /// The same day for hours, with a check that the server keeps no more and more.
-    Soak(soak::Options),
+    Soak(With<soak::Options>),
 }
 
 impl Scenarios {
+    /// Its name, the options that all have, and the rest.
+    fn parts(&self) -> (&'static str, &Common, &dyn Load) {
+        match self {
+            Self::Ring(with) => with.named("ring"),
+            Self::Msg(with) => with.named("msg"),
+            Self::Fanout(with) => with.named("fanout"),
+            Self::Presence(with) => with.named("presence"),
+            Self::Idle(with) => with.named("idle"),
+            Self::Slow(with) => with.named("slow"),
+            Self::Churn(with) => with.named("churn"),
+            Self::Storm(with) => with.named("storm"),
+            Self::Mixed(with) => with.named("mixed"),
+            Self::Soak(with) => with.named("soak"),
+        }
+    }
+
     /// The options that all have.
     pub fn common(&self) -> &Common {
-        match self {
-            Self::Ring(options) => &options.common,
-            Self::Msg(options) => &options.common,
-            Self::Fanout(options) => &options.common,
-            Self::Presence(options) => &options.common,
-            Self::Idle(options) => &options.common,
-            Self::Slow(options) => &options.common,
-            Self::Churn(options) => &options.common,
-            Self::Storm(options) => &options.common,
-            Self::Mixed(options) => &options.common,
-            Self::Soak(options) => &options.common,
-        }
+        self.parts().1
     }
 
     /// Refuses options that would say something about a run and have no effect on it.
     fn check(&self) -> Result<(), Fault> {
-        let has_pairs = matches!(self, Self::Ring(_) | Self::Msg(_) | Self::Storm(_));
-        if !has_pairs && self.common().route == Route::Cross {
+        let (_, common, own) = self.parts();
+        if common.route == Route::Cross && !own.has_pairs() {
             return Err(Fault::BadOption(
-                "--route cross: only ring, msg and storm have pairs to place".to_owned(),
+                "--route cross: only ring, msg, storm and slow --kind call have pairs to place".to_owned(),
             ));
         }
         Ok(())
@@ -81,23 +115,12 @@ impl Scenarios {
     /// Runs it and says what was found.
     pub fn run(&self) -> Result<Results, Fault> {
         self.check()?;
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (name, own, outcome) = match self {
-            Self::Ring(options) => ("ring", options.parameters(), options.run()?),
-            Self::Msg(options) => ("msg", options.parameters(), options.run()?),
-            Self::Fanout(options) => ("fanout", options.parameters(), options.run()?),
-            Self::Presence(options) => ("presence", options.parameters(), options.run()?),
-            Self::Idle(options) => ("idle", options.parameters(), options.run()?),
-            Self::Slow(options) => ("slow", options.parameters(), options.run()?),
-            Self::Churn(options) => ("churn", options.parameters(), options.run()?),
-            Self::Storm(options) => ("storm", options.parameters(), options.run()?),
-            Self::Mixed(options) => ("mixed", options.parameters(), options.run()?),
-            Self::Soak(options) => ("soak", options.parameters(), options.run()?),
-        };
-        let mut parameters = self.common().parameters();
-        parameters.extend(own);
-        let metrics = self.common().metrics.is_some();
-        let (started_unix_s, sees_server) = (started.as_secs(), self.common().pid.is_some());
+        let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (name, common, own) = self.parts();
+        let outcome = own.run(common)?;
+        let mut parameters = common.parameters();
+        parameters.extend(own.parameters());
+        let (metrics, sees_server) = (common.metrics.is_some(), common.pid.is_some());
         Ok(findings::results(Run { name, parameters, started_unix_s, metrics, sees_server }, &outcome))
     }
 }

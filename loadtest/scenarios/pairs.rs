@@ -7,7 +7,6 @@ use systemx::exchange::address::home;
 
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::{Client, Context, Enter, Plan};
-use crate::frames::client_text;
 use crate::options::{Common, Route};
 
 /// A client that was lost tries again after this.
@@ -117,7 +116,7 @@ impl Pairs {
 
     fn enter(&mut self, ctx: &mut Context, pair: usize, end: End) {
         let name = &self.names[pair][end as usize];
-        let register = client_text(format!(r#"{{"type":"REGISTER","address":"{name}"}}"#).as_bytes());
+        let register = ctx.plan().register(name, "");
         let client = ctx.connect(Enter { register, place: self.numbers[pair] });
         self.clients[pair][end as usize] = Some(client);
         if self.owners.len() <= client.index() {

@@ -117,6 +117,29 @@ impl Pattern {
     }
 }
 
+/// Calls `take` with the text of every pattern that holds for an address, or whatever is dialled instead, and can be looked up,
+/// from the most special on. The text is one that [`fold`] has been through.
+pub fn each_key(address: &str, mut take: impl FnMut(&str)) {
+    take(address);
+    let mut text = String::with_capacity(address.len() + 1);
+    let mut take_with = |star: &str, rest: &str| {
+        text.clear();
+        text.push_str(star);
+        text.push_str(rest);
+        take(&text);
+    };
+    // What is no address may have dots without an `@`.
+    let Some((_, domain)) = address.rsplit_once('@') else {
+        return address.match_indices('.').for_each(|(dot, _)| take_with("*", &address[dot..]));
+    };
+    take_with("*@", domain);
+    // `*.domain` holds for the domain itself, and for each domain it is a part of. Alone, `*.` is no such pattern.
+    if !domain.is_empty() {
+        take_with("*.", domain);
+    }
+    domain.match_indices('.').for_each(|(dot, _)| take_with("*", &domain[dot..]));
+}
+
 impl Shape {
     fn of(text: &str) -> Self {
         let Some(rest) = text.strip_prefix('*') else {

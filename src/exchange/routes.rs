@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids::LineId;
-use super::pattern::{Pattern, Shape, fold};
+use super::pattern::{Pattern, Shape, each_key, fold};
 
 /// What a tie line leads to, and for whom. Shared by all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -202,22 +202,7 @@ impl RouteTable {
 
     fn candidates(&self, address: &str) -> Vec<Entry> {
         let mut found = Vec::new();
-        let mut take = |text: &str| found.extend(self.routes.get(text).into_iter().flatten().copied());
-        take(address);
-        let domain = match address.rsplit_once('@') {
-            Some((_, domain)) => {
-                take(&format!("*@{domain}"));
-                // `*.domain` holds for the domain itself, and for each domain it is a part of. Alone, `*.` is no such pattern.
-                if !domain.is_empty() {
-                    take(&format!("*.{domain}"));
-                }
-                domain
-            }
-            // What is dialled may be no address, and have dots.
-            None => address,
-        };
-        let dots = domain.match_indices('.').map(|(dot, _)| dot);
-        dots.for_each(|dot| take(&format!("*{}", &domain[dot..])));
+        each_key(address, |text| found.extend(self.routes.get(text).into_iter().flatten().copied()));
         let wild = self.wild.iter().filter(|(pattern, _)| pattern.matches_folded(address));
         found.extend(wild.map(|(_, entry)| *entry));
         found

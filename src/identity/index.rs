@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::exchange::pattern::{Pattern, Shape};
+use crate::exchange::pattern::{Pattern, Shape, each_key};
 
 /// Most different patterns that have to be tried one by one, some 50 ns each.
 pub const WILD_PATTERNS_MAX: usize = 256;
@@ -47,20 +47,7 @@ impl PatternIndex {
             return found;
         }
         found.extend(self.everybody);
-        let mut take = |text: &str| found.extend(self.numbers.get(text));
-        take(address);
-        if let Some(at) = address.find('@') {
-            let mut text = format!("*{}", &address[at..]);
-            take(&text);
-            // `*.domain` holds for the domain itself, and for each domain it is a part of.
-            text.replace_range(1..2, ".");
-            take(&text);
-            for (dot, _) in address[at..].match_indices('.') {
-                text.truncate(1);
-                text.push_str(&address[at + dot..]);
-                take(&text);
-            }
-        }
+        each_key(address, |text| found.extend(self.numbers.get(text)));
         let wild = self.wild.iter().filter(|(pattern, _)| pattern.matches_folded(address));
         found.extend(wild.map(|&(_, number)| number));
         found

@@ -323,6 +323,9 @@ fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
 /// One listener for each shard, all on the same port.
 fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
     let mut address = config.listen;
+    let taken = |source| StartError::Listen { address, source };
+    // The shards share the port, and the system would let another exchange share it too, and take half the callers.
+    drop(std::net::TcpListener::bind(address).map_err(taken)?);
     let mut listeners = Vec::new();
     for _ in 0..config.shards {
         let listener = bind(address).map_err(|source| StartError::Listen { address, source })?;

@@ -30,8 +30,10 @@ pub enum Cheat {
     DoubleRing,
     DoubleConnected,
     OtherCaller,
+    OtherCallee,
     BinaryFrame,
     KeepNames,
+    ForgetRegister,
     StrayRing,
     OtherReason,
     OtherDial,
@@ -128,6 +130,7 @@ impl Cheater {
         let Some([caller, callee]) = self.calls.get(id).cloned() else { return };
         self.answered.insert(id.to_owned());
         let told = if self.cheats(Cheat::OtherCallOfConnected) { other(id) } else { id.to_owned() };
+        let callee = if self.cheats(Cheat::OtherCallee) { "eve@load.test".to_owned() } else { callee };
         let connected = json!({"type": "CONNECTED", "call_id": told, "to": callee});
         if self.cheats(Cheat::LoseConnected) {
             return;
@@ -217,6 +220,9 @@ async fn attend(cheater: Rc<RefCell<Cheater>>, stream: TcpStream) {
         if frame["type"] == "REGISTER" {
             name = frame["address"].as_str().unwrap_or_default().to_owned();
             let mut cheater = cheater.borrow_mut();
+            if cheater.cheats(Cheat::ForgetRegister) {
+                continue;
+            }
             if !cheater.admits(&name) {
                 let refusal = json!({"type": "REGISTER_FAILED", "reason": "address_in_use"});
                 let _ = line.send(Message::text(refusal.to_string()));
@@ -265,6 +271,8 @@ fn a_server_that_cheats_makes_the_run_fail_with_the_reason() {
         (RING, Cheat::OtherCallOfConnected, "misdelivered"),
         (RING, Cheat::OtherCallOfHangup, "misdelivered"),
         (RING, Cheat::OtherCaller, "misdelivered"),
+        (RING, Cheat::OtherCallee, "CONNECTED to somebody else"),
+        (RING, Cheat::OtherReason, "changed: HANGUP with another reason"),
         (RING, Cheat::DoubleRing, "doubled"),
         (RING, Cheat::DoubleConnected, "doubled"),
     ] {

@@ -87,6 +87,54 @@ fn a_deaf_listener_is_closed_and_nobody_else_loses_anything() {
     assert_eq!(count("until_closed"), Some(1), "{found:#}");
 }
 
+#[test]
+fn a_callee_that_does_not_read_is_cut_off_and_other_calls_lose_nothing() {
+    let exchange = Process::start(&["--slow-consumer-ms", "1000"]);
+    let url = exchange.url();
+    for route in ["same", "cross"] {
+        let load =
+            ["--listeners", "4", "--deaf", "2", "--deaf-after", "0.3", "--bytes", "65536", "--rate", "200"];
+        let place = ["--shards", "2", "--route", route, "--threads", "2"];
+        let base = [
+            "slow",
+            "--kind",
+            "call",
+            "--url",
+            &url,
+            "--warmup",
+            "0.2",
+            "--duration",
+            "4",
+            "--json",
+            "--quiet",
+        ];
+        let output = super::loadtest(&[&base[..], &load, &place].concat());
+        let found: Value = serde_json::from_slice(&output.stdout).expect("the results are JSON");
+        assert!(output.status.success(), "{found:#}");
+        assert_eq!((&found["faults_total"], &found["errors"]), (&0.into(), &json!({})), "{found:#}");
+        let count = |name: &str| found["latencies"][name]["count"].as_u64();
+        assert!(count("delivery_before") > Some(0) && count("delivery_after") > Some(0), "{found:#}");
+        assert_eq!(
+            (count("until_closed"), &found["counts"]["callers_held"]),
+            (Some(2), &2.into()),
+            "{found:#}"
+        );
+        assert!(found["notes"].to_string().contains("p99 of the delivery to those who read"), "{found:#}");
+    }
+}
+
+#[test]
+fn a_server_that_cuts_nobody_off_is_told_so() {
+    let url = format!("ws://{}", super::cheats::serve(super::cheats::Cheat::Nothing));
+    let load = ["--kind", "call", "--listeners", "3", "--deaf", "1", "--deaf-after", "0.1", "--rate", "50"];
+    let (found, _) = results(&[&["slow", "--url", &url][..], &load].concat());
+    assert_eq!(
+        (&found["faults_total"], &found["errors"]),
+        (&0.into(), &json!({"deaf:not_closed": 1})),
+        "{found:#}"
+    );
+}
+
 /// What a server does wrong, now and then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Cheat {

@@ -143,6 +143,7 @@ fn a_server_that_cheats_makes_a_day_fail_with_the_reason() {
         ("mixed", Cheat::ChangeMessage, "changed"),
         ("mixed", Cheat::OtherSender, "misdelivered"),
         ("mixed", Cheat::OtherCallOfConnected, "misdelivered"),
+        ("mixed", Cheat::OtherCallee, "misdelivered"),
         ("mixed", Cheat::OtherCallOfHangup, "misdelivered"),
         ("mixed", Cheat::OtherReason, "changed"),
         ("mixed", Cheat::OtherDial, "misdelivered"),
@@ -180,6 +181,23 @@ fn a_name_that_is_never_free_again_is_an_error_by_its_reason() {
     let (found, output) = results(&["storm", "--url", &url, "--connections", "5", "--after", "0.1"]);
     assert!(!output.status.success() && found["operations"] == 0, "{found:#}");
     assert!(found["notes"].to_string().contains("0 of 5 lines were registered again"), "{found:#}");
+    assert_eq!(
+        found["faults"][0],
+        "lost: 5 of 5 lines did not come back in time; what kept them the last time: register:address_in_use 5",
+        "{found:#}"
+    );
+}
+
+#[test]
+fn a_storm_from_which_a_few_lines_do_not_return_fails_with_their_number_and_the_reason() {
+    let url = format!("ws://{}", serve(Cheat::ForgetRegister));
+    let (found, output) = results(&["storm", "--url", &url, "--connections", "15", "--after", "0.1"]);
+    assert!(count(&found["operations"]) > 0 && !output.status.success(), "{found:#}");
+    let said = found["faults"].to_string();
+    assert!(
+        said.contains(" of 15 lines did not come back in time") && said.contains("no answer yet"),
+        "{found:#}"
+    );
 }
 
 /// Serves a metrics page whose memory grows by so much with every look, on a thread that nothing waits for.

@@ -12,7 +12,6 @@ pub use options::Options;
 
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::{Client, Closed, Context, Enter, Plan, Scenario};
-use crate::frames::client_text;
 use crate::measure::open_loop::{OpenLoop, Pacing, uniform};
 use crate::measure::tally::Figures;
 
@@ -101,7 +100,7 @@ impl Churn {
         visit.serial = visit.serial.wrapping_add(1);
         let salt = if self.names == Names::Fresh { visit.serial } else { 0 };
         let name = format!("guest-{}-{salt}-{}@{}", visit.number, self.tag, self.domain);
-        let register = client_text(format!(r#"{{"type":"REGISTER","address":"{name}"}}"#).as_bytes());
+        let register = ctx.plan().register(&name, "");
         let client = ctx.connect(Enter { register, place: visit.number });
         (visit.stage, visit.client, visit.due) = (Stage::Entering, Some(client), due);
         self.begun += 1;

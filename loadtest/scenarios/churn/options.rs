@@ -6,6 +6,7 @@ use super::Churn;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::options::{Common, Pace, not_negative};
+use crate::scenarios::Load;
 
 /// Which name a client has when it comes again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -19,8 +20,6 @@ pub enum Names {
 /// Options of `churn`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Clients that come and go, at most so many at a time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) clients: u32,
@@ -37,9 +36,8 @@ pub struct Options {
     pub(super) abrupt: f64,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("clients".to_owned(), self.clients.to_string()),
             ("names".to_owned(), format!("{:?}", self.names).to_lowercase()),
@@ -50,12 +48,11 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share("clients", self.clients)?;
-        let plan = self.common.plan()?;
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        common.check_share("clients", self.clients)?;
+        let plan = common.plan()?;
         let make = |_, plan: &_| Churn::new(self, plan);
-        run::run(&plan, self.common.watch()?, u64::from(self.clients), make)
+        run::run(&plan, common.watch()?, u64::from(self.clients), make)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Invariant: the audience waits for a listener only while it is in and reads.
 
 use super::{
-    ASK_AGAIN, Audience, Client, Closed, Context, Hall, Kind, LOOK, LOOK_EVERY, RETRY, SLOW_CODES,
-    UNTIL_CLOSED, fault, reason,
+    ASK_AGAIN, Audience, Client, Closed, Context, Hall, Kind, LOOK, LOOK_EVERY, RETRY, UNTIL_CLOSED, fault,
+    reason,
 };
 use crate::engine::wire;
 use crate::frames::client_text;
@@ -158,13 +158,15 @@ impl Hall {
         let listener = self.listeners.member(client);
         let was = self.places[listener];
         match why {
-            Closed::Peer(code) if was == Place::Deaf && SLOW_CODES.contains(code) => {
+            why if was == Place::Deaf && why.is_for_slowness() => {
                 // Of a broadcast the speaker knows better when.
                 if self.settings.kind == Kind::Party {
                     ctx.tally.record(UNTIL_CLOSED, self.deaf_at, ctx.now());
                 }
             }
-            Closed::Peer(code) if was == Place::In && self.settings.deaf.is_some() => {
+            Closed::Peer(code)
+                if was == Place::In && self.settings.deaf.is_some() && why.is_for_slowness() =>
+            {
                 let number = self.listeners.number(listener);
                 ctx.tally.fault(|| format!("lost: listener {number}, which reads, was closed with {code}"));
             }

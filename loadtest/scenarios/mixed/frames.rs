@@ -59,6 +59,12 @@ impl Mixed {
         self.calls[caller].as_ref().is_some_and(|call| wire::call_id(payload) == Some(call.id))
     }
 
+    /// Whether a frame names whom this caller has dialled.
+    fn is_to_callee(&self, caller: usize, payload: &[u8]) -> bool {
+        let callee = self.calls[caller].as_ref().and_then(|call| call.callee);
+        callee.is_some_and(|callee| wire::text(payload, "to") == Some(self.lines.all[callee].name.as_bytes()))
+    }
+
     fn on_ring(&mut self, ctx: &mut Context, callee: usize, caller: usize, payload: &[u8]) {
         let Some(id) = wire::call_id(payload) else {
             return self.fault(ctx, callee, "malformed: a RING without a call id", payload);
@@ -133,7 +139,7 @@ impl Mixed {
             return ctx.tally.count(RACED, 1);
         }
         let is_due = self.lines.all[caller].role == Role::Caller && self.is_due(caller, Stage::Answered);
-        if !is_due || !self.is_about(caller, payload) {
+        if !is_due || !self.is_about(caller, payload) || !self.is_to_callee(caller, payload) {
             return self.fault(ctx, caller, "misdelivered, doubled or out of turn: CONNECTED", payload);
         }
         let (messages, talk) = (self.day.messages_per_call, self.day.talk_ms);
@@ -154,7 +160,7 @@ impl Mixed {
     }
 
     fn on_busy(&mut self, ctx: &mut Context, caller: usize, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+        let reason = wire::reason(payload);
         let Some(call) = &mut self.calls[caller] else { return };
         let in_turn = match call.kind {
             // The server gave up while the caller did; the far end's HANGUP ends it.
@@ -181,7 +187,7 @@ impl Mixed {
     }
 
     fn on_error(&mut self, ctx: &mut Context, caller: usize, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+        let reason = wire::reason(payload);
         ctx.tally.error("error", &String::from_utf8_lossy(reason));
         self.abort(ctx, caller);
     }
@@ -203,7 +209,7 @@ impl Mixed {
         if !self.is_about(caller, payload) {
             return self.fault(ctx, callee, "misdelivered: HANGUP with another call id", payload);
         }
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+        let reason = wire::reason(payload);
         let Some(call) = &mut self.calls[caller] else { return };
         match (call.kind, call.stage, reason) {
             (Kind::Talk, Stage::Ending, b"normal") => return self.end(ctx, caller),
@@ -218,7 +224,7 @@ impl Mixed {
                 }
                 ctx.tally.count(UNANSWERED, 1);
             }
-            (_, Stage::Ending, _) => {
+            (_, Stage::Ending, reason) if !wire::is_exchanges_own(reason) => {
                 return self.fault(ctx, callee, "changed: HANGUP with another reason", payload);
             }
             _ => return self.ended_by_server(ctx, caller, payload),
@@ -228,7 +234,7 @@ impl Mixed {
     }
 
     fn ended_by_server(&mut self, ctx: &mut Context, caller: usize, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+        let reason = wire::reason(payload);
         ctx.tally.error("hangup", &String::from_utf8_lossy(reason));
         remove(&mut self.standing, caller);
         self.abort(ctx, caller);

@@ -5,7 +5,6 @@
 
 use crate::engine::timers::{MILLISECOND, Nanos};
 use crate::engine::{Client, Context, Enter, Plan};
-use crate::frames::client_text;
 
 /// A line that was lost comes again after this.
 const RETRY: Nanos = 500 * MILLISECOND;
@@ -93,7 +92,7 @@ impl Lines {
     }
 
     fn connect_as(&mut self, ctx: &mut Context, name: &str, place: usize, owner: Owner) -> Client {
-        let register = client_text(format!(r#"{{"type":"REGISTER","address":"{name}"}}"#).as_bytes());
+        let register = ctx.plan().register(name, "");
         let client = ctx.connect(Enter { register, place });
         if self.owners.len() <= client.index() {
             self.owners.resize(client.index() + 1, Owner::Guest);

@@ -9,6 +9,7 @@ use crate::engine::Plan;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::options::{Common, not_negative, positive};
+use crate::scenarios::Load;
 
 /// From one number to another, both included, as `1..5`; or one number alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,8 +86,6 @@ pub struct Day {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
     pub(super) day: Day,
 }
 
@@ -132,17 +131,15 @@ impl Day {
     }
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         self.day.parameters()
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.day.check(self.common.threads)?;
-        let plan = self.common.plan()?;
-        self.day.run(&self.common, &plan)
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        self.day.check(common.threads)?;
+        let plan = common.plan()?;
+        self.day.run(common, &plan)
     }
 }
 

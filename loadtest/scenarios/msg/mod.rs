@@ -2,15 +2,20 @@
 //!
 //! Three modes: to and fro (`pingpong`), one way with many in flight (`flood`), at a rate (`open`). Every message
 //! carries its number and the time it was sent or due; `talk.rs` checks that none is lost, doubled, late or changed.
+//! For `slow`, some callees stop reading (`deaf.rs`).
 
+mod deaf;
 mod options;
+mod set_up;
+mod speaking;
 pub(super) mod talk;
 
 use std::collections::VecDeque;
 
-use options::Mode;
-pub use options::Options;
-use talk::{MessageForm, Received, Way};
+pub use deaf::Deafness;
+use deaf::Hearing;
+pub use options::{Mode, Options};
+use talk::{MessageForm, Way};
 
 use super::pairs::{End, Naming, Pairs};
 use crate::engine::timers::{Nanos, SECOND};
@@ -29,11 +34,26 @@ const ONE_WAY: usize = 0;
 const ROUND_TRIP: usize = 1;
 const SENT: usize = 0;
 const RECEIVED: usize = 1;
+/// Where some callees stop reading.
+const DEAF_FIGURES: Figures = Figures {
+    operation: "delivery",
+    latencies: &["delivery", "delivery_before", "delivery_after", "until_closed"],
+    counters: &["messages_sent", "messages_received", "messages_held_back", "callers_held"],
+};
+const BEFORE: usize = 1;
+const AFTER: usize = 2;
+const UNTIL_CLOSED: usize = 3;
+const HELD_BACK: usize = 2;
+const CALLERS_HELD: usize = 3;
 
 /// A call that could not be set up is tried again after this.
 const RETRY: Nanos = SECOND;
 /// Something is due in the open loop.
 const DUE: u64 = 0;
+/// Some stop reading.
+const DEAFEN: u64 = 1;
+/// The server had its last chance to cut them off.
+const WAITED: u64 = 2;
 /// With a pair behind it: its call is to be dialled again.
 const DIAL_AGAIN: u64 = 1 << 62;
 
@@ -58,13 +78,33 @@ struct Talk {
     ways: [Way; 2],
     /// When the caller sent what has not been answered.
     pings: VecDeque<Nanos>,
+    /// Whether its callee reads.
+    hearing: Hearing,
 }
 
 impl Talk {
     fn new() -> Self {
         let ways = [Way::default(), Way::default()];
-        Self { stage: Stage::Down, id: [b'0'; CALL_ID_BYTES], since: 0, ways, pings: VecDeque::new() }
+        let (stage, hearing) = (Stage::Down, Hearing::Reads);
+        Self { stage, id: [b'0'; CALL_ID_BYTES], since: 0, ways, pings: VecDeque::new(), hearing }
     }
+}
+
+/// What is to be said.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How messages follow each other.
+    pub mode: Mode,
+    /// Messages of a pair that may be under way.
+    pub window: u64,
+    /// Messages a second of all pairs, in an open loop.
+    pub rate: Option<(f64, Pacing)>,
+    /// Bytes of data in a message.
+    pub bytes: usize,
+    /// The target sends back what it gets.
+    pub floor: bool,
+    /// Some callees stop reading.
+    pub deafness: Option<Deafness>,
 }
 
 /// One worker's pairs.
@@ -73,6 +113,11 @@ pub struct Msg {
     window: u64,
     rate: Option<(f64, Pacing)>,
     floor: bool,
+    deafness: Option<Deafness>,
+    /// When callees go deaf.
+    deaf_at: Nanos,
+    /// The server had time enough to cut them off.
+    waited: bool,
     pairs: Pairs,
     talks: Vec<Talk>,
     form: MessageForm,
@@ -88,15 +133,20 @@ pub struct Msg {
 }
 
 impl Msg {
-    fn new(options: &Options, naming: Naming) -> Self {
+    /// Pairs with these names.
+    pub fn new(settings: Settings, naming: Naming) -> Self {
+        let Settings { mode, window, rate, bytes, floor, deafness } = settings;
         Self {
-            mode: options.mode,
-            window: options.in_flight(),
-            rate: options.pace.open(),
-            floor: options.common.floor,
+            mode,
+            window,
+            rate,
+            floor,
+            deafness,
+            deaf_at: Nanos::MAX,
+            waited: false,
             pairs: Pairs::new(naming),
             talks: Vec::new(),
-            form: MessageForm::new(options.bytes as usize),
+            form: MessageForm::new(bytes),
             open_loop: None,
             turn: 0,
             running: false,
@@ -105,53 +155,6 @@ impl Msg {
             answer: CallFrame::new("ANSWER"),
             hang_up: CallFrame::new("HANGUP"),
         }
-    }
-
-    fn dial(&mut self, ctx: &mut Context, pair: usize) {
-        let to = self.pairs.name(pair, End::Callee);
-        let dial = client_text(format!(r#"{{"type":"DIAL","to":"{to}"}}"#).as_bytes());
-        (self.talks[pair].stage, self.talks[pair].since) = (Stage::Dialled, ctx.now());
-        ctx.send(self.pairs.client(pair, End::Caller), &dial);
-    }
-
-    fn on_callee_set_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let kind = wire::kind(payload);
-        let is_ring = kind == b"RING" || self.floor && kind == b"DIAL";
-        if !is_ring || self.talks[pair].stage != Stage::Dialled {
-            return self.fault(ctx, pair, "out of turn or doubled", payload);
-        }
-        let none = self.floor.then_some([b'0'; CALL_ID_BYTES]);
-        let Some(id) = wire::call_id(payload).or(none) else {
-            return self.fault(ctx, pair, "malformed: a RING without a call id", payload);
-        };
-        let talk = &mut self.talks[pair];
-        (talk.id, talk.stage, talk.since) = (id, Stage::Answered, ctx.now());
-        ctx.send_about(self.pairs.client(pair, End::Callee), &self.answer, &id);
-    }
-
-    fn on_caller_set_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let talk = &mut self.talks[pair];
-        match (wire::kind(payload), talk.stage) {
-            (b"CONNECTED", Stage::Answered) if wire::call_id(payload) == Some(talk.id) => {}
-            (b"ANSWER", Stage::Answered) if self.floor => {}
-            (b"BUSY", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "busy", payload),
-            (b"ERROR", Stage::Dialled | Stage::Answered) => return self.refused(ctx, pair, "error", payload),
-            _ => return self.fault(ctx, pair, "out of turn, doubled or another call id", payload),
-        }
-        talk.stage = Stage::Standing;
-        talk.ways = [Way::default(), Way::default()];
-        talk.pings.clear();
-        self.standing += 1;
-        if self.running {
-            self.begin(ctx, pair);
-        }
-    }
-
-    fn refused(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
-        ctx.tally.error(what, &String::from_utf8_lossy(reason));
-        self.talks[pair].stage = Stage::Down;
-        ctx.at(ctx.now() + RETRY, DIAL_AGAIN | pair as u64);
     }
 
     fn fault(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
@@ -168,117 +171,11 @@ impl Msg {
         let talk = &mut self.talks[pair];
         if talk.stage == Stage::Standing {
             self.standing -= 1;
-            self.in_flight -= talk.ways.iter().map(Way::in_flight).sum::<u64>();
-        }
-        talk.stage = Stage::Down;
-    }
-
-    /// The first words of a pair.
-    fn begin(&mut self, ctx: &mut Context, pair: usize) {
-        match self.mode {
-            Mode::Pingpong | Mode::Flood => self.fill(ctx, pair),
-            Mode::Open => self.say_due(ctx),
-        }
-    }
-
-    /// As many as may be in flight.
-    fn fill(&mut self, ctx: &mut Context, pair: usize) {
-        while !ctx.is_over() && self.talks[pair].ways[End::Caller as usize].in_flight() < self.window {
-            let now = ctx.now();
-            if self.mode == Mode::Pingpong {
-                if self.talks[pair].pings.len() as u64 >= self.window {
-                    return;
-                }
-                self.talks[pair].pings.push_back(now);
-            }
-            self.say(ctx, pair, End::Caller, now);
-        }
-    }
-
-    /// What is due in an open loop: pairs take turns, and those with too many in flight are passed over.
-    fn say_due(&mut self, ctx: &mut Context) {
-        while self.open_loop.as_ref().is_some_and(|open_loop| open_loop.len() > 0) {
-            let fits = |pair: usize| {
-                let talk = &self.talks[pair];
-                talk.stage == Stage::Standing && talk.ways[End::Caller as usize].in_flight() < self.window
-            };
-            let all = self.talks.len();
-            let Some(pair) = (0..all).map(|step| (self.turn + step) % all).find(|&pair| fits(pair)) else {
-                return;
-            };
-            self.turn = pair + 1;
-            let Some(due) = self.open_loop.as_mut().and_then(|open_loop| open_loop.take(ctx)) else { return };
-            self.say(ctx, pair, End::Caller, due);
-        }
-    }
-
-    fn say(&mut self, ctx: &mut Context, pair: usize, end: End, time: Nanos) {
-        let talk = &mut self.talks[pair];
-        let way = &mut talk.ways[end as usize];
-        let values = self.form.stamp(way.sent, time);
-        way.sent(ctx.now());
-        self.in_flight += 1;
-        ctx.tally.count(SENT, 1);
-        let places = self.form.places(&talk.id, &values);
-        ctx.send_filled(self.pairs.client(pair, end), self.form.template(), &places);
-    }
-
-    /// A message that `end` has received.
-    fn on_message(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
-        let talk = &mut self.talks[pair];
-        let from = if self.floor { None } else { Some(self.pairs.name(pair, end.other()).as_bytes()) };
-        let way = &mut talk.ways[end.other() as usize];
-        let before = way.in_flight();
-        let received = match self.form.read(&mut way.head, payload, &talk.id, from) {
-            Ok((number, time)) => way.received(number, time, ctx.now()),
-            Err(what) => return self.fault(ctx, pair, what, payload),
-        };
-        self.in_flight -= before - way.in_flight();
-        match received {
-            Received::InOrder { time } => self.on_delivered(ctx, pair, end, time),
-            Received::Otherwise(what) => {
-                let number = self.pairs.number(pair);
-                let from = end.other().word();
-                ctx.tally.fault(|| format!("{what}: pair {number}, said by the {from}"));
+            if talk.hearing == Hearing::Reads {
+                self.in_flight -= talk.ways.iter().map(Way::in_flight).sum::<u64>();
             }
         }
-    }
-
-    fn on_delivered(&mut self, ctx: &mut Context, pair: usize, end: End, time: Nanos) {
-        let now = ctx.now();
-        ctx.tally.record(ONE_WAY, time, now);
-        ctx.tally.count(RECEIVED, 1);
-        ctx.tally.done();
-        match (self.mode, end) {
-            (Mode::Pingpong, End::Callee) => self.say(ctx, pair, End::Callee, now),
-            (Mode::Pingpong, End::Caller) => {
-                if let Some(sent) = self.talks[pair].pings.pop_front() {
-                    ctx.tally.record(ROUND_TRIP, sent, now);
-                }
-                self.fill(ctx, pair);
-            }
-            // In halves: what is freed is refilled by many frames in one write.
-            (Mode::Flood, _)
-                if self.talks[pair].ways[End::Caller as usize].in_flight() <= self.window / 2 =>
-            {
-                self.fill(ctx, pair);
-            }
-            (Mode::Flood, _) => {}
-            (Mode::Open, _) => self.say_due(ctx),
-        }
-    }
-
-    fn on_standing_frame(&mut self, ctx: &mut Context, pair: usize, end: End, payload: &[u8]) {
-        match wire::kind(payload) {
-            b"MSG" => self.on_message(ctx, pair, end, payload),
-            b"HANGUP" => {
-                let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
-                ctx.tally.error("hangup", &reason);
-                self.take_down(pair);
-                self.pairs.reset(ctx, pair);
-            }
-            _ => self.fault(ctx, pair, "out of turn or doubled", payload),
-        }
+        (talk.stage, talk.hearing) = (Stage::Down, Hearing::Reads);
     }
 
     /// Messages of a pair that did not come.
@@ -296,6 +193,9 @@ impl Msg {
 
 impl Scenario for Msg {
     fn figures(&self) -> Figures {
+        if self.deafness.is_some() {
+            return DEAF_FIGURES;
+        }
         let latencies = if self.mode == Mode::Pingpong { FIGURES.latencies } else { &FIGURES.latencies[..1] };
         Figures { latencies, ..FIGURES }
     }
@@ -313,6 +213,10 @@ impl Scenario for Msg {
         self.running = true;
         if let Some((rate, pacing)) = self.rate {
             self.open_loop = Some(OpenLoop::begin(ctx, rate, pacing, DUE));
+        }
+        if let Some(deafness) = self.deafness {
+            self.deaf_at = ctx.now() + ctx.plan().warm_up + deafness.after;
+            ctx.at(self.deaf_at, DEAFEN);
         }
         for pair in 0..self.talks.len() {
             if self.talks[pair].stage == Stage::Standing {
@@ -342,11 +246,16 @@ impl Scenario for Msg {
         if self.pairs.on_timer(ctx, token) {
             return;
         }
-        if token == DUE {
-            if let Some(open_loop) = &mut self.open_loop {
-                open_loop.on_timer(ctx);
+        match token {
+            DUE => {
+                if let Some(open_loop) = &mut self.open_loop {
+                    open_loop.on_timer(ctx);
+                }
+                return self.say_due(ctx);
             }
-            return self.say_due(ctx);
+            DEAFEN => return self.deafen(ctx),
+            WAITED => return self.waited = true,
+            _ => {}
         }
         let pair = (token & !DIAL_AGAIN) as usize;
         if self.pairs.is_up(pair) && self.talks[pair].stage == Stage::Down {
@@ -355,7 +264,9 @@ impl Scenario for Msg {
     }
 
     fn on_closed(&mut self, ctx: &mut Context, client: Client, why: &Closed) {
-        why.count(ctx);
+        if !self.on_closed_in_deafness(ctx, client, why) {
+            why.count(ctx);
+        }
         let pair = self.pairs.on_closed(ctx, client);
         self.take_down(pair);
     }
@@ -371,6 +282,7 @@ impl Scenario for Msg {
                     let number = self.pairs.number(pair);
                     ctx.tally.fault(|| format!("lost: pair {number}: {due} has not come"));
                 }
+                Stage::Standing if talk.hearing != Hearing::Reads => continue,
                 Stage::Standing if talk.ways.iter().any(|way| way.is_late(now, limit)) => {
                     self.count_lost(ctx, pair);
                 }
@@ -386,15 +298,20 @@ impl Scenario for Msg {
         if let Some(open_loop) = &mut self.open_loop {
             open_loop.give_up(ctx);
         }
+        if self.deafness.is_some() {
+            self.undeafen(ctx);
+        }
     }
 
     fn in_flight(&self) -> usize {
-        self.in_flight as usize
+        self.in_flight as usize + if self.waited { 0 } else { self.deaf_left() }
     }
 
     fn finish(&mut self, ctx: &mut Context) {
         for pair in 0..self.talks.len() {
-            if self.talks[pair].stage == Stage::Standing {
+            if matches!(self.talks[pair].hearing, Hearing::Deaf { .. }) {
+                ctx.tally.error("deaf", "not_closed");
+            } else if self.talks[pair].stage == Stage::Standing {
                 self.count_lost(ctx, pair);
                 ctx.send_about(self.pairs.client(pair, End::Caller), &self.hang_up, &self.talks[pair].id);
             }

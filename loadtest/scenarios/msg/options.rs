@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Msg;
 use super::talk::MessageForm;
+use super::{Msg, Settings};
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::options::{Common, Pace};
+use crate::scenarios::Load;
 use crate::scenarios::pairs::Naming;
 
 /// How messages follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Each message is answered by one.
     Pingpong,
     /// One way, with many in flight.
@@ -23,8 +24,6 @@ pub(super) enum Mode {
 /// Options of `msg`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Pairs that talk.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) pairs: u32,
@@ -41,19 +40,8 @@ pub struct Options {
     pub(super) pace: Pace,
 }
 
-impl Options {
-    /// Messages of a pair that may be under way.
-    pub(super) fn in_flight(&self) -> u64 {
-        let default = match self.mode {
-            Mode::Pingpong => 1,
-            Mode::Flood => 32,
-            Mode::Open => 1024,
-        };
-        u64::from(self.in_flight.unwrap_or(default))
-    }
-
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("pairs".to_owned(), self.pairs.to_string()),
             ("mode".to_owned(), format!("{:?}", self.mode).to_lowercase()),
@@ -64,14 +52,37 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
         if (self.mode == Mode::Open) != self.pace.open().is_some() {
             return Err(Fault::BadOption("--mode open and --rate belong together".to_owned()));
         }
-        self.common.check_share("pairs", self.pairs)?;
-        let plan = self.common.plan()?;
-        let make = |_, plan: &_| Msg::new(self, Naming::new(&self.common, plan, self.pairs as usize));
-        run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)
+        common.check_share("pairs", self.pairs)?;
+        let plan = common.plan()?;
+        let settings = Settings {
+            mode: self.mode,
+            window: self.in_flight(),
+            rate: self.pace.open(),
+            bytes: self.bytes as usize,
+            floor: common.floor,
+            deafness: None,
+        };
+        let make = |_, plan: &_| Msg::new(settings, Naming::new(common, plan, self.pairs as usize));
+        run::run(&plan, common.watch()?, u64::from(self.pairs) * 2, make)
+    }
+}
+
+impl Options {
+    /// Messages of a pair that may be under way.
+    pub(super) fn in_flight(&self) -> u64 {
+        let default = match self.mode {
+            Mode::Pingpong => 1,
+            Mode::Flood => 32,
+            Mode::Open => 1024,
+        };
+        u64::from(self.in_flight.unwrap_or(default))
     }
 }

@@ -191,7 +191,7 @@ impl Scenario for Presence {
         match wire::kind(payload) {
             b"PRESENCE_RESULT" => self.on_result(ctx, member, payload),
             b"ERROR" if self.asked[member].is_some() => {
-                let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
+                let reason = wire::reason(payload);
                 ctx.tally.error("error", &String::from_utf8_lossy(reason));
                 self.forget(member);
                 ctx.close(client);

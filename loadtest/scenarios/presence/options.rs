@@ -9,12 +9,11 @@ use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::measure::open_loop::Pacing;
 use crate::options::{Common, Pace};
+use crate::scenarios::Load;
 
 /// Options of `presence`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Lines that can be found.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
@@ -31,17 +30,8 @@ pub struct Options {
     pace: Pace,
 }
 
-impl Options {
-    pub(super) fn askers(&self) -> usize {
-        self.askers as usize
-    }
-
-    pub(super) fn rate(&self) -> Option<(f64, Pacing)> {
-        self.pace.open()
-    }
-
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("connections".to_owned(), self.connections.to_string()),
             ("domains".to_owned(), self.domains.to_string()),
@@ -52,18 +42,17 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        if self.common.floor {
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        if common.floor {
             return Err(Fault::BadOption("the floor knows no presence".to_owned()));
         }
         if self.domains > self.connections {
             return Err(Fault::BadOption("--domains is more than there are --connections".to_owned()));
         }
-        if u32::from(self.common.threads) > self.askers {
+        if u32::from(common.threads) > self.askers {
             return Err(Fault::BadOption("--threads is more than there are --askers".to_owned()));
         }
-        let plan = self.common.plan()?;
+        let plan = common.plan()?;
         let lost: Arc<[AtomicBool]> = (0..self.connections).map(|_| AtomicBool::new(false)).collect();
         let make = |_, plan: &crate::engine::Plan| {
             let names = check::Plan {
@@ -75,6 +64,16 @@ impl Options {
             };
             Presence::new(self, names, Arc::clone(&lost))
         };
-        run::run(&plan, self.common.watch()?, u64::from(self.connections + self.askers), make)
+        run::run(&plan, common.watch()?, u64::from(self.connections + self.askers), make)
+    }
+}
+
+impl Options {
+    pub(super) fn askers(&self) -> usize {
+        self.askers as usize
+    }
+
+    pub(super) fn rate(&self) -> Option<(f64, Pacing)> {
+        self.pace.open()
     }
 }

@@ -53,10 +53,10 @@ pub struct Ring {
 }
 
 impl Ring {
-    fn new(options: &Options, naming: Naming) -> Self {
+    fn new(options: &Options, floor: bool, naming: Naming) -> Self {
         let rate = options.pace.open();
         let hold = (options.hold * MILLISECOND as f64) as Nanos;
-        Self { hold, floor: options.common.floor, ..Self::beside(naming, rate, Counting::ALL) }
+        Self { hold, floor, ..Self::beside(naming, rate, Counting::ALL) }
     }
 
     /// Pairs that call while something else is measured.
@@ -112,8 +112,7 @@ impl Ring {
 
     /// A call was refused, as the protocol allows.
     fn refused(&mut self, ctx: &mut Context, pair: usize, what: &str, payload: &[u8]) {
-        let reason = wire::text(payload, "reason").unwrap_or(b"unknown");
-        ctx.tally.error(what, &String::from_utf8_lossy(reason));
+        ctx.tally.error(what, &String::from_utf8_lossy(wire::reason(payload)));
         self.begun -= 1;
         self.calls[pair].stage = Stage::Free;
         if self.open_loop.is_some() {
@@ -180,10 +179,18 @@ impl Ring {
     }
 
     fn on_hang_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let call = &self.calls[pair];
-        if wire::call_id(payload) != Some(call.id) {
+        if wire::call_id(payload) != Some(self.calls[pair].id) {
             return self.fault(ctx, pair, End::Callee, "misdelivered: HANGUP with another call id", payload);
         }
+        // The caller gave no reason, which the protocol calls normal.
+        match wire::reason(payload) {
+            b"normal" => {}
+            // Which gives back what it gets.
+            _ if self.floor => {}
+            reason if wire::is_exchanges_own(reason) => return self.on_early_hang_up(ctx, pair, payload),
+            _ => return self.fault(ctx, pair, End::Callee, "changed: HANGUP with another reason", payload),
+        }
+        let call = &self.calls[pair];
         self.counting.record(ctx, Other::HangUp, call.since);
         self.counting.done(ctx);
         self.begun -= 1;
@@ -191,8 +198,7 @@ impl Ring {
     }
 
     fn on_early_hang_up(&mut self, ctx: &mut Context, pair: usize, payload: &[u8]) {
-        let reason = String::from_utf8_lossy(wire::text(payload, "reason").unwrap_or(b"unknown"));
-        ctx.tally.error("hangup", &reason);
+        ctx.tally.error("hangup", &String::from_utf8_lossy(wire::reason(payload)));
         self.reset(ctx, pair);
     }
 
@@ -204,6 +210,10 @@ impl Ring {
             (b"BUSY", Stage::Dialled) => self.refused(ctx, pair, "busy", payload),
             (b"ERROR", Stage::Dialled) => self.refused(ctx, pair, "error", payload),
             (b"BUSY" | b"HANGUP", Stage::Answered | Stage::Up) => self.on_early_hang_up(ctx, pair, payload),
+            // Both ended it at the same time.
+            (b"HANGUP", Stage::HungUp) if wire::is_exchanges_own(wire::reason(payload)) => {
+                self.on_early_hang_up(ctx, pair, payload);
+            }
             _ => self.out_of_turn(ctx, pair, End::Caller, payload),
         }
     }
@@ -217,6 +227,10 @@ impl Ring {
                 "misdelivered: CONNECTED with another call id",
                 payload,
             );
+        }
+        let to_callee = wire::text(payload, "to") == Some(self.pairs.name(pair, End::Callee).as_bytes());
+        if !to_callee && !self.floor {
+            return self.fault(ctx, pair, End::Caller, "misdelivered: CONNECTED to somebody else", payload);
         }
         let (now, call) = (ctx.now(), &mut self.calls[pair]);
         ctx.tally.record(self.counting.ring_to_connected, call.since, now);

@@ -6,13 +6,12 @@ use super::Ring;
 use crate::engine::run::{self, Outcome};
 use crate::fault::Fault;
 use crate::options::{Common, Pace, not_negative};
+use crate::scenarios::Load;
 use crate::scenarios::pairs::Naming;
 
 /// Options of `ring`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Pairs that call.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) pairs: u32,
@@ -23,9 +22,8 @@ pub struct Options {
     pub(super) hold: f64,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("pairs".to_owned(), self.pairs.to_string()),
             ("hold".to_owned(), self.hold.to_string()),
@@ -34,11 +32,15 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share("pairs", self.pairs)?;
-        let plan = self.common.plan()?;
-        let make = |_, plan: &_| Ring::new(self, Naming::new(&self.common, plan, self.pairs as usize));
-        run::run(&plan, self.common.watch()?, u64::from(self.pairs) * 2, make)
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        common.check_share("pairs", self.pairs)?;
+        let plan = common.plan()?;
+        let make =
+            |_, plan: &_| Ring::new(self, common.floor, Naming::new(common, plan, self.pairs as usize));
+        run::run(&plan, common.watch()?, u64::from(self.pairs) * 2, make)
     }
 }

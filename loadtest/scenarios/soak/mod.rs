@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::measure::probe::{Probe, Sample};
 use crate::measure::trend::{Bound, POINTS_MIN, Point, leaks, trend};
 use crate::options::{Common, not_negative, positive};
+use crate::scenarios::Load;
 
 const MIB: f64 = 1_048_576.0;
 const HOUR: f64 = 3600.0 * SECOND as f64;
@@ -32,8 +33,6 @@ const SETTLE_PART: f64 = 0.25;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
     day: Day,
     /// Between two looks at the server, in seconds.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = positive)]
@@ -46,25 +45,21 @@ pub struct Options {
     leak_bytes_per_hour: u64,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = self.day.parameters();
         found.insert("sample".to_owned(), self.sample.to_string());
-        found.insert("settle".to_owned(), self.settle_s().to_string());
+        if let Some(settle) = self.settle {
+            found.insert("settle".to_owned(), settle.to_string());
+        }
         found.insert("leak-bytes-per-hour".to_owned(), self.leak_bytes_per_hour.to_string());
         found
     }
 
-    fn settle_s(&self) -> f64 {
-        self.settle.unwrap_or(self.common.duration * SETTLE_PART)
-    }
-
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.day.check(self.common.threads)?;
-        let plan = self.common.plan()?;
-        let probe = match self.common.watch()?.probe {
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        self.day.check(common.threads)?;
+        let plan = common.plan()?;
+        let probe = match common.watch()?.probe {
             Some(probe) => Arc::new(probe),
             None => {
                 return Err(Fault::BadOption(
@@ -74,16 +69,22 @@ impl Options {
         };
         Probe::sample(&probe)?;
         let sampler = Sampler::start(probe, plan.clock, Duration::from_secs_f64(self.sample))?;
-        let outcome = self.day.run(&self.common, &plan);
+        let outcome = self.day.run(common, &plan);
         let seen = sampler.end()?;
         let mut outcome = outcome?;
-        self.judge(&seen, &mut outcome);
+        self.judge(&seen, self.settle_s(common), &mut outcome);
         Ok(outcome)
+    }
+}
+
+impl Options {
+    fn settle_s(&self, common: &Common) -> f64 {
+        self.settle.unwrap_or(common.duration * SETTLE_PART)
     }
 
     /// Says the trends and whether they are leaks.
-    fn judge(&self, seen: &Seen, outcome: &mut Outcome) {
-        let settled = outcome.began + (self.settle_s() * SECOND as f64) as Nanos;
+    fn judge(&self, seen: &Seen, settle_s: f64, outcome: &mut Outcome) {
+        let settled = outcome.began + (settle_s * SECOND as f64) as Nanos;
         let ended = outcome.began + (outcome.ledger.measured_s() * SECOND as f64) as Nanos;
         let seen: Vec<&(Nanos, Sample)> =
             seen.iter().filter(|(at, _)| (settled..=ended).contains(at)).collect();

@@ -2,7 +2,9 @@
 //!
 //! Invariant: the k-th line that comes back is counted once, by the worker that saw it, so that the marks are exact.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::engine::timers::Nanos;
 
@@ -18,6 +20,8 @@ pub struct Course {
     half: AtomicU64,
     most: AtomicU64,
     all: AtomicU64,
+    /// Lines that did not come back, by what kept each of them the last time.
+    missing: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for Course {
@@ -30,6 +34,7 @@ impl Default for Course {
             half: not_yet(),
             most: not_yet(),
             all: not_yet(),
+            missing: Mutex::default(),
         }
     }
 }
@@ -84,6 +89,25 @@ impl Course {
         }
     }
 
+    /// At the end of the run a line has not come back; what kept it.
+    pub fn miss(&self, why: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        *missing.entry(why.to_owned()).or_default() += 1;
+    }
+
+    /// How many did not come back, and what kept them, in a sentence; if there are any.
+    pub fn missing(&self, total: u32) -> Option<String> {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let count: u64 = missing.values().sum();
+        let reasons: Vec<String> = missing.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        let reasons = reasons.join(", ");
+        (count > 0).then(|| {
+            format!(
+                "{count} of {total} lines did not come back in time; what kept them the last time: {reasons}"
+            )
+        })
+    }
+
     /// Which part of the run it is.
     pub fn weather(&self) -> Weather {
         if self.begun.load(Ordering::Acquire) == NOT_YET {
@@ -114,6 +138,15 @@ fn most_of(total: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_missing_is_told_with_what_kept_them() {
+        let course = Course::default();
+        assert_eq!(course.missing(9), None);
+        ["b", "a", "b"].iter().for_each(|why| course.miss(why));
+        let said = course.missing(9).expect("three are missing");
+        assert!(said.starts_with("3 of 9 lines") && said.ends_with(": a 1, b 2"), "{said}");
+    }
 
     #[test]
     fn the_first_half_most_and_all_are_marked_by_the_line_that_makes_them() {

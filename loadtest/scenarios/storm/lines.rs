@@ -9,7 +9,6 @@ use super::course::Course;
 use super::{LOST, OPERATIONS_LATENCY, RECONNECT_ALONE, REFUSED};
 use crate::engine::timers::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{Client, Closed, Context, Enter, Share};
-use crate::frames::client_text;
 use crate::measure::open_loop::uniform;
 use crate::scenarios::rota::Rota;
 
@@ -36,12 +35,16 @@ struct Line {
     back: bool,
     /// How often it was refused since it was last in.
     refused: u32,
+    /// What kept it the last time, since it was last in.
+    kept_by: Option<String>,
 }
 
 /// One worker's lines.
 pub struct Lines {
     share: Share,
     total: usize,
+    /// Nobody calls beside them.
+    pub(super) are_alone: bool,
     /// From the beginning of the load to the cut; not if somebody else restarts the server.
     cut_after: Option<Nanos>,
     at_once: Option<usize>,
@@ -63,6 +66,7 @@ impl Lines {
         Self {
             share,
             total: storm.connections,
+            are_alone: storm.are_alone,
             cut_after: storm.cut_after,
             at_once: storm.at_once,
             tag,
@@ -78,10 +82,8 @@ impl Lines {
 
     fn enter(&mut self, ctx: &mut Context, line: usize) {
         let number = self.lines[line].number;
-        let register = client_text(
-            format!(r#"{{"type":"REGISTER","address":"line-{number}-{}@{}"}}"#, self.tag, self.domain)
-                .as_bytes(),
-        );
+        let name = format!("line-{number}-{}@{}", self.tag, self.domain);
+        let register = ctx.plan().register(&name, "");
         let client = ctx.connect(Enter { register, place: number });
         self.lines[line].client = Some(client);
         if self.owners.len() <= client.index() {
@@ -124,6 +126,7 @@ impl Lines {
                 lost: false,
                 back: false,
                 refused: 0,
+                kept_by: None,
             });
             self.enter(ctx, line);
         }
@@ -144,7 +147,7 @@ impl Lines {
     pub(super) fn on_registered(&mut self, ctx: &mut Context, client: Client) {
         let now = ctx.now();
         let line = &mut self.lines[self.owners[client.index()]];
-        (line.is_in, line.refused) = (true, 0);
+        (line.is_in, line.refused, line.kept_by) = (true, 0, None);
         self.count_in += 1;
         if !std::mem::take(&mut line.lost) {
             return;
@@ -200,6 +203,7 @@ impl Lines {
         } else if !was_in {
             why.count(ctx);
             ctx.tally.count(REFUSED, 1);
+            self.lines[at].kept_by = Some(why.word());
         }
         let line = &mut self.lines[at];
         // The crowd comes at once, as clients do that know no better; only who is turned away waits.
@@ -224,8 +228,9 @@ impl Lines {
     }
 
     pub(super) fn finish(&self, ctx: &mut Context) {
-        for _ in self.lines.iter().filter(|line| line.lost) {
+        for line in self.lines.iter().filter(|line| line.lost) {
             ctx.tally.error("unfinished", "reconnect");
+            self.course.miss(line.kept_by.as_deref().unwrap_or("no answer yet"));
         }
     }
 
@@ -239,6 +244,8 @@ impl Lines {
 pub(super) struct Plan {
     /// Of all workers.
     pub connections: usize,
+    /// See [`Lines`].
+    pub are_alone: bool,
     /// See [`Lines`].
     pub cut_after: Option<Nanos>,
     /// Of this worker.

@@ -47,7 +47,12 @@ impl Storm {
     fn lines(options: &Options, share: Share, plan: &Plan, course: Arc<Course>) -> Self {
         let cut_after = (!options.wait_for_restart).then_some((options.after * SECOND as f64) as Nanos);
         let at_once = options.at_once.map(|at_once| (at_once as usize).div_ceil(share.workers));
-        let storm = lines::Plan { connections: options.connections as usize, cut_after, at_once };
+        let storm = lines::Plan {
+            connections: options.connections as usize,
+            are_alone: options.pairs == 0,
+            cut_after,
+            at_once,
+        };
         let names = [plan.tag.clone(), plan.domain.clone()];
         Self::Lines(Box::new(Lines::new(share, names, course, storm)))
     }
@@ -59,7 +64,12 @@ impl Storm {
 
 impl Scenario for Storm {
     fn figures(&self) -> Figures {
-        FIGURES
+        match self {
+            Self::Lines(lines) if lines.are_alone => {
+                Figures { latencies: &FIGURES.latencies[..2], ..FIGURES }
+            }
+            Self::Lines(_) | Self::Base(_) => FIGURES,
+        }
     }
 
     fn start(&mut self, ctx: &mut Context) {

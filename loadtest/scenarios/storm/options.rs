@@ -10,13 +10,15 @@ use crate::engine::timers::{Nanos, SECOND};
 use crate::engine::{Plan, Share};
 use crate::fault::Fault;
 use crate::options::{Common, not_negative, positive};
+use crate::scenarios::Load;
 use crate::scenarios::pairs::Naming;
+
+/// A measured part below this part of what was wanted was ended early.
+const SHORT: f64 = 0.99;
 
 /// Options of `storm`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    pub common: Common,
     /// Lines that are registered and then come again all at once.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) connections: u32,
@@ -40,9 +42,8 @@ pub struct Options {
     pub(super) rate: f64,
 }
 
-impl Options {
-    /// Names and values of what only this scenario has.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+impl Load for Options {
+    fn parameters(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::from([
             ("connections".to_owned(), self.connections.to_string()),
             ("pairs".to_owned(), self.pairs.to_string()),
@@ -60,13 +61,16 @@ impl Options {
         found
     }
 
-    /// Runs it.
-    pub fn run(&self) -> Result<Outcome, Fault> {
-        self.common.check_share("connections", self.connections)?;
-        if !self.wait_for_restart && self.after >= self.common.duration {
+    fn has_pairs(&self) -> bool {
+        true
+    }
+
+    fn run(&self, common: &Common) -> Result<Outcome, Fault> {
+        common.check_share("connections", self.connections)?;
+        if !self.wait_for_restart && self.after >= common.duration {
             return Err(Fault::BadOption("--after leaves nothing of --duration for the storm".to_owned()));
         }
-        let mut common = self.common.clone();
+        let mut common = common.clone();
         if self.pairs > 0 {
             // What the storm costs the generator is not to be seen in the calls.
             common.threads += 1;
@@ -74,20 +78,27 @@ impl Options {
         let plan = common.plan()?;
         let course = Arc::new(Course::default());
         let clients = u64::from(self.connections) + 2 * u64::from(self.pairs);
-        let make = |share, plan: &_| self.part(share, plan, &course);
+        let make = |share, plan: &_| self.part(&common, share, plan, &course);
         let mut outcome = run::run(&plan, common.watch()?, clients, make)?;
         let seen = course.seen(self.connections as usize);
         outcome.notes.extend(note(&seen, self.connections));
+        // Whoever ends a run early has not given them their time.
+        let was_ended_early = outcome.ledger.measured_s() < common.duration * SHORT;
+        if let Some(missing) = course.missing(self.connections).filter(|_| !was_ended_early) {
+            outcome.ledger.fault(format!("lost: {missing}"));
+        }
         Ok(outcome)
     }
+}
 
-    fn part(&self, share: Share, plan: &Plan, course: &Arc<Course>) -> Storm {
+impl Options {
+    fn part(&self, common: &Common, share: Share, plan: &Plan, course: &Arc<Course>) -> Storm {
         let lines = if self.pairs > 0 { share.workers - 1 } else { share.workers };
         if share.worker < lines {
             let share = Share { workers: lines, ..share };
             return Storm::lines(self, share, plan, Arc::clone(course));
         }
-        let naming = Naming::new(&self.common, plan, self.pairs as usize);
+        let naming = Naming::new(common, plan, self.pairs as usize);
         Storm::base(naming, self.rate, Arc::clone(course))
     }
 }
