@@ -17,7 +17,6 @@ use mio::{Poll, Waker};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::settings::DOMAIN_DEFAULT;
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
@@ -563,7 +562,7 @@ fn limits(config: &Config) -> Limits {
                 SpawnPolicy::Listed(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
             }
         },
-        domain: config.federation.domain.as_deref().unwrap_or(DOMAIN_DEFAULT).into(),
+        domain: (*config.federation.domain).into(),
     }
 }
 

@@ -40,10 +40,10 @@ pub const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
 pub const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
 
 /// The links to other exchanges.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Federation {
-    /// The domain of this exchange, if one is given: it speaks by it for callers that it has verified, links or not.
-    pub domain: Option<Box<str>>,
+    /// The domain of this exchange. It speaks by it for callers that it has verified, whoever calls whom.
+    pub domain: Box<str>,
     /// The exchanges to call, in the order of the configuration: of equal routes the first one counts. Empty: there are none,
     /// or links are off because of a mistake.
     pub peers: Vec<Peer>,
@@ -51,6 +51,13 @@ pub struct Federation {
     pub tls: PeerTls,
     /// What is wrong. Links are off if it is more than a number, which then stands for its default.
     pub mistakes: Vec<Mistake>,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        let (domain, peers) = (settings::DOMAIN_DEFAULT.into(), Vec::new());
+        Self { domain, peers, tls: PeerTls::default(), mistakes: Vec::new() }
+    }
 }
 
 /// What wss:// links are secured with. The files are read when a link is called.
@@ -100,13 +107,15 @@ pub(super) fn read(raw: &RawConfig) -> (Federation, Vec<Warning>) {
 }
 
 fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>, Mistake> {
-    let domain = text(raw, &settings::FEDERATION_DOMAIN);
-    let domain = domain.map(|domain| short(domain, settings::FEDERATION_DOMAIN.env)).transpose()?;
-    federation.domain = domain.map(Box::from);
+    if let Some(domain) = text(raw, &settings::FEDERATION_DOMAIN) {
+        federation.domain = short(domain, settings::FEDERATION_DOMAIN.env)?.into();
+    }
     federation.tls = tls(raw)?;
     if let Some(text) = &raw.federation_file {
         let (peers, warnings) = file::read(text.as_ref().map_err(|fault| Mistake::File(fault.clone()))?)?;
-        federation.domain = peers.first().map(|peer| peer.domain.clone());
+        if let Some(peer) = peers.first() {
+            federation.domain = peer.domain.clone();
+        }
         federation.peers = peers;
         return Ok(warnings);
     }
@@ -115,8 +124,7 @@ fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>
         let is_meant = text(raw, &settings::FEDERATION_PEER_URL).is_some();
         return Ok(is_meant.then_some(Warning::FederationNotEnabled).into_iter().collect());
     }
-    let domain = federation.domain.as_deref().unwrap_or(settings::DOMAIN_DEFAULT);
-    let peer = single_peer(raw, domain, &mut federation.mistakes)?;
+    let peer = single_peer(raw, &federation.domain, &mut federation.mistakes)?;
     federation.peers.push(peer);
     Ok(Vec::new())
 }
