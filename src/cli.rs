@@ -4,9 +4,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands;
+use crate::commands::health::HealthArgs;
 use crate::commands::token::TokenArgs;
 use crate::config::RawFlags;
 use crate::phone::{self, PhoneArgs};
@@ -43,14 +44,6 @@ pub enum Program {
     Version,
 }
 
-/// The arguments of `systemx health`.
-#[derive(Debug, Args)]
-pub struct HealthArgs {
-    /// The exchange to ask [default: ws://127.0.0.1:PORT with the port this directory and environment configure]
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-}
-
 impl Cli {
     /// Runs the program to its end.
     pub fn run(self) -> ExitCode {
@@ -58,7 +51,7 @@ impl Cli {
             Program::Serve(flags) => commands::serve::run(flags),
             Program::CheckConfig(flags) => commands::check_config::run(flags),
             Program::Phone(args) => phone::run(args),
-            Program::Health(args) => commands::health::run(args.url),
+            Program::Health(args) => commands::health::run(args),
             Program::Sim(args) => crate::sim::main(&args),
             Program::Token(args) => commands::token::run(args),
             Program::Version => commands::print(&format!("systemx {}\n", env!("CARGO_PKG_VERSION"))),

@@ -10,8 +10,9 @@ use tokio_tungstenite::tungstenite::handshake::HandshakeError;
 use tokio_tungstenite::tungstenite::{Error, client};
 
 use crate::support::phone::{handshake_request, read_head, text_frame};
+use crate::support::process::systemx;
 use crate::support::wire::Wire;
-use crate::support::{LIMIT, Phone, Process, Rig, eventually};
+use crate::support::{LIMIT, Phone, Process, Rig, Scratch, eventually};
 
 /// Version 2, PROXY, TCP4 or TCP6: signature, command, family.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -248,4 +249,18 @@ fn a_stranger_gets_no_second_place_by_naming_others() {
     let from = |client: &str| request_with(&[&format!("X-Forwarded-For: {client}")]);
     let _first = enter(rig.address(), &from("192.0.2.1"));
     assert_eq!(answer_to(rig.address(), &from("192.0.2.2")), "");
+}
+
+/// A health check comes from loopback, which may be where the proxy is as well: it says that it speaks for itself.
+#[test]
+fn the_health_check_begins_as_a_proxy_where_proxies_are_trusted() {
+    for (trusted, protocol) in [("127.0.0.0/8", "on"), ("127.0.0.0/8", "off"), ("10.0.0.0/8", "on")] {
+        let settings = [("SYSTEMX_TRUSTED_PROXIES", trusted), ("SYSTEMX_PROXY_PROTOCOL", protocol)];
+        let exchange = Process::start_with(&[], &settings);
+        let folder = Scratch::new();
+        let mut check = systemx(&["health"], folder.path());
+        check.env("SYSTEMX_PORT", exchange.address().port().to_string());
+        let check = check.envs(settings).output().expect("the program can be run");
+        assert!(check.status.success(), "{trusted} {protocol}: {check:?}");
+    }
 }

@@ -98,6 +98,33 @@ fn a_token_in_the_handshake_counts_for_the_first_registration() {
     }
 }
 
+/// It is kept until its bearer registers, and counts among what strangers have begun to say.
+#[test]
+fn tokens_in_handshakes_share_the_budget_of_strangers() {
+    const LENGTH: usize = 8000;
+    let good = "t".repeat(LENGTH);
+    let tokens = format!("{good}=*@corp.test");
+    let rig = Rig::with(&[("auth_tokens", &tokens), ("unregistered_bytes_total", "1048576")]);
+    // Five times what there is room for.
+    let mut hoarders: Vec<_> = (0..640).map(|_| bearer(rig.address(), &"x".repeat(LENGTH))).collect();
+    let _honest = rig.registered("honest@other.test");
+    let is_heard = |phone: &mut Phone| {
+        phone.try_send(&json!({"type": "HEARTBEAT"})).is_ok() && phone.try_next().is_some()
+    };
+    let heard = hoarders.iter_mut().map(is_heard).filter(|heard| *heard).count();
+    assert!((64..=133).contains(&heard), "{heard} of {} are kept", hoarders.len());
+    drop(hoarders);
+    let refused = |phone: &mut Phone| !is_heard(phone);
+    eventually("their room is free", || (!refused(&mut bearer(rig.address(), &good))).then_some(()));
+    let register = |number| {
+        let mut phone = bearer(rig.address(), &good);
+        phone.register(&format!("a{number}@corp.test"));
+        phone
+    };
+    let registered: Vec<_> = (0..400).map(register).collect();
+    drop(registered);
+}
+
 /// HS256, RS256, ES256 and EdDSA, with keys as operators have them; made by `systemx token`.
 #[test]
 fn signed_tokens_of_each_algorithm_open_what_they_list() {
@@ -183,6 +210,31 @@ fn dial_rules_decide_who_is_called_and_who_is_seen() {
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(boss.presence(json!({})).len(), 2);
     boss.call("boss@corp.test", &mut guest, "g@guest.test");
+    guest.send(json!({"type": "JOIN", "party": "meeting@corp.test"}));
+    guest.expect(json!({"type": "ERROR", "reason": "forbidden", "context": "JOIN"}));
+    boss.send(json!({"type": "JOIN", "party": "meeting@corp.test"}));
+    boss.expect(json!({"type": "JOINED", "participants": ["boss@corp.test"]}));
+}
+
+/// Whoever may become an exchange, because nothing is said about it, does not get what is protected by that.
+#[test]
+fn a_strangers_exchange_is_nobody_whom_rules_protect() {
+    let (rig, _folder) = ruled(&json!({"register": [{"pattern": "*@corp.test", "tokens": ["t"]}]}));
+    let mut stranger = rig.phone();
+    stranger.send(
+        json!({"type": "REGISTER_PBX", "domain": "evil.test", "routes": ["*@corp.test", "*@evil.test"]}),
+    );
+    stranger.expect(json!({"type": "REGISTERED_PBX"}));
+    let mut caller = rig.registered("a@open.test");
+    caller.dial("boss@corp.test");
+    caller.expect_busy("boss@corp.test", "no_such_address");
+    for (from, answer) in [("boss@corp.test", "BUSY"), ("x@evil.test", "RING")] {
+        stranger.send(json!({"type": "DIAL_FORWARD", "call_id": from, "from": from, "to": "a@open.test"}));
+        stranger.expect(json!({"type": answer, "call_id": from}));
+    }
+    caller.expect(json!({"type": "RING", "from": "x@evil.test"}));
+    caller.dial("boss@evil.test");
+    stranger.expect(json!({"type": "DIAL_FORWARD", "to": "boss@evil.test"}));
 }
 
 #[test]
@@ -269,8 +321,13 @@ fn a_bad_file_stops_the_start_and_check_config_with_the_place_of_the_fault() {
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success() && said.contains("auth.json: $.dial[0].allow: "), "{program}: {said}");
     }
-    let out = systemx(&["check-config", "--auth-tokens", "hush=*@corp.test"], folder.path());
-    let out = { out }.output().expect("the program can be run");
+    let short = |arguments: &[&str]| {
+        let mut command = systemx(arguments, folder.path());
+        command.env("SYSTEMX_AUTH_TOKENS", "hush=*@corp.test").output().expect("the program can be run")
+    };
+    let flag = short(&["check-config", "--auth-tokens", "hush=*@corp.test"]);
+    assert!(!flag.status.success(), "whoever lists processes would see it");
+    let out = short(&["check-config"]);
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && text.contains("(hidden)") && !text.contains("hush"), "{text}");
 }

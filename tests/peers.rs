@@ -486,7 +486,7 @@ fn the_settings_are_shown_without_what_may_be_secret() {
     let output = command.envs(environment).output().expect("the program can be run");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(shown.contains("wss://up.test:443/") && shown.contains("(secret)"), "{shown}");
+    assert!(shown.contains("wss://up.test:443/") && shown.contains("(hidden)"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use rustls::ClientConfig;
@@ -327,6 +328,95 @@ fn a_client_certificate_is_asked_for_where_it_counts() {
     }
 }
 
+/// A record is kept until it is complete, and its sender may take his time over that.
+#[test]
+fn records_that_are_not_complete_share_the_budget_of_strangers() {
+    const LENGTH: usize = 16 << 10;
+    let exchange = Secure::with(|_, _| {}, &[("unregistered_bytes_total", "1048576")]);
+    let begun = [&[0x17, 3, 3, 0x40, 0x10][..], &[0; LENGTH]].concat();
+    let hoarder = |_| {
+        let mut phone = exchange.phone();
+        phone.stream().write_all(&begun).expect("there is room");
+        phone
+    };
+    // Three times what there is room for.
+    let mut hoarders: Vec<_> = (0..192).map(hoarder).collect();
+    exchange.registered("honest@homes.test").expect_nothing();
+    let is_refused = |phone: &mut Phone| {
+        phone.stream().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket takes a limit");
+        matches!(phone.next_message(), Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1013)
+    };
+    let refused = hoarders.iter_mut().map(is_refused).filter(|refused| *refused).count();
+    assert!((64..=150).contains(&refused), "{refused} of {} are refused", hoarders.len());
+    // What was complete counts no more.
+    drop(hoarders);
+    let mut talker = exchange.phone();
+    for _ in 0..200 {
+        talker.send(json!({"type": "HEARTBEAT", "pad": "x".repeat(LENGTH)}));
+        talker.expect(json!({"type": "HEARTBEAT_ACK"}));
+    }
+}
+
+/// Names in certificates open addresses (`certificates` of the authentication file), and nothing else does.
+#[test]
+fn a_client_certificate_opens_the_addresses_of_its_name() {
+    let rules = json!({
+        "register": [{"pattern": "*@corp.test", "tokens": []}],
+        "certificates": [
+            {"name": "agent.corp.test", "pattern": ["agent@corp.test", "*@lab.test"]},
+            {"name": "boss.corp.test", "pattern": "boss@corp.test"},
+        ],
+    });
+    let [authority, stranger] = [Authority::new(), Authority::new()];
+    let exchange = Secure::with(
+        |folder, files| {
+            files.push(("auth_file", folder.write("auth.json", &rules.to_string()).display().to_string()));
+            files.push(("tls_client_ca", folder.write("ca.pem", &authority.pem()).display().to_string()));
+        },
+        &[],
+    );
+    let showing = |issuer: &Authority, name: &str| {
+        let own = issuer.issue(name, |params| {
+            params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        });
+        exchange.authority.client_of(rustls::ALL_VERSIONS, Some(&own))
+    };
+    let refuses = |phone: &mut Phone, address: &str, auth: &str| {
+        phone.send(json!({"type": "REGISTER", "address": address, "auth": auth}));
+        phone.expect_exactly(json!({"type": "REGISTER_FAILED", "reason": "auth_failed"}));
+    };
+    let agent = showing(&authority, "Agent.Corp.test");
+    // More than one, so that some land on another shard than their address's and move.
+    for _ in 0..4 {
+        let mut phone = phone(exchange.rig.address(), &agent);
+        refuses(&mut phone, "boss@corp.test", "");
+        phone.register("agent@corp.test");
+        // It counts for as long as the connection lives, for other addresses too.
+        refuses(&mut phone, "boss@corp.test", "");
+        phone.register("a@lab.test");
+        phone.register("agent@corp.test");
+        phone.close();
+        eventually("the address is free", || {
+            let mut other = self::phone(exchange.rig.address(), &agent);
+            other.send(json!({"type": "REGISTER", "address": "agent@corp.test"}));
+            (other.next()["type"] == "REGISTERED").then_some(())
+        });
+    }
+    let mut nobody = exchange.phone();
+    refuses(&mut nobody, "agent@corp.test", "");
+    refuses(&mut nobody, "agent@corp.test", "agent.corp.test");
+    nobody.register("n@open.test");
+    let mut unnamed = phone(exchange.rig.address(), &showing(&authority, "x.corp.test"));
+    refuses(&mut unnamed, "agent@corp.test", "");
+    let foreign = showing(&stranger, "agent.corp.test");
+    let refused = try_phone(exchange.rig.address(), &foreign).and_then(|mut phone| {
+        // In TLS 1.3 the client is told after its own handshake is done.
+        phone.stream().set_read_timeout(Some(LIMIT))?;
+        phone.next_message().map(drop).map_err(std::io::Error::other)
+    });
+    assert!(refused.is_err(), "a stranger's authority vouches for nobody");
+}
+
 /// An exchange with TLS as a process, whose files can be replaced.
 struct Renewable {
     process: Process,
@@ -520,4 +610,68 @@ fn the_phone_and_the_health_check_speak_tls() {
         let said = run(&phone);
         String::from_utf8_lossy(&said.stdout).contains("presence_end").then_some(())
     });
+}
+
+#[test]
+fn the_health_check_shows_a_certificate_if_it_is_given_one() {
+    let authority = Authority::new();
+    let exchange = Secure::with(
+        |folder, files| {
+            files.push(("tls_client_ca", folder.write("ca.pem", &authority.pem()).display().to_string()));
+        },
+        &[("tls_client_cert_required", "true")],
+    );
+    let folder = Scratch::new();
+    let own = authority.issue("health.test", |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    own.write(&folder);
+    let port = exchange.rig.address().port().to_string();
+    let is_healthy = |arguments: &[&str]| {
+        let mut command = systemx(arguments, folder.path());
+        let files = [("TLS_CERT_PATH", "cert.pem"), ("TLS_KEY_PATH", "key.pem"), ("TLS_ENABLED", "true")];
+        command.env("SYSTEMX_PORT", &port).envs(files).output().expect("it runs").status.success()
+    };
+    assert!(!is_healthy(&["health"]), "it has nothing to show");
+    assert!(is_healthy(&["health", "--cert", "cert.pem", "--key", "key.pem"]));
+}
+
+/// What an exchange would only find when it starts, or when it calls another one, is found before.
+#[test]
+fn check_config_opens_the_files_of_listener_and_links() {
+    let (folder, authority) = (Scratch::new(), Authority::new());
+    authority.server().write(&folder);
+    folder.write("text.pem", "hello");
+    folder.write("ca.pem", &authority.pem());
+    let listener = |certificate| {
+        vec![("TLS_ENABLED", "true"), ("TLS_CERT_PATH", certificate), ("TLS_KEY_PATH", "key.pem")]
+    };
+    let link = |url, ca, certificate| {
+        vec![
+            ("FEDERATION_ENABLED", "true"),
+            ("FEDERATION_PEER_URL", url),
+            ("FEDERATION_ROUTES", "*"),
+            ("FEDERATION_CA", ca),
+            ("FEDERATION_CERT", certificate),
+            ("FEDERATION_KEY", "key.pem"),
+        ]
+    };
+    let cases = [
+        (listener("cert.pem"), None),
+        (listener("text.pem"), Some("TLS_ENABLED is true, but text.pem holds no certificate")),
+        (link("wss://up.test/", "ca.pem", "cert.pem"), None),
+        (
+            link("wss://up.test/", "none.pem", "cert.pem"),
+            Some("links by wss:// cannot be set up: cannot read none.pem"),
+        ),
+        (link("wss://up.test/", "ca.pem", "text.pem"), Some("text.pem holds no certificate")),
+        (link("ws://up.test/", "none.pem", "cert.pem"), None),
+    ];
+    for (environment, expected) in cases {
+        let mut command = systemx(&["check-config"], folder.path());
+        let output = command.envs(environment.clone()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), expected.is_none(), "{environment:?}: {said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{environment:?}: {said}");
+    }
 }

@@ -11,18 +11,19 @@ use crate::config::{
     Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process, settings,
 };
 use crate::shell::operator;
+use crate::tls;
 
 /// Prints the table; exit code 2 if the exchange would not start.
 pub fn run(flags: RawFlags) -> ExitCode {
     match report(process::gather(flags)) {
-        Ok((text, config)) => match operator::rule_sources(&config).map_or(Ok(()), |sources| sources.check())
-        {
-            Ok(()) => print(&text),
-            Err(error) => {
-                complain([error]);
-                ExitCode::from(EXIT_USAGE)
+        Ok((text, config)) => {
+            let mistakes = mistakes_in_files(&config);
+            if mistakes.is_empty() {
+                return print(&text);
             }
-        },
+            complain(mistakes);
+            ExitCode::from(EXIT_USAGE)
+        }
         Err(errors) => {
             complain(errors);
             ExitCode::from(EXIT_USAGE)
@@ -44,16 +45,30 @@ fn report(raw: RawConfig) -> Result<(String, Config), Vec<ConfigError>> {
     Ok((render(&rows, &warnings), config))
 }
 
+/// What is wrong with the files that the settings name: rules, certificates and keys of the listener, and those of links.
+fn mistakes_in_files(config: &Config) -> Vec<String> {
+    let rules = operator::rule_sources(config).map_or(Ok(()), |sources| sources.check());
+    let listener = config.tls.as_ref().map_or(Ok(()), tls::check);
+    let links = &config.federation;
+    let is_secure = links.peers.iter().any(|peer| peer.url.is_secure);
+    let links = if is_secure { tls::link_config(&links.tls).map(drop) } else { Ok(()) };
+    let mistakes = [
+        rules.err().map(|error| error.to_string()),
+        listener.err().map(|error| format!("TLS_ENABLED is true, but {error}")),
+        links.err().map(|error| format!("links by wss:// cannot be set up: {error}")),
+    ];
+    mistakes.into_iter().flatten().collect()
+}
+
 fn row(setting: &Setting, value: String, origin: Origin, config: &Config) -> [String; 3] {
     let value = match (value.as_str(), setting.unit.name()) {
         // The one default that is computed is shown as the number it came to.
         ("", _) if setting.name == settings::SHARDS.name => config.shards.to_string(),
         ("", _) => "-".to_owned(),
-        (_, _) if setting.kind == Kind::Secret => "(secret)".to_owned(),
+        _ if matches!(setting.kind, Kind::Hidden | Kind::Tokens) => "(hidden)".to_owned(),
         (url, _) if setting.kind == Kind::Url => {
             PeerUrl::parse(url).map_or_else(|_| "(no URL)".to_owned(), |url| url.to_string())
         }
-        _ if setting.kind == settings::Kind::Tokens => "(hidden)".to_owned(),
         (value, "") => value.to_owned(),
         (value, unit) => format!("{value} {unit}"),
     };

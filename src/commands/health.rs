@@ -5,9 +5,11 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use fastwebsockets::{Frame, OpCode, Payload, WebSocket, WebSocketError, handshake};
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -15,10 +17,12 @@ use hyper::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, 
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{complain, print};
 use crate::config::{RawFlags, process};
+use crate::proxy::{self, Networks};
 use crate::tls::{self, TlsError};
 
 /// An exchange that needs longer does not serve anybody well. Container health checks allow more than this.
@@ -30,11 +34,41 @@ const WS_PORT: u16 = 80;
 const WSS_PORT: u16 = 443;
 const HEARTBEAT: &[u8] = br#"{"type":"HEARTBEAT"}"#;
 
-/// Asks the exchange at `url`, or the one that is configured here; exit code 0 if it answers in time.
-pub fn run(url: Option<String>) -> ExitCode {
-    let trust = if url.is_some() { Trust::Machine } else { Trust::Anybody };
-    let url = url.unwrap_or_else(configured_url);
-    match check(&url, trust, ANSWER_LIMIT) {
+/// The arguments of `systemx health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The exchange to ask [default: ws://127.0.0.1:PORT with the port this directory and environment configure]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Certificate chain to show to an exchange that demands one (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+}
+
+/// How an exchange is asked.
+#[derive(Debug)]
+struct Way {
+    trust: Trust,
+    /// Chain and key that are shown to an exchange that demands a certificate.
+    identity: Option<(PathBuf, PathBuf)>,
+    /// Who has to begin with a PROXY protocol header.
+    proxies: Networks,
+}
+
+/// Asks the exchange that the arguments name, or the one that is configured here; exit code 0 if it answers in time.
+pub fn run(args: HealthArgs) -> ExitCode {
+    let identity = args.cert.zip(args.key);
+    let (url, trust, proxies) = match args.url {
+        Some(url) => (url, Trust::Machine, Networks::default()),
+        None => {
+            let (url, proxies) = configured();
+            (url, Trust::Anybody, proxies)
+        }
+    };
+    match check(&url, &Way { trust, identity, proxies }, ANSWER_LIMIT) {
         Ok(()) => print(&format!("healthy: {url} answered HEARTBEAT\n")),
         Err(error) => {
             complain([format_args!("unhealthy: {url} {error}")]);
@@ -80,13 +114,15 @@ impl fmt::Display for HealthError {
     }
 }
 
-/// The exchange that would be started here, as it is reached from this machine.
-fn configured_url() -> String {
-    let config = process::load(RawFlags::default()).map(|(config, _)| (config.listen, config.tls.is_some()));
-    let (listen, is_secure) =
-        config.unwrap_or((SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT_DEFAULT), false));
-    let scheme = if is_secure { "wss" } else { "ws" };
-    format!("{scheme}://{}", reachable(listen))
+/// The exchange that would be started here, as it is reached from this machine, and whom it takes for proxies that send headers.
+fn configured() -> (String, Networks) {
+    let Ok((config, _)) = process::load(RawFlags::default()) else {
+        let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT_DEFAULT);
+        return (format!("ws://{local}"), Networks::default());
+    };
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let proxies = if config.proxy_protocol { config.trusted_proxies } else { Networks::default() };
+    (format!("{scheme}://{}", reachable(config.listen)), proxies)
 }
 
 /// "Any address" is no address to connect to; the loopback of its family is.
@@ -100,16 +136,16 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Everything, within a limit.
-fn check(url: &str, trust: Trust, limit: Duration) -> Result<(), HealthError> {
+fn check(url: &str, way: &Way, limit: Duration) -> Result<(), HealthError> {
     let uri: Uri = url.parse().map_err(|_| HealthError::Url)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HealthError::Runtime)?;
-    let answer = runtime.block_on(async { tokio::time::timeout(limit, converse(&uri, trust)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(limit, converse(&uri, way)).await });
     answer.map_err(|_| HealthError::Late(limit))?
 }
 
-async fn converse(uri: &Uri, trust: Trust) -> Result<(), HealthError> {
-    let mut socket = connect(uri, trust).await?;
+async fn converse(uri: &Uri, way: &Way) -> Result<(), HealthError> {
+    let mut socket = connect(uri, way).await?;
     socket.write_frame(Frame::text(Payload::Borrowed(HEARTBEAT))).await.map_err(HealthError::Conversation)?;
     loop {
         let frame = socket.read_frame().await.map_err(HealthError::Conversation)?;
@@ -125,7 +161,7 @@ async fn converse(uri: &Uri, trust: Trust) -> Result<(), HealthError> {
     Ok(())
 }
 
-async fn connect(uri: &Uri, trust: Trust) -> Result<WebSocket<TokioIo<Upgraded>>, HealthError> {
+async fn connect(uri: &Uri, way: &Way) -> Result<WebSocket<TokioIo<Upgraded>>, HealthError> {
     let (Some(scheme @ ("ws" | "wss")), Some(host), Some(authority)) =
         (uri.scheme_str(), uri.host(), uri.authority())
     else {
@@ -134,7 +170,7 @@ async fn connect(uri: &Uri, trust: Trust) -> Result<WebSocket<TokioIo<Upgraded>>
     let bare_host = host.trim_start_matches('[').trim_end_matches(']');
     let port = if scheme == "wss" { WSS_PORT } else { WS_PORT };
     let address = (bare_host, uri.port_u16().unwrap_or(port));
-    let stream = TcpStream::connect(address).await.map_err(HealthError::Connect)?;
+    let stream = reach(address, &way.proxies).await.map_err(HealthError::Connect)?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(HOST, authority.as_str())
         .header(UPGRADE, "websocket")
@@ -145,9 +181,10 @@ async fn connect(uri: &Uri, trust: Trust) -> Result<WebSocket<TokioIo<Upgraded>>
         .map_err(|_| HealthError::Url)?;
     let executor = TokioExecutor::new();
     let upgraded = if scheme == "wss" {
-        let config = match trust {
-            Trust::Machine => tls::client_config(None, None),
-            Trust::Anybody => tls::unverified_client_config(),
+        let identity = way.identity.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+        let config = match way.trust {
+            Trust::Machine => tls::client_config(None, identity),
+            Trust::Anybody => tls::unverified_client_config(identity),
         };
         let stream = tls::shake_hands(&config.map_err(HealthError::Tls)?, bare_host, stream).await;
         handshake::client(&executor, request, stream.map_err(HealthError::Connect)?).await
@@ -155,6 +192,15 @@ async fn connect(uri: &Uri, trust: Trust) -> Result<WebSocket<TokioIo<Upgraded>>
         handshake::client(&executor, request, stream).await
     };
     upgraded.map(|(socket, _response)| socket).map_err(HealthError::Handshake)
+}
+
+/// Connects. If this machine counts as a proxy that sends headers, it sends one: it speaks for itself.
+async fn reach(address: (&str, u16), proxies: &Networks) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    if proxies.contains(stream.local_addr()?.ip()) {
+        stream.write_all(&proxy::LOCAL_HEADER).await?;
+    }
+    Ok(stream)
 }
 
 fn is_heartbeat_ack(payload: &[u8]) -> bool {
@@ -173,6 +219,10 @@ mod tests {
 
     use futures_util::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::Message;
+
+    fn plain() -> Way {
+        Way { trust: Trust::Machine, identity: None, proxies: Networks::default() }
+    }
 
     /// Long enough for a busy machine; a healthy answer does not wait for it.
     const LIMIT: Duration = Duration::from_secs(20);
@@ -204,15 +254,14 @@ mod tests {
     #[test]
     fn an_exchange_that_answers_is_healthy() {
         let (url, server) = server(&["{\"type\":\"OTHER\"}", "{\"type\":\"HEARTBEAT_ACK\",\"timestamp\":1}"]);
-        check(&url, Trust::Machine, LIMIT).expect("the server answers");
+        check(&url, &plain(), LIMIT).expect("the server answers");
         assert_eq!(server.join().expect("the server ends"), "{\"type\":\"HEARTBEAT\"}");
     }
 
     #[test]
     fn an_exchange_that_says_something_else_is_not() {
         let (url, server) = server(&["{\"type\":\"ERROR\",\"reason\":\"HEARTBEAT_ACK\"}"]);
-        let error =
-            check(&url, Trust::Machine, Duration::from_millis(300)).expect_err("the answer never comes");
+        let error = check(&url, &plain(), Duration::from_millis(300)).expect_err("the answer never comes");
         assert!(matches!(error, HealthError::Late(_)), "{error}");
         server.join().expect("the server ends");
     }
@@ -222,13 +271,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
         let url = format!("ws://{}", listener.local_addr().expect("it is bound"));
         drop(listener);
-        assert!(matches!(check(&url, Trust::Machine, LIMIT), Err(HealthError::Connect(_))));
+        assert!(matches!(check(&url, &plain(), LIMIT), Err(HealthError::Connect(_))));
     }
 
     #[test]
     fn other_urls_are_refused_before_anything_is_sent() {
         for url in ["wsx://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1", "", "ws://"] {
-            assert!(matches!(check(url, Trust::Machine, LIMIT), Err(HealthError::Url)), "{url}");
+            assert!(matches!(check(url, &plain(), LIMIT), Err(HealthError::Url)), "{url}");
         }
     }
 

@@ -74,9 +74,9 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Host => arg.value_name("ADDRESS"),
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
-        Kind::File | Kind::Tokens => arg.value_name("FILE"),
+        Kind::File => arg.value_name("FILE"),
         Kind::Url => arg.value_name("URL"),
-        Kind::Text | Kind::Secret => arg.value_name("TEXT"),
+        Kind::Text | Kind::Hidden | Kind::Tokens => arg.value_name("TEXT"),
         Kind::Origins => arg.value_name("ORIGINS"),
         Kind::Networks => arg.value_name("NETWORKS"),
     }

@@ -141,7 +141,7 @@ pub(super) fn largest(setting: &Setting) -> usize {
         | Kind::File
         | Kind::Text
         | Kind::Url
-        | Kind::Secret
+        | Kind::Hidden
         | Kind::Tokens
         | Kind::Origins
         | Kind::Networks => 0,

@@ -62,8 +62,8 @@ pub enum Kind {
     /// A URL. It may hold a secret, so only a part of it is shown.
     Url,
     /// A text that is never shown, and cannot be given as a flag: whoever lists processes would see it.
-    Secret,
-    /// Tokens and what they open: never shown.
+    Hidden,
+    /// Tokens and what they open: as little shown, and no flag either.
     Tokens,
     /// A comma list of origins of web pages, or `*`.
     Origins,
@@ -90,7 +90,7 @@ impl Setting {
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
-            Kind::Text | Kind::Secret => "a text".to_owned(),
+            Kind::Text | Kind::Hidden => "a text".to_owned(),
             Kind::Url => "a URL".to_owned(),
             Kind::Tokens => "a comma list of token=pattern".to_owned(),
             Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
@@ -103,7 +103,7 @@ impl Setting {
 
     /// Whether a command line flag may say it.
     pub fn has_flag(&self) -> bool {
-        self.kind != Kind::Secret
+        !matches!(self.kind, Kind::Hidden | Kind::Tokens)
     }
 
     /// Whether it is about links to other exchanges: mistakes there switch the links off and do not stop the start (spec 21).
@@ -295,7 +295,7 @@ table! {
         "comma list of patterns of the addresses that are called here; unset: those of the domain");
     FEDERATION_PEER_ID = word("federation_peer_id", "FEDERATION_PEER_ID", "", Kind::Text,
         "name of that exchange in logs; unset: host and port of its URL");
-    FEDERATION_AUTH = word("federation_auth", "FEDERATION_AUTH", "", Kind::Secret,
+    FEDERATION_AUTH = word("federation_auth", "FEDERATION_AUTH", "", Kind::Hidden,
         "token that this exchange introduces itself with");
     FEDERATION_RECONNECT_DELAY_MS = number("federation_reconnect_delay_ms", "FEDERATION_RECONNECT_DELAY_MS", "5000", Milliseconds,
         (0, DAY_MS), "wait before a lost link is called again");

@@ -171,6 +171,12 @@ impl RouteTable {
         ties
     }
 
+    /// Whether a tie line leads to `address`, be it the best or not.
+    pub fn leads_to(&self, tie: LineId, address: &str) -> bool {
+        let address = fold(address);
+        self.candidates(&address).iter().any(|entry| entry.tie == tie) && !self.leads_back(tie, &address)
+    }
+
     /// Whether this exchange has told the other one to send `address` here.
     fn leads_back(&self, tie: LineId, address: &str) -> bool {
         let announced = self.ties.get(&tie).map(|routes| &routes.announced);

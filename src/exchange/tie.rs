@@ -94,6 +94,8 @@ pub struct AskedOf {
     pub number: u64,
     /// The question here.
     pub question: QuestionId,
+    /// What was asked.
+    pub query: Arc<PresenceQuery>,
     /// Who asks.
     pub reply_to: Box<str>,
 }

@@ -5,12 +5,21 @@
 
 use std::fmt;
 
+use super::strict::Unread;
+
 /// Why a text is no rulebook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RuleError {
     /// It is not JSON.
     Syntax {
         /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A member stands twice in an object: which of the two is meant?
+    Repeated {
+        /// The line where the second one ends, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
@@ -53,6 +62,9 @@ impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax { line, column } => write!(f, "line {line}, column {column}: this is not JSON"),
+            Self::Repeated { line, column } => {
+                write!(f, "line {line}, column {column}: this member is in its object already")
+            }
             Self::Value { path, value, allowed } => {
                 write!(f, "{path}: {value} is not allowed; it must be {allowed}")
             }
@@ -60,6 +72,12 @@ impl fmt::Display for RuleError {
             Self::Missing { path, allowed } => write!(f, "{path} is missing; it must be {allowed}"),
             Self::TooMany { path, what, most } => write!(f, "{path}: more than {most} {what}"),
         }
+    }
+}
+
+impl From<Unread> for RuleError {
+    fn from(Unread { line, column, is_repeated }: Unread) -> Self {
+        if is_repeated { Self::Repeated { line, column } } else { Self::Syntax { line, column } }
     }
 }
 

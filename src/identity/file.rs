@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::error::RuleError;
 use super::jwt::{Algorithm, JwtRules};
 use super::rulebook::{Rules, TieRule, WakeKinds, WakeRules};
+use super::strict;
 use super::token::{Token, TokenTable};
 use crate::exchange::pattern::{Pattern, fold};
 
@@ -50,8 +51,7 @@ pub struct KeySources {
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn parse_file(text: &str) -> Result<(Rules, KeySources), RuleError> {
-    let json: Value = serde_json::from_str(text)
-        .map_err(|error| RuleError::Syntax { line: error.line(), column: error.column() })?;
+    let json = strict::parse(text.as_bytes()).map_err(RuleError::from)?;
     let root = At { path: "$".into(), value: &json };
     let mut rules = Rules::default();
     let mut sources = KeySources::default();

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::keys::{Key, KeySet};
 use super::rulebook::Expiry;
+use super::strict;
 use super::token::Token;
 use crate::exchange::pattern::{Pattern, fold};
 
@@ -90,7 +91,10 @@ fn take_apart(token: &str) -> Option<Parts<'_>> {
 }
 
 fn decode_object(text: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    match strict::parse(&URL_SAFE_NO_PAD.decode(text).ok()?) {
+        Ok(Value::Object(members)) => Some(members),
+        _ => None,
+    }
 }
 
 impl JwtRules {

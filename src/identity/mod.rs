@@ -14,6 +14,7 @@ mod jwt;
 mod keys;
 mod rulebook;
 mod sign;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod token;

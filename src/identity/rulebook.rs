@@ -142,6 +142,21 @@ impl Rulebook {
         Ok(Proof { expiry })
     }
 
+    /// Whether it takes credentials to hold `address`.
+    pub fn is_protected(&self, address: &str) -> bool {
+        self.rules.is_denied_by_default || !self.rules.protected.find(&fold(address)).is_empty()
+    }
+
+    /// Whether an exchange that calls itself `domain` is connected only if it shows a token.
+    pub fn is_known_tie(&self, domain: &str) -> bool {
+        self.rules.ties.contains_key(&*fold(domain))
+    }
+
+    /// Whether there is anybody who may not call just everybody.
+    pub fn restricts_dials(&self) -> bool {
+        self.rules.is_denied_by_default || !self.rules.dial.is_empty()
+    }
+
     /// Whether `from` may call `to`: for DIAL and DIAL_FORWARD alike.
     pub fn may_dial(&self, from: &str, to: &str) -> bool {
         self.dialler(from).may_dial(to)

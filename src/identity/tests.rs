@@ -368,6 +368,29 @@ fn no_header_makes_a_key_serve_another_algorithm() {
     }
 }
 
+/// Two readers may keep different ones of two, so a section of rules could vanish and a token mean two things.
+#[test]
+fn a_member_that_stands_twice_is_refused_in_rules_and_tokens() {
+    let file = "{\"default\": \"deny\",\n\"default\": \"allow\"}";
+    let error = parse_file(file).map(drop).unwrap_err().to_string();
+    assert_eq!(error, "line 2, column 19: this member is in its object already");
+    let secret = [9; 32];
+    let set = json!({"keys": [{"kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret)}]}).to_string();
+    let book = with_keys(jwt_file(), KeySet::of_file(&set).unwrap());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
+    let good = (r#"{"alg":"HS256"}"#, Value::Object(claims(json!({}))).to_string());
+    for (header, claims, is_taken) in [
+        (good.0.to_owned(), good.1.clone(), true),
+        (good.0.replace('{', r#"{"alg":"none","#), good.1.clone(), false),
+        (good.0.to_owned(), good.1.replace('{', r#"{"exp":1,"#), false),
+    ] {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(&header), URL_SAFE_NO_PAD.encode(&claims));
+        let signature = URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes()));
+        let taken = may(&book, &format!("{signed}.{signature}"), "bob@corp.test").is_ok();
+        assert_eq!(taken, is_taken, "{header} {claims}");
+    }
+}
+
 #[test]
 fn claims_about_time_issuer_and_audience_are_all_checked() {
     let (signer, keys) = pairs().remove(0);

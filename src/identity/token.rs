@@ -35,6 +35,11 @@ impl Token {
         self.0.split('.').count() == 3
     }
 
+    /// How long it is, in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The text, for those who verify it.
     pub(super) fn text(&self) -> &str {
         &self.0

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 pub use networks::Networks;
+pub use v2::LOCAL_HEADER;
 
 /// Most bytes of a header. The largest addresses take 232 bytes; the rest is for extensions (TLVs: a host name, the subject
 /// of a certificate, a cloud's endpoint id). nginx allows 4096 as well.

@@ -24,6 +24,16 @@ const TCP4: u8 = 0x11;
 /// TCP over IPv6: twice 16 bytes of address, twice 2 of port, source first.
 const TCP6: u8 = 0x21;
 
+/// The header of whoever speaks for itself, such as a health check.
+pub const LOCAL_HEADER: [u8; FIXED_LEN] = {
+    let mut header = [0; FIXED_LEN];
+    let (signature, rest) = header.split_at_mut(SIGNATURE.len());
+    signature.copy_from_slice(&SIGNATURE);
+    // Neither addresses nor extensions follow.
+    rest[0] = LOCAL;
+    header
+};
+
 /// The header that `bytes` begins with, as [`super::parse`].
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     let compared = bytes.len().min(SIGNATURE.len());

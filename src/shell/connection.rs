@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::exchange::LineId;
-use crate::identity::Credentials;
+use crate::identity::{Credentials, Token};
 use crate::websocket::{Decoder, Message};
 
 use super::admission::Permit;
@@ -32,7 +32,14 @@ pub struct Connection {
     pub progress_s: u32,
     /// Bytes of the decoder that have been counted in the shard's budget.
     pub counted: u32,
-    /// Its place in the limits on connections; `None` if there are none.
+    /// What few have.
+    belongings: Option<Box<Belongings>>,
+}
+
+/// What goes with a connection that nobody looks at while it is up, or hardly anybody.
+#[derive(Default, Debug)]
+pub struct Belongings {
+    /// Its place in the limits on connections; `None` if there are none. Given back when it is dropped.
     pub permit: Option<Box<Permit>>,
     /// What its client has shown outside of frames: in the handshake, by a certificate.
     pub credentials: Option<Box<Credentials>>,
@@ -89,7 +96,8 @@ pub struct State {
 
 impl Connection {
     /// A connection that has just been upgraded.
-    pub fn new(transport: Transport, role: Role, permit: Option<Box<Permit>>) -> Self {
+    pub fn new(transport: Transport, role: Role, belongings: Belongings) -> Self {
+        let has_some = belongings.permit.is_some() || belongings.credentials.is_some();
         let state = State { readable: true, ..State::default() };
         Self {
             transport,
@@ -100,9 +108,22 @@ impl Connection {
             state,
             progress_s: 0,
             counted: 0,
-            permit,
-            credentials: None,
+            belongings: has_some.then(|| Box::new(belongings)),
         }
+    }
+
+    /// What its client has shown outside of frames.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.belongings.as_ref()?.credentials.as_deref()
+    }
+
+    /// Forgets the token of its handshake: the line holds an address, or never will.
+    pub fn forget_token(&mut self) {
+        let Some(belongings) = &mut self.belongings else { return };
+        belongings.credentials.take_if(|shown| {
+            shown.token = None;
+            shown.certificate.is_none()
+        });
     }
 
     /// Whether what it sends must not be looked at now.
@@ -116,18 +137,21 @@ impl Connection {
         self.state.readable || self.decoder.carried_len() > 0
     }
 
-    /// Heap bytes held of what it has sent: a message that is not complete or that waits, and what was not looked at yet.
+    /// Heap bytes held of what it has sent: a message that is not complete or that waits, what was not looked at yet, what
+    /// TLS has not made sense of, and the token of its handshake.
     pub fn held_bytes(&self) -> usize {
-        self.decoder.buffered_bytes() + self.parked_bytes()
+        self.decoder.buffered_bytes() + self.withheld_bytes()
     }
 
     /// Those of them that are not just what one read has brought and a turn has left over.
     pub fn hoarded_bytes(&self) -> usize {
-        self.decoder.incomplete_bytes() + self.parked_bytes()
+        self.decoder.incomplete_bytes() + self.withheld_bytes()
     }
 
-    fn parked_bytes(&self) -> usize {
-        self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len())
+    fn withheld_bytes(&self) -> usize {
+        let parked = self.parked.as_ref().map_or(0, |parked| parked.as_bytes().len());
+        let token = self.credentials().and_then(|shown| shown.token.as_ref());
+        parked + self.transport.withheld_bytes() + token.map_or(0, Token::byte_len)
     }
 
     /// What waits to be written, and where to, if it is one piece that may be written to the socket as it is.
@@ -148,6 +172,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 104, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
     }
 }

@@ -17,7 +17,7 @@ use crate::exchange::ids::{ShardId, WakeRun};
 use crate::store::{self, CallLogHandle};
 use crate::wake::{self, WakeCommand, WakeJob};
 
-use super::rules::RuleCommand;
+use super::rules::Orders;
 use super::switchboard::Post;
 
 /// Bits of a run's number that hold the shard's count; the rest holds the shard.
@@ -30,7 +30,7 @@ pub struct Desk {
     /// To the call log, if one is kept.
     pub call_log: Option<CallLogHandle>,
     /// To whoever fetches the keys of signed tokens, if the rules name a place for them.
-    pub keys: Option<SyncSender<RuleCommand>>,
+    pub keys: Option<Orders>,
     /// Back to this shard, for runs that could not be handed over.
     pub answer: SyncSender<Post>,
 }
@@ -60,10 +60,10 @@ impl Desk {
         }
     }
 
-    /// Has newer keys fetched. If too much is waiting there, they are being fetched.
+    /// Has newer keys fetched.
     pub fn want_keys(&self) {
         if let Some(keys) = &self.keys {
-            let _ = keys.try_send(RuleCommand::KeysWanted);
+            keys.want_keys();
         }
     }
 

@@ -35,7 +35,7 @@ use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::peers::{Dialler, Link};
-use super::rules::{RuleCommand, RuleDesk, RuleSources, RulesError};
+use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
@@ -201,7 +201,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
     let mut common = Common::new(config, wakes, &call_log, credentials)?;
-    (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::commands));
+    (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
     let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
@@ -255,7 +255,7 @@ impl Running {
             certificate.reload(unix_s());
         }
         if let Some(rules) = &self.rules {
-            rules.reload();
+            rules.orders().reload();
         }
     }
 
@@ -449,7 +449,7 @@ fn pin_to_core(id: ShardId) {
 struct Common {
     limits: Arc<Limits>,
     rules: Option<Arc<Rulebook>>,
-    keys: Option<SyncSender<RuleCommand>>,
+    keys: Option<Orders>,
     handshakes: HandshakeLimits,
     door: Arc<Doorway>,
     credentials: Option<Arc<Credentials>>,

@@ -5,6 +5,7 @@
 //! error and no log line here holds a token or a key.
 
 mod fetch;
+mod orders;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,6 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,25 +25,14 @@ use crate::identity::{
     parse_short,
 };
 use fetch::Fetcher;
+pub use orders::Orders;
+use orders::Wanted;
 use pace::Pace;
 
-/// Commands that may wait: each is as good as one of its kind.
-const COMMANDS_MAX: usize = 16;
 /// How long the start waits for keys; the exchange has to be up within 5 s, with these keys or without.
 const START_FETCH_MAX: Duration = Duration::from_secs(3);
 /// How long a later fetch may take.
 const FETCH_MAX: Duration = Duration::from_secs(10);
-
-/// What the keeper of the rules is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RuleCommand {
-    /// Read everything anew.
-    Reload,
-    /// A token names a key that is not known.
-    KeysWanted,
-    /// End.
-    Stop,
-}
 
 /// Where rules come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -176,10 +165,18 @@ fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, RulesError> {
 /// Takes a new rulebook to whoever asks it.
 pub type Spread = Box<dyn Fn(&Arc<Rulebook>) + Send>;
 
-/// The way to the thread that keeps the rules.
+/// The thread that keeps the rules. It ends when this is dropped.
 pub struct RuleDesk {
-    commands: SyncSender<RuleCommand>,
+    orders: Ender,
     thread: JoinHandle<()>,
+}
+
+struct Ender(Orders);
+
+impl Drop for Ender {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl RuleDesk {
@@ -188,40 +185,40 @@ impl RuleDesk {
     /// # Errors
     /// If the rules cannot be read or understood. Keys that a URL does not give now are fetched later.
     pub fn start(sources: RuleSources, spread: Spread) -> Result<(Arc<Rulebook>, Self), RulesError> {
-        let mut keeper = Keeper::new(sources, spread)?;
-        keeper.fetch_keys(START_FETCH_MAX);
+        let orders = Orders::default();
+        let mut keeper = Keeper::new(sources, orders.clone(), spread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(RulesError::Thread)?;
+        runtime.block_on(keeper.fetch_keys(START_FETCH_MAX));
         let book = keeper.book.clone();
-        let (commands, orders) = sync_channel(COMMANDS_MAX);
         let thread = std::thread::Builder::new().name("rules".into());
-        let thread = thread.spawn(move || keeper.run(&orders)).map_err(RulesError::Thread)?;
-        Ok((book, Self { commands, thread }))
+        let body = move || {
+            runtime.block_on(keeper.run());
+            // A name that is being resolved would hold the end up.
+            runtime.shutdown_background();
+        };
+        let thread = thread.spawn(body).map_err(RulesError::Thread)?;
+        Ok((book, Self { orders: Ender(orders), thread }))
     }
 
-    /// For those who want keys.
-    pub fn commands(&self) -> SyncSender<RuleCommand> {
-        self.commands.clone()
+    /// For those who want something of it.
+    pub fn orders(&self) -> Orders {
+        self.orders.0.clone()
     }
 
-    /// Has everything read anew.
-    pub fn reload(&self) {
-        // A full queue has one of its kind in it, or will be empty soon and the operator asks again.
-        if self.commands.try_send(RuleCommand::Reload).is_err() {
-            warn!("rules not reloaded: the last reload is not done");
-        }
-    }
-
-    /// Tells the thread to end; it does after what it is at.
+    /// Tells the thread to end, which it does at once.
     pub fn stop(self) -> JoinHandle<()> {
-        // If there is no room the thread ends with its last sender.
-        let _ = self.commands.try_send(RuleCommand::Stop);
         self.thread
     }
 }
 
 struct Keeper {
     sources: RuleSources,
+    orders: Orders,
     book: Arc<Rulebook>,
     file_keys: KeySet,
+    /// What the URL gave last; empty if it never gave any.
+    url_keys: KeySet,
     url: Option<String>,
     fetcher: Fetcher,
     pace: Pace,
@@ -229,56 +226,68 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(sources: RuleSources, spread: Spread) -> Result<Self, RulesError> {
+    fn new(sources: RuleSources, orders: Orders, spread: Spread) -> Result<Self, RulesError> {
         let Loaded { rules, keys, url } = sources.load()?;
         let book = Arc::new(Rulebook::new(rules, keys.clone(), sources.grace_ms));
-        let fetcher = Fetcher::new().map_err(RulesError::Thread)?;
-        Ok(Self { sources, book, file_keys: keys, url, fetcher, pace: Pace::new(Instant::now()), spread })
+        let (fetcher, pace) = (Fetcher::default(), Pace::new(Instant::now()));
+        let url_keys = KeySet::default();
+        Ok(Self { sources, orders, book, file_keys: keys, url_keys, url, fetcher, pace, spread })
     }
 
-    fn run(mut self, orders: &Receiver<RuleCommand>) {
+    async fn run(mut self) {
+        let orders = self.orders.clone();
         loop {
-            match orders.recv_timeout(self.pace.wait(Instant::now())) {
-                Ok(RuleCommand::Reload) => self.reload(),
-                Ok(RuleCommand::KeysWanted) => self.pace.want(Instant::now()),
-                Ok(RuleCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.fetch_keys(FETCH_MAX) {
-                        (self.spread)(&self.book);
-                    }
-                }
+            let wait = self.pace.wait(Instant::now());
+            match tokio::time::timeout(wait, orders.next()).await {
+                Ok(Wanted { stop: true, .. }) => return,
+                Ok(Wanted { reload: true, .. }) => self.reload().await,
+                Ok(_) => self.pace.want(Instant::now()),
+                Err(_) => self.fetch_and_spread().await,
             }
         }
     }
 
-    /// Everything anew. If anything is wrong with it, everything stays.
-    fn reload(&mut self) {
+    /// Everything anew. If anything is wrong with it, everything stays. New rules do not wait for a key server: until it
+    /// answers, what it gave before goes on counting.
+    async fn reload(&mut self) {
         let Loaded { rules, keys, url } = match self.sources.load() {
             Ok(loaded) => loaded,
             Err(error) => return warn!(%error, "rules not reloaded: the old ones hold"),
         };
-        let is_same_place = self.url == url;
-        let old = std::mem::replace(
-            &mut self.book,
-            Arc::new(Rulebook::new(rules, keys.clone(), self.sources.grace_ms)),
-        );
-        (self.file_keys, self.url) = (keys, url);
-        if !self.fetch_keys(FETCH_MAX) && is_same_place && self.url.is_some() {
-            // A key server that is down now gave these before.
-            self.book = Arc::new(self.book.with_keys(old.keys().clone()));
+        if self.url != url {
+            self.url_keys = KeySet::default();
         }
+        (self.file_keys, self.url) = (keys, url);
+        self.book = Arc::new(Rulebook::new(rules, self.all_keys(), self.sources.grace_ms));
         info!("rules reloaded");
         (self.spread)(&self.book);
+        self.fetch_and_spread().await;
+    }
+
+    fn all_keys(&self) -> KeySet {
+        self.file_keys.clone().and(self.url_keys.clone())
+    }
+
+    async fn fetch_and_spread(&mut self) {
+        if self.fetch_keys(FETCH_MAX).await {
+            (self.spread)(&self.book);
+        }
     }
 
     /// Fetches keys if there is a place for them; says whether that gave a new rulebook.
-    fn fetch_keys(&mut self, limit: Duration) -> bool {
+    async fn fetch_keys(&mut self, limit: Duration) -> bool {
         self.pace.fetched(Instant::now());
         let Some(url) = &self.url else { return false };
-        match self.fetcher.fetch(url, limit) {
+        let fetched = tokio::select! {
+            fetched = self.fetcher.fetch(url, limit) => fetched,
+            // What is wanted now fetches anew, or needs no keys any more.
+            () = self.orders.interruption() => return false,
+        };
+        match fetched {
             Ok(keys) => {
                 info!(keys = keys.len(), "keys of signed tokens fetched");
-                self.book = Arc::new(self.book.with_keys(self.file_keys.clone().and(keys)));
+                self.url_keys = keys;
+                self.book = Arc::new(self.book.with_keys(self.all_keys()));
                 true
             }
             Err(error) => {

@@ -22,6 +22,8 @@ use super::output::{Output, PIECES_MAX, Spares, Written};
 const RECORD_BYTES_MAX: usize = (16 << 10) + 2048 + 5;
 /// Ciphertext read at a time, in bytes.
 const WIRE_BYTES: usize = 64 << 10;
+/// Most that a session keeps of what is not complete, in bytes: a message of TLS itself in its longest form.
+const WITHHELD_BYTES_MAX: usize = 64 << 10;
 /// Output that is encrypted before the socket has taken it, in bytes: two full records. A connection that is blocked holds
 /// so much twice.
 const SEALED_BYTES_MAX: usize = 32 << 10;
@@ -68,7 +70,7 @@ impl Transport {
     ) -> Self {
         let mut tls = session.into();
         tls.set_buffer_limit(Some(SEALED_BYTES_MAX));
-        let session = Session { tls, sealed: 0, written: 0, broken: false, peer_names };
+        let session = Session { tls, sealed: 0, written: 0, withheld: 0, broken: false, peer_names };
         Self { stream, session: Some(Box::new(session)) }
     }
 
@@ -80,6 +82,12 @@ impl Transport {
     /// The names that the peer's certificate proves; none without TLS, or if it showed none.
     pub fn peer_names(&self) -> &[PeerName] {
         self.session.as_ref().map_or(&[], |session| &session.peer_names)
+    }
+
+    /// Bytes that TLS keeps because a record, or a message of its own, is not complete: what came since the last that made
+    /// sense, so up to 4 KiB less than it is.
+    pub fn withheld_bytes(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.withheld)
     }
 
     /// Reads what has come, once. `into` has room for more than a record of TLS; `wire` is the caller's to lend, for bytes
@@ -134,6 +142,8 @@ struct Session {
     sealed: usize,
     /// Ciphertext that was written since they were.
     written: usize,
+    /// Ciphertext that came since anything came out of it, in bytes; see [`Transport::withheld_bytes`].
+    withheld: usize,
     /// The peer broke a rule of TLS, or the connection does not hold what it was said to: nothing more is read.
     broken: bool,
     peer_names: Box<[PeerName]>,
@@ -179,13 +189,17 @@ impl Session {
     fn open(&mut self, mut wire: &[u8], into: &mut [u8]) -> usize {
         let mut count = 0;
         while !wire.is_empty() && !self.broken {
+            let left = wire.len();
             match self.tls.read_tls(&mut wire) {
                 // The peer has said that nothing follows.
                 Ok(0) => break,
                 Ok(_) => self.broken = self.tls.process_new_packets().is_err(),
                 Err(_) => self.broken = true,
             }
-            count += self.tls.reader().read(&mut into[count..]).unwrap_or(0);
+            let opened = self.tls.reader().read(&mut into[count..]).unwrap_or(0);
+            count += opened;
+            let withheld = (self.withheld + left - wire.len()).min(WITHHELD_BYTES_MAX);
+            self.withheld = if opened > 0 { 0 } else { withheld };
         }
         count
     }

@@ -4,13 +4,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::config::federation::PeerTls;
 
 use super::{TlsError, files, provider};
 
@@ -32,17 +35,30 @@ pub fn client_config(
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Refused)?
         .with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let identity = Arc::new(files::identity(certificate, key)?);
-            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)))
-        }
-    };
+    let mut config = showing(identity, builder)?;
     // Each connection is meant to last: nothing is to be remembered for the next.
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// What links to other exchanges are set up with.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn link_config(files: &PeerTls) -> Result<Arc<ClientConfig>, TlsError> {
+    let identity = files.identity.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+    client_config(files.ca.as_deref(), identity)
+}
+
+/// The last thing that a configuration needs: what is shown to servers that ask who calls.
+fn showing(
+    identity: Option<(&Path, &Path)>,
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+) -> Result<ClientConfig, TlsError> {
+    let Some((certificate, key)) = identity else { return Ok(builder.with_no_client_auth()) };
+    let identity = Arc::new(files::identity(certificate, key)?);
+    Ok(builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity))))
 }
 
 /// What `systemx health` asks this machine's own exchange with: any certificate will do, because nothing secret is said and
@@ -50,14 +66,15 @@ pub fn client_config(
 ///
 /// # Errors
 /// If rustls refuses.
-pub(crate) fn unverified_client_config() -> Result<Arc<ClientConfig>, TlsError> {
-    let config = ClientConfig::builder_with_provider(provider())
+pub(crate) fn unverified_client_config(
+    identity: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Refused)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(Arc::new(Anybody(provider())));
+    Ok(Arc::new(showing(identity, builder)?))
 }
 
 /// Shakes hands with the server that is called `host` (a name or an address), on the runtime. The session can be taken out

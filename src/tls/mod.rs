@@ -21,8 +21,9 @@ use rustls::pki_types::CertificateDer;
 
 pub use certificate::PeerName;
 pub(crate) use client::unverified_client_config;
-pub use client::{client_config, shake_hands};
+pub use client::{client_config, link_config, shake_hands};
 pub use error::TlsError;
+pub use server::check;
 pub use watch::{Credentials, Look, Watch};
 
 /// The names that a client's certificate proves, once rustls has verified it: `certificate` is the first of its chain.

@@ -19,6 +19,14 @@ pub(super) struct Loaded {
     pub(super) validity: Validity,
 }
 
+/// Whether connections could be set up with what is in the files; nothing is kept.
+///
+/// # Errors
+/// If they could not.
+pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+    load(files).map(drop)
+}
+
 /// Reads the files and puts them together.
 pub(super) fn load(from: &TlsFiles) -> Result<Loaded, TlsError> {
     let identity = files::identity(&from.certificate, &from.key)?;

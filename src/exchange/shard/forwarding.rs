@@ -87,7 +87,8 @@ impl Shard {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
         let address = self.callable(&to, Some(line)).ok_or(Cause::NoSuchAddress);
-        let permit = |address: Address| self.may_dial(from.as_str(), address.as_str()).then_some(address);
+        let permit =
+            |address: Address| self.may_dial_from(line, from.as_str(), address.as_str()).then_some(address);
         let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
         let address =
             address.and_then(|address| self.objection_to_forward(line, call).map_or(Ok(address), Err));
@@ -195,7 +196,12 @@ impl Shard {
     /// The tie line by which a dial goes on that finds nobody here.
     pub(super) fn route_of(&self, dial: &Dial) -> Option<LineId> {
         let came_by = dial.inbound.as_ref().map(|_| dial.line);
-        self.routes.find(dial.to.as_str(), came_by)
+        let way = self.routes.find(dial.to.as_str(), came_by)?;
+        if self.speaks_for(way, dial.to.as_str()) {
+            return Some(way);
+        }
+        let mut ways = self.routes.find_all(dial.to.as_str(), came_by).into_iter();
+        ways.find(|&way| self.speaks_for(way, dial.to.as_str()))
     }
 
     /// A call goes out by a tie line of this shard (sections 19.3, 19.5).
@@ -301,7 +307,7 @@ impl Shard {
             if leg.forwarded.as_ref().is_none_or(|known| known.as_str() == from) {
                 return;
             }
-            let Some(address) = Address::beyond(from) else { return };
+            let Some(address) = self.new_speaker(line, from) else { return };
             if let Some(leg) = self.legs.get_mut(id.0) {
                 leg.forwarded = Some(address.clone());
             }
@@ -309,15 +315,21 @@ impl Shard {
             return self.send(record.shard(), Signal::CallerRenamed { call, line, address }, out);
         }
         let Some(id) = self.forwarded_by(line, call) else { return };
-        let Some(Record::Call(record)) = self.records.get_mut(id.0) else { return };
+        let Some(Record::Call(record)) = self.records.get(id.0) else { return };
         let known = record.speaker.as_ref().unwrap_or(&record.to);
         if known.as_str() == from {
             return;
         }
-        let Some(address) = Address::beyond(from) else { return };
+        let Some(address) = self.new_speaker(line, from) else { return };
+        let Some(Record::Call(record)) = self.records.get_mut(id.0) else { return };
         record.speaker = Some(address.clone());
         let (leg, address) = (record.leg, address.detached());
         self.send(leg.shard(), Signal::CalleeRenamed { leg, address }, out);
+    }
+
+    /// Somebody who has not spoken in a call before, if the tie line may say that it is he.
+    fn new_speaker(&self, line: LineId, from: &str) -> Option<Address> {
+        Address::beyond(from).filter(|address| self.speaks_for(line, address.as_str()))
     }
 }
 

@@ -75,6 +75,7 @@ impl Shard {
             return objection.map_or(Ok(id), Err);
         }
         let way = self.routes.find_host(name.as_str(), &self.limits.domain, wish.member.tie());
+        let way = way.filter(|&way| self.speaks_for(way, name.as_str()));
         if way.is_some() && is_spent {
             return Err(Cause::LoopDetected);
         }

@@ -14,6 +14,7 @@ use crate::exchange::ids::{LineId, QuestionId};
 use crate::exchange::limits::{SIGNATURES_PER_LINE_MAX, SIGNATURES_WINDOW_MS, TIMER_MS_MAX};
 use crate::exchange::line::Badge;
 use crate::exchange::pattern::Pattern;
+use crate::exchange::routes::TieRoutes;
 use crate::exchange::signal::Found;
 use crate::exchange::tie::{Secret, Vouch};
 use crate::exchange::time::Moment;
@@ -76,6 +77,28 @@ impl Shard {
     pub(super) fn may_tie(&self, domain: &str, routes: &[Pattern], token: Option<&Secret>) -> bool {
         let token = token.and_then(|token| Token::new(token.reveal()));
         self.rules.as_ref().is_none_or(|rules| rules.may_tie(domain, routes, token.as_ref()))
+    }
+
+    /// Whether an exchange may speak for `address`, and be spoken to as its home. What no rule protects anybody may be called;
+    /// else it takes an exchange that this one has called, or that had to show a token, and a route that leads there.
+    pub(super) fn speaks_for(&self, tie: LineId, address: &str) -> bool {
+        let Some(rules) = self.rules.as_ref().filter(|rules| rules.is_protected(address)) else {
+            return true;
+        };
+        let known = self.routes.tie(tie);
+        let is_known = |routes: &TieRoutes| routes.configured.is_some() || rules.is_known_tie(&routes.domain);
+        known.is_some_and(|routes| is_known(routes)) && self.routes.leads_to(tie, address)
+    }
+
+    /// Whether somebody behind a tie line may call `to`, or join the party of this name.
+    pub(super) fn may_dial_from(&self, tie: LineId, from: &str, to: &str) -> bool {
+        self.speaks_for(tie, from) && self.may_dial(from, to)
+    }
+
+    /// Whether a tie line asks in the name of nobody whose rights are known, where rights differ.
+    pub(super) fn is_shady_asker(&self, tie: LineId, name: Option<&str>) -> bool {
+        let is_named = || name.is_some_and(|name| self.speaks_for(tie, name));
+        self.rules.as_ref().is_some_and(|rules| rules.restricts_dials()) && !is_named()
     }
 
     /// What other exchanges are told of a caller (section 19.8).

@@ -26,10 +26,13 @@ impl Shard {
         out: &mut Outbox<'_>,
     ) {
         let ticket = self.next_ticket();
-        let Some(entry) = self.lines.get_mut(line.0) else { return };
-        let Some(address) = entry.address.clone() else {
+        let Some(address) = self.address_of(line).cloned() else {
             return self.refuse(line, Verb::Join, Cause::NotRegistered, out);
         };
+        if !self.may_dial(address.as_str(), party.as_str()) {
+            return self.refuse(line, Verb::Join, Cause::Forbidden, out);
+        }
+        let Some(entry) = self.lines.get_mut(line.0) else { return };
         let seats = &mut entry.business_mut().seats;
         match seats.iter().position(|seat| seat.party == party) {
             Some(at) => seats[at].ticket = ticket,

@@ -55,10 +55,13 @@ impl Shard {
         let PartyWord::Join { from, .. } = &word else { return };
         let ticket = self.next_ticket();
         let (kept_party, kept_from) = (party.detached(), from.detached());
-        if self.tie_parties(tie).is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
+        let may_join = self.may_dial_from(tie, from.as_str(), party.as_str());
+        let parties = self.tie_parties(tie).filter(|_| may_join);
+        if parties.is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
             return self.bring_home(tie, ticket, party, word, out);
         }
-        let word = PartyWord::Failed { to: Some(from.clone()), cause: Cause::TooManyParties };
+        let cause = if may_join { Cause::TooManyParties } else { Cause::Forbidden };
+        let word = PartyWord::Failed { to: Some(from.clone()), cause };
         out.notify(tie, Notice::Tie(TieNotice::Party(Box::new(PartyTalk { party, word }))));
     }
 

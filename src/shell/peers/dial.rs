@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,6 @@ use hyper::header::{
 };
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -91,7 +89,7 @@ pub(super) struct Called {
 
 /// Calls a peer once. The files of TLS are read anew each time, so that renewed ones count from the next call on.
 pub(super) async fn dial(peer: &Peer, files: &PeerTls, resolver: &mut Resolver) -> Result<Called, DialError> {
-    let config = peer.url.is_secure.then(|| client_config(files)).transpose()?;
+    let config = peer.url.is_secure.then(|| tls::link_config(files)).transpose().map_err(DialError::Tls)?;
     let addresses = resolver.resolve(&peer.url.host, peer.url.port).await?;
     let stream = connect(&addresses).await.map_err(DialError::Unreachable)?;
     // Without it each small frame may wait 40 ms for the acknowledgement of the one before.
@@ -107,11 +105,6 @@ pub(super) async fn dial(peer: &Peer, files: &PeerTls, resolver: &mut Resolver) 
     let (stream, session) = stream.into_inner();
     let stream = stream.into_std().map_err(DialError::System)?;
     Ok(Called { transport: Transport::secure(stream, session, Box::default()), early })
-}
-
-fn client_config(files: &PeerTls) -> Result<Arc<ClientConfig>, DialError> {
-    let identity = files.identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
-    tls::client_config(files.ca.as_deref(), identity).map_err(DialError::Tls)
 }
 
 /// The first address that accepts.

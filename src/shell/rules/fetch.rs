@@ -42,30 +42,22 @@ impl fmt::Display for FetchError {
     }
 }
 
-/// A client for key sets, with a runtime of its own.
+/// A client for key sets.
+#[derive(Default)]
 pub(super) struct Fetcher {
-    runtime: tokio::runtime::Runtime,
     client: Option<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>,
 }
 
 impl Fetcher {
-    /// # Errors
-    /// If the system gives no runtime.
-    pub(super) fn new() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, client: None })
-    }
-
     /// The keys that `url` gives within `limit`.
-    pub(super) fn fetch(&mut self, url: &str, limit: Duration) -> Result<KeySet, FetchError> {
+    pub(super) async fn fetch(&mut self, url: &str, limit: Duration) -> Result<KeySet, FetchError> {
         // Made when first needed: an exchange without such a URL does not load root certificates.
         let client = self.client.get_or_insert_with(|| {
             let https =
                 HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https)
         });
-        let answer = async { tokio::time::timeout(limit, get(client, url)).await };
-        self.runtime.block_on(answer).unwrap_or(Err(FetchError::TimedOut))
+        tokio::time::timeout(limit, get(client, url)).await.unwrap_or(Err(FetchError::TimedOut))
     }
 }
 

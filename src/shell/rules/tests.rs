@@ -78,9 +78,9 @@ fn a_reload_brings_new_rules_and_a_bad_file_changes_nothing() {
     let (book, desk) = RuleDesk::start(sources(file), spread).expect("the rules are right");
     assert!(opens(&book, "old") && !opens(&book, "new"));
     folder.write("auth.json", "{\"register\": 7}");
-    desk.reload();
+    desk.orders().reload();
     folder.write("auth.json", &register("new"));
-    desk.reload();
+    desk.orders().reload();
     // The bad one is told to nobody, unless the good one has taken its place already.
     let book = news.recv_timeout(LIMIT).expect("new rules");
     assert!(opens(&book, "new") && !opens(&book, "old"));
@@ -112,39 +112,79 @@ fn keys_come_from_a_server_at_the_start_and_with_a_reload() {
     let spread: Spread = Box::new(move |book| told.send(book.clone()).expect("the test listens"));
     let (book, desk) = RuleDesk::start(sources(file), spread).expect("the rules are right");
     assert_eq!(book.keys().len(), 1);
-    desk.reload();
-    assert_eq!(news.recv_timeout(LIMIT).expect("new rules").keys().len(), 1);
+    desk.orders().reload();
+    // Before the server has answered, and after.
+    for _ in 0..2 {
+        assert_eq!(news.recv_timeout(LIMIT).expect("new rules").keys().len(), 1);
+    }
     desk.stop().join().expect("it ends");
     assert_eq!(server.join().expect("it ends"), 2);
 }
 
-#[test]
-fn what_is_no_key_set_is_not_taken_and_known_keys_go_on_counting() {
+#[tokio::test]
+async fn what_is_no_key_set_is_not_taken_and_known_keys_go_on_counting() {
     let large = "x".repeat(KEY_FILE_BYTES_MAX + 1);
     let moved =
         "HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
     let answers = vec![ok("{}"), ok(&large), moved, "nonsense\r\n\r\n".to_owned(), ok(KEYS)];
     let (url, server) = serve(answers);
-    let mut fetcher = Fetcher::new().expect("a runtime");
+    let mut fetcher = Fetcher::default();
     for expected in
         ["the answer: neither", "the answer is larger", "the key server answers 302", "the key server cannot"]
     {
-        let error = fetcher.fetch(&url, LIMIT).expect_err("no keys").to_string();
+        let error = fetcher.fetch(&url, LIMIT).await.expect_err("no keys").to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    assert_eq!(fetcher.fetch(&url, LIMIT).expect("keys").len(), 1);
+    assert_eq!(fetcher.fetch(&url, LIMIT).await.expect("keys").len(), 1);
     server.join().expect("it ends");
     // Nobody answers: the connection is accepted by the kernel and left alone.
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
-    let error = fetcher.fetch(&url, Duration::from_millis(20)).expect_err("no keys");
+    let error = fetcher.fetch(&url, Duration::from_millis(20)).await.expect_err("no keys");
     assert!(matches!(error, fetch::FetchError::TimedOut), "{error}");
     let (url, server) = serve(vec![ok(KEYS), ok("{}")]);
     let folder = Folder::new("keep");
     let file = folder.write("auth.json", &format!(r#"{{"jwt":{{"jwks_url":"{url}"}}}}"#));
-    let mut keeper = Keeper::new(sources(file), Box::new(|_| {})).expect("the rules are right");
-    assert!(keeper.fetch_keys(LIMIT));
-    keeper.reload();
+    let mut keeper =
+        Keeper::new(sources(file), Orders::default(), Box::new(|_| {})).expect("the rules are right");
+    assert!(keeper.fetch_keys(LIMIT).await);
+    keeper.reload().await;
     assert_eq!(keeper.book.keys().len(), 1);
     server.join().expect("it ends");
+}
+
+/// A key server that takes its time holds up neither new rules nor the end, and keys of a file that are taken out are out.
+#[test]
+fn a_key_server_that_does_not_answer_holds_nothing_up() {
+    let (url, server) = serve(vec![ok(KEYS)]);
+    let folder = Folder::new("silent");
+    let file = |register: &str, keys: &str| {
+        format!(
+            r#"{{"register":[{{"pattern":"*@corp.test","tokens":["{register}"]}}],"jwt":{{{keys}"jwks_url":"{url}"}}}}"#
+        )
+    };
+    folder.write("keys.json", KEYS);
+    let path = folder.write("auth.json", &file("old", r#""keys":"keys.json","#));
+    let (told, news) = channel();
+    let spread: Spread = Box::new(move |book| told.send(book.clone()).expect("the test listens"));
+    let (book, desk) = RuleDesk::start(sources(path), spread).expect("the rules are right");
+    assert_eq!(book.keys().len(), 2);
+    server.join().expect("it ends");
+    // From here on the kernel accepts and nobody answers.
+    let silent =
+        TcpListener::bind(&url["http://".len()..url.len() - "/keys".len()]).expect("it is free again");
+    folder.write("auth.json", &file("new", ""));
+    desk.orders().reload();
+    let book = news.recv_timeout(LIMIT).expect("new rules");
+    assert!(opens(&book, "new") && book.keys().len() == 1);
+    for _ in 0..1000 {
+        desk.orders().want_keys();
+    }
+    folder.write("auth.json", &file("newer", ""));
+    desk.orders().reload();
+    assert!(opens(&news.recv_timeout(LIMIT).expect("newer rules"), "newer"));
+    let asked = Instant::now();
+    desk.stop().join().expect("it ends");
+    assert!(asked.elapsed() < FETCH_MAX / 2, "{:?}", asked.elapsed());
+    drop(silent);
 }

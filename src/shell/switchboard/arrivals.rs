@@ -15,7 +15,7 @@ use crate::exchange::ids::{Handle, LineId};
 use crate::identity::{self, Credentials};
 use crate::tls::PeerName;
 
-use super::super::connection::{Connection, Role};
+use super::super::connection::{Belongings, Connection, Role};
 use super::super::listener::Upgraded;
 use super::super::peers::Link;
 use super::{Crossing, Switchboard};
@@ -49,13 +49,15 @@ impl Switchboard {
             self.note_arrival(line, client);
             Role::Line(line)
         };
+        // Whoever echoes never registers.
+        let token = token.filter(|_| !echo);
         let credentials = credentials_of(token, transport.peer_names());
-        let mut connection = Connection::new(transport, role, permit);
-        connection.credentials = credentials;
+        let mut connection = Connection::new(transport, role, Belongings { permit, credentials });
         if !early.is_empty() {
             connection.decoder.carry(&early);
         }
         let handle = self.install(connection);
+        self.after_consume(handle);
         self.send_off(handle);
     }
 
@@ -65,7 +67,8 @@ impl Switchboard {
         debug!(shard = self.id.index(), peer = &*peer.id, "link taken");
         let mut out = std::mem::take(&mut self.outbox);
         if let Some(line) = self.shard.open_tie(self.now, &peer, &mut out) {
-            let mut connection = Connection::new(transport, Role::Line(line), Some(permit));
+            let belongings = Belongings { permit: Some(permit), credentials: None };
+            let mut connection = Connection::new(transport, Role::Line(line), belongings);
             let state = &mut connection.state;
             (state.outbound, state.tie, state.registered) = (true, true, true);
             connection.decoder.carry(&early);

@@ -58,6 +58,7 @@ impl Switchboard {
         let state = &mut connection.state;
         (state.paused, state.self_paused, state.overflowed, state.congested) = (false, false, false, false);
         connection.parked = None;
+        connection.forget_token();
         // What it had begun to say is of no interest any more.
         connection.decoder = crate::websocket::Decoder::new();
         let total =

@@ -146,20 +146,13 @@ impl Switchboard {
     }
 
     /// Adds to a REGISTER what its client has shown elsewhere. A token of the handshake stands in for one that is not in
-    /// the frame until the line holds an address; a certificate counts for as long as the connection lives.
-    fn lend_credentials(&mut self, handle: Handle, registration: &mut Registration) {
-        let Some(connection) = self.connections.get_mut(handle) else { return };
-        let Some(shown) = connection.credentials.as_mut() else { return };
-        if connection.state.registered {
-            shown.token = None;
-        }
+    /// the frame until the line holds an address, and is then forgotten; a certificate counts for as long as the connection lives.
+    fn lend_credentials(&self, handle: Handle, registration: &mut Registration) {
+        let Some(shown) = self.connections.get(handle).and_then(Connection::credentials) else { return };
         let credentials = &mut registration.credentials;
         credentials.certificate = shown.certificate.clone();
         if credentials.token.is_none() {
             credentials.token = shown.token.clone();
-        }
-        if shown.token.is_none() && shown.certificate.is_none() {
-            connection.credentials = None;
         }
     }
 

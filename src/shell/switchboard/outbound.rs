@@ -112,10 +112,12 @@ impl Switchboard {
     fn note_registered(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
         if !connection.state.registered {
-            connection.state.registered = true;
             let counted = connection.counted as usize;
             self.totals.unregistered = self.totals.unregistered.saturating_sub(counted);
-            self.totals.input += counted;
+            connection.forget_token();
+            connection.state.registered = true;
+            connection.counted = u32::try_from(connection.held_bytes()).unwrap_or(u32::MAX);
+            self.totals.input += connection.counted as usize;
         }
     }
 

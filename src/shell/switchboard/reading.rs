@@ -90,10 +90,8 @@ impl Switchboard {
                         connection.state.readable = false;
                         continue;
                     }
-                    Reading::Again => {
-                        self.enqueue(handle);
-                        continue;
-                    }
+                    // TLS may have taken something and given nothing: that is to be counted, and it is looked at again.
+                    Reading::Again => Input::Fresh(filled..filled),
                     Reading::End => Input::End,
                     Reading::Broken => Input::Broken,
                 }

@@ -23,7 +23,7 @@ const SECRET: &str =
     r#"{"keys":[{"kty":"oct","kid":"k","k":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}]}"#;
 const GRACE_MS: u64 = 5000;
 
-fn rulebook(file: Value) -> Arc<Rulebook> {
+pub(super) fn rulebook(file: Value) -> Arc<Rulebook> {
     let (rules, _) = parse_file(&file.to_string()).expect("the rules are right");
     Arc::new(Rulebook::new(rules, KeySet::of_file(SECRET).expect("a key"), GRACE_MS))
 }

@@ -10,6 +10,7 @@ mod flow;
 mod forwarding;
 mod guests;
 mod identity;
+mod impostors;
 mod limits;
 mod parties;
 mod pools;

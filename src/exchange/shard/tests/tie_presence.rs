@@ -22,14 +22,13 @@ fn asks_across(rig: &mut Rig, tie: Phone, domain: &str, id: &str, hops: u8) {
 }
 
 fn answers(rig: &mut Rig, tie: Phone, names: &[&str], reply_to: Option<&str>, number: Option<Option<u64>>) {
-    let entry = |name: &&str| PresenceEntry {
-        address: Address::parse(name).expect("an address"),
-        status: Status::Busy,
-        metadata: None,
-    };
-    let entries = names.iter().map(entry).collect();
+    let entries = names.iter().map(|name| entry(name)).collect();
     let answer = TieAnswer { entries, truncated: false, reply_to: reply_to.map(Into::into), number };
     rig.ask(tie, Request::Tie(TieRequest::PresenceResult(Box::new(answer))));
+}
+
+pub(super) fn entry(name: &str) -> PresenceEntry {
+    PresenceEntry { address: Address::parse(name).expect("an address"), status: Status::Busy, metadata: None }
 }
 
 /// One PRESENCE_RESULT, local and remote, when all have answered; the asker is read meanwhile.
@@ -67,7 +66,7 @@ fn whom_two_exchanges_tell_of_is_listed_once() {
         answers(rig, two, &["there@home.test", "pool@home.test", "beyond@home.test"], None, Some(Some(1)));
         let heard = rig.heard(a).join(" ");
         let count = |name: &str| heard.matches(name).count();
-        assert_eq!(["pool@", "there@", "beyond@", "here@"].map(count), [2, 1, 1, 1], "{heard}");
+        assert_eq!(["pool@", "there@", "beyond@", " here@"].map(count), [2, 1, 1, 1], "{heard}");
     });
 }
 
@@ -218,5 +217,18 @@ fn a_link_that_asks_too_much_at_a_time_finds_nobody() {
         asks_across(rig, up, "home.test", "last", 0);
         rig.expect(up, &["PRESENCE_RESULT [] truncated to Some(\"x@far.test\") Some(\"last\")"]);
         rig.lose(up, Loss::Vanished);
+    });
+}
+
+/// Whoever answers speaks of those who were asked for, in whatever case.
+#[test]
+fn an_answer_about_others_tells_nothing() {
+    each(|rig| {
+        let tie = rig.tie("one.test", &["*@home.test"]);
+        let a = rig.registered(ALICE);
+        asks(rig, a, "Home.test");
+        rig.heard(tie);
+        answers(rig, tie, &["x@HOME.test", "boss@corp.test", "y@sub.home.test"], None, None);
+        rig.expect(a, &["PRESENCE [x@HOME.test Busy]"]);
     });
 }
