@@ -12,7 +12,7 @@ use crate::exchange::cause::Cause;
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{ContentType, Verb};
 use crate::exchange::ids::{LineId, PartyId, ShardSet};
-use crate::exchange::limits::PARTY_WAIT_MS;
+use crate::exchange::limits::{PARTY_HOPS_MAX, PARTY_WAIT_MS};
 use crate::exchange::party::{Except, Guest, Member, PartyLine};
 use crate::exchange::signal::{AudienceId, Join, Joined, News, PartySays, Publication, Signal};
 use crate::exchange::tie_party::{PartyTalk, PartyWord, TieTalk};
@@ -27,6 +27,7 @@ struct Wish {
     address: Address,
     ticket: u32,
     create_if_missing: bool,
+    hops: u8,
 }
 
 /// Words on their way to everybody in a party.
@@ -40,7 +41,8 @@ struct Words {
 impl Shard {
     pub(super) fn on_join(&mut self, now: Moment, join: Join, out: &mut Outbox<'_>) {
         let Join { line, address, party, create_if_missing, ticket } = join;
-        self.let_in(now, party, Wish { member: Member::Line(line), address, ticket, create_if_missing }, out);
+        let member = Member::Line(line);
+        self.let_in(now, party, Wish { member, address, ticket, create_if_missing, hops: 0 }, out);
     }
 
     fn let_in(&mut self, now: Moment, party: Address, wish: Wish, out: &mut Outbox<'_>) {
@@ -51,25 +53,32 @@ impl Shard {
                 return self.turn_down(party, wish.member, guest, Verb::Join, cause, out);
             }
         };
-        let Wish { member, address, ticket, create_if_missing } = wish;
+        let Wish { member, address, ticket, create_if_missing, hops } = wish;
         let Some(host) = self.parties.get_mut(id.0) else { return };
         host.add(member.clone(), address, ticket);
         if host.upstream.is_none() {
             let participants = host.participants();
             return self.welcome(id, &member, participants, out);
         }
-        self.await_host(now, id, member, create_if_missing, out);
+        self.await_host(now, id, member, (create_if_missing, hops + 1), out);
     }
 
     /// The party that a wish is for, made if it has to be and may be.
     fn party_for(&mut self, name: &Address, wish: &Wish) -> Result<PartyId, Cause> {
+        let is_spent = wish.hops >= PARTY_HOPS_MAX;
         if let Some(&id) = self.party_names.get(name) {
             let host = self.parties.get(id.0).ok_or(Cause::NoSuchParty)?;
+            if host.upstream.is_some() && is_spent {
+                return Err(Cause::LoopDetected);
+            }
             let objection = host.objection(&wish.member, &wish.address, self.limits.party_members_max);
             return objection.map_or(Ok(id), Err);
         }
-        let way = self.routes.find_host(name.as_str(), wish.member.tie());
+        let way = self.routes.find_host(name.as_str(), &self.limits.domain, wish.member.tie());
         let way = way.filter(|&way| self.speaks_for(way, name.as_str()));
+        if way.is_some() && is_spent {
+            return Err(Cause::LoopDetected);
+        }
         if self.parties.is_full() || (way.is_none() && !wish.create_if_missing) {
             return Err(Cause::NoSuchParty);
         }
@@ -84,7 +93,14 @@ impl Shard {
     }
 
     /// The host is another exchange: it is asked, unless it is asked already.
-    fn await_host(&mut self, now: Moment, id: PartyId, member: Member, create: bool, out: &mut Outbox<'_>) {
+    fn await_host(
+        &mut self,
+        now: Moment,
+        id: PartyId,
+        member: Member,
+        (create_if_missing, hops): (bool, u8),
+        out: &mut Outbox<'_>,
+    ) {
         let Some(host) = self.parties.get_mut(id.0) else { return };
         let (Some(guest), party) = (host.guest(&member).cloned(), host.name.clone()) else { return };
         let Some(upstream) = &mut host.upstream else { return };
@@ -95,7 +111,7 @@ impl Shard {
             let timers = &mut self.timers;
             upstream.timer.get_or_insert_with(|| timers.set(until, Due::Party(id)));
             let from = guest.address.detached();
-            self.tell_host(id, PartyWord::Join { from, create_if_missing: create }, out);
+            self.tell_host(id, PartyWord::Join { from, create_if_missing, hops }, out);
         }
         if let Member::Line(line) = member {
             let Guest { ticket, is_in, .. } = guest;
@@ -218,7 +234,7 @@ impl Shard {
         }
         let is_gone = !host.bears(&before);
         let from = address.detached();
-        self.tell_host(id, PartyWord::Join { from, create_if_missing: true }, out);
+        self.tell_host(id, PartyWord::Join { from, create_if_missing: true, hops: 1 }, out);
         if is_gone {
             self.tell_host(id, PartyWord::Leave { from: before.detached() }, out);
         }
@@ -298,9 +314,14 @@ impl Shard {
 impl Shard {
     pub(super) fn on_party_heard(&mut self, now: Moment, talk: TieTalk, out: &mut Outbox<'_>) {
         let TieTalk { tie, ticket, talk: PartyTalk { party, word } } = talk;
-        if let PartyWord::Join { from, create_if_missing } = word {
+        if let PartyWord::Join { from, create_if_missing, hops } = word {
             let member = Member::Far { tie, address: from.clone() };
-            return self.let_in(now, party, Wish { member, address: from, ticket, create_if_missing }, out);
+            return self.let_in(
+                now,
+                party,
+                Wish { member, address: from, ticket, create_if_missing, hops },
+                out,
+            );
         }
         let Some(&id) = self.party_names.get(&party) else { return };
         match word {
