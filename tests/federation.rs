@@ -158,6 +158,24 @@ fn presence_is_gathered_from_links() {
     assert_eq!(answer["addresses"].as_array().map(Vec::len), Some(2));
 }
 
+/// 19.8: an exchange speaks for its verified callers by its own domain, and for nobody else.
+#[test]
+fn a_verified_caller_is_vouched_for_by_the_domain_of_its_exchange() {
+    let rig = Rig::with(&[("auth_tokens", "t1=*@corp.test"), ("federation_domain", "corp.test")]);
+    let mut link = link(&rig, "home.test", &["*@home.test"]);
+    let claims = json!({"n": 1, "authenticated_by": "x.test", "auth_level": "verified", "timestamp": 1});
+    let mut a = rig.phone();
+    a.register_with("a@corp.test", json!({"auth": "t1"}));
+    a.send(json!({"type": "DIAL", "to": FAR, "metadata": claims}));
+    let vouched = json!({"n": 1, "authenticated_by": "corp.test", "auth_level": "verified"});
+    let forward = link.expect(json!({"type": "DIAL_FORWARD", "metadata": vouched}));
+    assert!(forward["metadata"]["timestamp"].is_string(), "{forward}");
+    let mut b = rig.registered("b@free.test");
+    b.send(json!({"type": "DIAL", "to": FAR, "metadata": claims}));
+    let forward = link.expect(json!({"type": "DIAL_FORWARD"}));
+    assert_eq!(forward["metadata"], json!({"n": 1}));
+}
+
 /// Whatever another exchange complains about, no complaint goes back; the link stays.
 #[test]
 fn complaints_are_not_answered() {

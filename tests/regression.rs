@@ -171,6 +171,26 @@ fn a_crowd_that_is_refused_does_not_lock_out_those_behind_it() {
     });
 }
 
+/// An exchange that was stopped and continued, as with its machine, cut everybody off for want of heartbeats that lay in its sockets.
+#[test]
+fn heartbeats_that_came_while_the_process_was_stopped_count() {
+    const TIMEOUT: Duration = Duration::from_millis(2000);
+    let exchange = Process::start(&["--heartbeat-timeout", "2000"]);
+    let mut phones: Vec<_> = (0..8).map(|number| exchange.registered(&format!("a{number}@x.test"))).collect();
+    exchange.signal(Signal::STOP);
+    let stopped = std::time::Instant::now();
+    eventually("the limit is over", || {
+        phones.iter_mut().for_each(|phone| phone.send(json!({"type": "HEARTBEAT"})));
+        std::thread::park_timeout(Duration::from_millis(100));
+        (stopped.elapsed() > 2 * TIMEOUT).then_some(())
+    });
+    exchange.signal(Signal::CONT);
+    for phone in &mut phones {
+        phone.expect(json!({"type": "HEARTBEAT_ACK"}));
+        phone.expect(json!({"type": "HEARTBEAT_ACK"}));
+    }
+}
+
 /// Two exchanges on one port took half of the callers each, and nobody was told.
 #[test]
 fn an_exchange_does_not_share_its_port_with_another() {

@@ -1,6 +1,7 @@
 //! Addresses: their form, and the shard each one calls home.
 //!
-//! An `Address` is text that passed [`Address::parse`] (spec section 4), compared exactly and case-sensitively.
+//! An `Address` is text that passed [`Address::parse`] (spec section 4), or stands for somebody beyond another exchange; it is
+//! compared exactly and case-sensitively.
 //! It is a counted reference, so that putting it into a notice allocates nothing; it is copied when it goes to
 //! another shard to stay ([`Address::detached`]), so that two threads never share a counter on the message path.
 
@@ -14,7 +15,8 @@ use super::limits::ADDRESS_CHARS_MAX;
 /// The address of the built-in log stream (spec section 20). No client can hold it.
 pub const LOG_SERVICE: &str = "logs@system.local";
 
-/// A valid address `name@domain`: 1 to 255 characters, one `@`, no white space, a dot inside the domain.
+/// A valid address `name@domain`: 1 to 255 characters, one `@`, no white space, a dot inside the domain. Or, in calls across
+/// exchanges, any text that stands for one ([`Address::beyond`]).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(Arc<str>);
 
@@ -22,6 +24,13 @@ impl Address {
     /// `text` as an address, or `None` if it has not the form (spec section 4).
     pub fn parse(text: &str) -> Option<Self> {
         is_address(text).then(|| Self(Arc::from(text)))
+    }
+
+    /// Whatever somebody is called beyond another exchange: there it may be a telephone number, or a name of that exchange's
+    /// making, which nobody here can hold. `None` if it is empty, or no address and longer than 255 bytes.
+    pub fn beyond(text: &str) -> Option<Self> {
+        let is_short = (1..=ADDRESS_CHARS_MAX).contains(&text.len());
+        (is_short || is_address(text)).then(|| Self(Arc::from(text)))
     }
 
     /// The text.

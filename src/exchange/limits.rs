@@ -87,6 +87,10 @@ pub const QUESTIONS_SENT_MAX: usize = 1024;
 /// How long another exchange may take to let somebody into a party that it hosts, in ms: as long as a network may be slow.
 pub const PARTY_WAIT_MS: u64 = 5000;
 
+/// Most exchanges that a wish to be in a party goes through: links may form a circle, and with the word at its heels that it has been
+/// given up it would find each of them new.
+pub const PARTY_HOPS_MAX: u8 = 16;
+
 /// Most participants of parties that come by one tie line, and parties that it leads to, together; some 200 bytes each.
 pub const PARTY_SEATS_PER_TIE_MAX: usize = 100_000;
 

@@ -90,7 +90,7 @@ impl Pattern {
             Shape::Subdomains => {
                 let is_domain = |domain: &str| self.text.strip_prefix("*.") == Some(domain);
                 address.ends_with(&self.text[1..])
-                    || address.split_once('@').is_some_and(|(_, domain)| is_domain(domain))
+                    || address.rsplit_once('@').is_some_and(|(_, domain)| is_domain(domain))
             }
             Shape::Wild => matches_pieces(&self.text, address),
         }
@@ -117,21 +117,27 @@ impl Pattern {
     }
 }
 
-/// Calls `take` with the text of every pattern that holds for an address and can be looked up, from the most special on. The
-/// address is one that [`fold`] has been through.
+/// Calls `take` with the text of every pattern that holds for an address, or whatever is dialled instead, and can be looked up,
+/// from the most special on. The text is one that [`fold`] has been through.
 pub fn each_key(address: &str, mut take: impl FnMut(&str)) {
     take(address);
-    let Some(at) = address.find('@') else { return };
-    let mut text = format!("*{}", &address[at..]);
-    take(&text);
-    // `*.domain` holds for the domain itself, and for each domain it is a part of.
-    text.replace_range(1..2, ".");
-    take(&text);
-    for (dot, _) in address[at..].match_indices('.') {
-        text.truncate(1);
-        text.push_str(&address[at + dot..]);
+    let mut text = String::with_capacity(address.len() + 1);
+    let mut take_with = |star: &str, rest: &str| {
+        text.clear();
+        text.push_str(star);
+        text.push_str(rest);
         take(&text);
+    };
+    // What is no address may have dots without an `@`.
+    let Some((_, domain)) = address.rsplit_once('@') else {
+        return address.match_indices('.').for_each(|(dot, _)| take_with("*", &address[dot..]));
+    };
+    take_with("*@", domain);
+    // `*.domain` holds for the domain itself, and for each domain it is a part of. Alone, `*.` is no such pattern.
+    if !domain.is_empty() {
+        take_with("*.", domain);
     }
+    domain.match_indices('.').for_each(|(dot, _)| take_with("*", &domain[dot..]));
 }
 
 impl Shape {

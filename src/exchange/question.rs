@@ -2,6 +2,8 @@
 //!
 //! It lives on the shard of whoever asks. Nothing here emits effects.
 
+use std::collections::BTreeSet;
+
 use super::effect::PresenceEntry;
 use super::ids::LineId;
 use super::limits::PRESENCE_BYTES_MAX;
@@ -50,6 +52,13 @@ impl Found {
         let room = limit - self.entries.len();
         self.truncated |= other.truncated || other.entries.len() > room;
         self.entries.extend(other.entries.into_iter().take(room));
+    }
+
+    /// Leaves out of what another exchange has found whom somebody else has found already: where more than one way leads to
+    /// the same exchange, each tells of it. Several lines of one address in one answer are a pool.
+    pub fn drop_known_from(&self, other: &mut Self) {
+        let known: BTreeSet<&str> = self.entries.iter().map(|entry| entry.address.as_str()).collect();
+        other.entries.retain(|entry| !known.contains(entry.address.as_str()));
     }
 
     /// Cuts to the limit on bytes.

@@ -143,17 +143,20 @@ impl RouteTable {
 
     /// The tie line behind which a party of this name is hosted, other than `except`: the one the wish came by; `None` if it is
     /// here (section 19.7). What this exchange has announced to others belongs here, unless a route is more special than what
-    /// was announced: an exchange announces what is its children's together with its own.
-    pub fn find_host(&self, name: &str, except: Option<LineId>) -> Option<LineId> {
+    /// was announced, or as special and what was announced is not for the domain `own`: an exchange announces what is its
+    /// children's together with what is its own.
+    pub fn find_host(&self, name: &str, own: &str, except: Option<LineId>) -> Option<LineId> {
         let tie = self.find(name, except)?;
         let name = fold(name);
+        let holds = |pattern: &&Pattern| pattern.matches_folded(&name);
         let configured = self.ties.values().filter(|routes| routes.configured.is_some());
-        let announced =
-            configured.flat_map(|routes| &routes.announced).filter(|pattern| pattern.matches_folded(&name));
-        let ours = announced.map(Pattern::literals).max();
-        let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes);
-        let theirs = theirs.filter(|pattern| pattern.matches_folded(&name)).map(Pattern::literals).max();
-        (ours < theirs).then_some(tie)
+        let announced = configured.flat_map(|routes| &routes.announced).filter(holds);
+        let ours = announced.max_by_key(|pattern| pattern.literals());
+        let theirs = self.ties.get(&tie).into_iter().flat_map(|routes| &routes.routes).filter(holds);
+        let theirs = theirs.map(Pattern::literals).max();
+        let is_childs = ours.is_some_and(|ours| !ours.matches(&format!("x@{own}")));
+        let ours = ours.map(Pattern::literals);
+        (ours < theirs || is_childs && ours == theirs).then_some(tie)
     }
 
     /// Every tie line by which `address` can be reached, other than `except`, each once, the best first.
@@ -277,8 +280,25 @@ mod tests {
         for (number, text) in texts.iter().enumerate() {
             table.add(tie(number as u32), routes(&number.to_string(), &[text]));
         }
-        for address in ["x@a.test", "y@a.test", "x@b.a.test", "y@c.b.a.test", "y.x@a.test", "z@test", "q@r.s"]
-        {
+        for address in [
+            "x@a.test",
+            "y@a.test",
+            "x@b.a.test",
+            "y@c.b.a.test",
+            "y.x@a.test",
+            "z@test",
+            "q@r.s",
+            "+49 30",
+            "b.a.test",
+            ".a.test",
+            "x@y@a.test",
+            "x@y@b.a.test",
+            "@a.test",
+            "*@a.test",
+            "@",
+            "x.",
+            "a.test",
+        ] {
             let mut found: Vec<u32> = table.find_all(address, None).iter().map(|tie| tie.slot()).collect();
             found.sort_unstable();
             let expected: Vec<u32> = (0..texts.len() as u32)
@@ -305,26 +325,31 @@ mod tests {
     #[test]
     fn a_party_is_hosted_where_its_name_belongs_most_specially() {
         let mut table = table();
-        assert_eq!(table.find_host("room@home.test", None), None);
+        let host = |table: &RouteTable, name, except| table.find_host(name, "Home.test", except);
+        assert_eq!(host(&table, "room@home.test", None), None);
         table.add(tie(1), routes("lab.home.test", &["*@lab.home.test"]));
         let parent = TieRoutes {
             domain: "parent".into(),
             routes: patterns(&["*"]),
-            announced: patterns(&["*.home.test"]),
+            announced: patterns(&["*.home.test", "*@shed.test"]),
             configured: Some(0),
         };
         table.add(tie(2), Arc::new(parent));
+        table.add(tie(4), routes("shed.test", &["*@shed.test"]));
         for (name, expected) in [
             ("room@home.test", None),
             ("room@attic.home.test", None),
             ("room@lab.home.test", Some(tie(1))),
             ("room@corp.test", Some(tie(2))),
+            // Announced for the exchange that it is.
+            ("room@shed.test", Some(tie(4))),
         ] {
-            assert_eq!(table.find_host(name, None), expected, "{name}");
+            assert_eq!(host(&table, name, None), expected, "{name}");
         }
-        table.add(tie(3), routes("greedy.test", &["*", "*.home.test"]));
-        assert_eq!(table.find_host("room@attic.home.test", None), None);
-        assert_eq!(table.find_host("room@lab.home.test", Some(tie(1))), None);
+        table.add(tie(3), routes("greedy.test", &["*", "*.home.test", "*@home.test"]));
+        assert_eq!(host(&table, "room@attic.home.test", None), None);
+        assert_eq!(host(&table, "room@home.test", None), None);
+        assert_eq!(host(&table, "room@lab.home.test", Some(tie(1))), None);
     }
 
     #[test]

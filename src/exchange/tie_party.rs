@@ -33,6 +33,8 @@ pub enum PartyWord {
         from: Address,
         /// Whether to make the party if nobody is in it.
         create_if_missing: bool,
+        /// How many exchanges it has come through, as far as they say so.
+        hops: u8,
     },
     /// From the host: somebody is in.
     Joined {

@@ -573,7 +573,7 @@ fn limits(config: &Config) -> Limits {
                 SpawnPolicy::Listed(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
             }
         },
-        ..Limits::default()
+        domain: (*config.federation.domain).into(),
     }
 }
 

@@ -40,8 +40,10 @@ pub const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
 pub const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
 
 /// The links to other exchanges.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Federation {
+    /// The domain of this exchange. It speaks by it for callers that it has verified, whoever calls whom.
+    pub domain: Box<str>,
     /// The exchanges to call, in the order of the configuration: of equal routes the first one counts. Empty: there are none,
     /// or links are off because of a mistake.
     pub peers: Vec<Peer>,
@@ -49,6 +51,13 @@ pub struct Federation {
     pub tls: PeerTls,
     /// What is wrong. Links are off if it is more than a number, which then stands for its default.
     pub mistakes: Vec<Mistake>,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        let (domain, peers) = (settings::DOMAIN_DEFAULT.into(), Vec::new());
+        Self { domain, peers, tls: PeerTls::default(), mistakes: Vec::new() }
+    }
 }
 
 /// What wss:// links are secured with. The files are read when a link is called.
@@ -98,9 +107,15 @@ pub(super) fn read(raw: &RawConfig) -> (Federation, Vec<Warning>) {
 }
 
 fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>, Mistake> {
+    if let Some(domain) = text(raw, &settings::FEDERATION_DOMAIN) {
+        federation.domain = short(domain, settings::FEDERATION_DOMAIN.env)?.into();
+    }
     federation.tls = tls(raw)?;
     if let Some(text) = &raw.federation_file {
         let (peers, warnings) = file::read(text.as_ref().map_err(|fault| Mistake::File(fault.clone()))?)?;
+        if let Some(peer) = peers.first() {
+            federation.domain = peer.domain.clone();
+        }
         federation.peers = peers;
         return Ok(warnings);
     }
@@ -109,7 +124,7 @@ fn describe(raw: &RawConfig, federation: &mut Federation) -> Result<Vec<Warning>
         let is_meant = text(raw, &settings::FEDERATION_PEER_URL).is_some();
         return Ok(is_meant.then_some(Warning::FederationNotEnabled).into_iter().collect());
     }
-    let peer = single_peer(raw, &mut federation.mistakes)?;
+    let peer = single_peer(raw, &federation.domain, &mut federation.mistakes)?;
     federation.peers.push(peer);
     Ok(Vec::new())
 }
@@ -130,7 +145,7 @@ fn tls(raw: &RawConfig) -> Result<PeerTls, Mistake> {
 }
 
 /// The one exchange that the variables describe.
-fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mistake> {
+fn single_peer(raw: &RawConfig, domain: &str, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mistake> {
     use settings as s;
     let url = text(raw, &s::FEDERATION_PEER_URL).ok_or(Mistake::Missing(s::FEDERATION_PEER_URL.env))?;
     let url =
@@ -139,8 +154,6 @@ fn single_peer(raw: &RawConfig, mistakes: &mut Vec<Mistake>) -> Result<Peer, Mis
     if routes.is_empty() {
         return Err(Mistake::Missing(s::FEDERATION_ROUTES.env));
     }
-    let domain =
-        short(text(raw, &s::FEDERATION_DOMAIN).unwrap_or(s::DOMAIN_DEFAULT), s::FEDERATION_DOMAIN.env)?;
     let id = text(raw, &s::FEDERATION_PEER_ID).map(|id| short(id, s::FEDERATION_PEER_ID.env)).transpose()?;
     let auth = text(raw, &s::FEDERATION_AUTH).map(|auth| short(auth, s::FEDERATION_AUTH.env)).transpose()?;
     let announced = list(text(raw, &s::FEDERATION_ANNOUNCE_ROUTES));

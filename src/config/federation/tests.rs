@@ -40,7 +40,7 @@ const ROUTES: (&str, &str) = ("FEDERATION_ROUTES", " *@parent.test, ,boss@hq.tes
 #[test]
 fn the_least_description_gets_the_defaults_of_the_specification() {
     let (federation, warnings) = load(&[ENABLED, PEER_URL, ROUTES]);
-    assert_eq!((federation.mistakes, warnings), (vec![], vec![]));
+    assert_eq!((federation.mistakes, warnings, &*federation.domain), (vec![], vec![], "local.systemx"));
     let [peer] = &federation.peers[..] else { panic!("one peer") };
     assert_eq!((&*peer.id, peer.url.to_string().as_str()), ("parent.test:8090", "ws://parent.test:8090/up"));
     assert_eq!((&*peer.domain, &peer.auth), ("local.systemx", &None));
@@ -71,6 +71,7 @@ fn every_variable_counts() {
     let [peer] = &federation.peers[..] else { panic!("one peer") };
     assert!(peer.url.is_secure);
     assert_eq!((&*peer.id, &*peer.domain), ("parent", "home.test"));
+    assert_eq!(&*federation.domain, "home.test");
     assert_eq!(texts(&peer.announced), ["*.home.test", "me@elsewhere.test"]);
     assert_eq!(peer.auth.as_ref().map(|auth| auth.reveal().as_str()), Some("s3cret"));
     assert!(!format!("{peer:?}").contains("s3cret"), "{peer:?}");
@@ -86,6 +87,9 @@ fn only_exactly_true_switches_the_link_on() {
         assert_eq!((federation, warnings), (Federation::default(), vec![Warning::FederationNotEnabled]));
     }
     assert_eq!(load(&[ROUTES]), (Federation::default(), vec![]));
+    // A parent calls nobody, and has a name all the same.
+    let (federation, _) = load(&[("FEDERATION_DOMAIN", "corp.test")]);
+    assert_eq!((&*federation.domain, federation.peers.len()), ("corp.test", 0));
 }
 
 #[test]
@@ -175,6 +179,7 @@ fn every_key_of_the_file_counts() {
             {"url": "wss://other.test", "routes": ["*@other.test"], "protocols": ["a", "b"], "id": null}]}"#,
     );
     assert_eq!((federation.mistakes, warnings), (vec![], vec![]));
+    assert_eq!(&*federation.domain, "home.test");
     let [up, other] = &federation.peers[..] else { panic!("two peers") };
     assert_eq!((&*up.id, &*other.id), ("up", "other.test:443"));
     assert_eq!(up.auth.as_ref().map(|auth| auth.reveal().as_str()), Some("s3cret"));

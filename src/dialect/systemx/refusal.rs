@@ -136,7 +136,9 @@ pub enum Fault {
 
     /// `call_id` of DIAL_FORWARD is longer than any call's.
     CallIdTooLong,
-    /// `from` of DIAL_FORWARD, or of what is said about a party, is no address.
+    /// `from` of DIAL_FORWARD says nothing, or too much.
+    FromMissing,
+    /// `from` of what is said about a party is no address.
     FromInvalid,
     /// `to` of an answer to JOIN_FORWARD is no address.
     AddresseeInvalid,
@@ -279,6 +281,7 @@ impl fmt::Display for Fault {
             Self::PartyFull => "The party has as many members as it may",
             Self::PartyLost => "The exchange that hosts the party is out of reach",
             Self::CallIdTooLong => return write!(f, "call_id is longer than {CALL_TEXT_BYTES_MAX} bytes"),
+            Self::FromMissing => "Field 'from' must be a string of 1 to 255 bytes",
             Self::FromInvalid => "Field 'from' must be an address",
             Self::AddresseeInvalid => "Field 'to' must be an address",
             Self::PbxDomainMissing => "Field 'domain' must be a non-empty string",

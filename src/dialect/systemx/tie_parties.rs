@@ -18,6 +18,7 @@ use super::encode::{push_bytes, push_joined, push_optional, push_text, push_word
 use super::frame::{Frame, key};
 use super::parties::{read_leave, read_party_message};
 use super::refusal::Fault;
+use super::ties::read_hops;
 
 /// Most participants taken of a JOINED: as many as a party may have by default.
 const PARTICIPANTS_MAX: usize = 10_000;
@@ -35,12 +36,13 @@ const REFUSALS: [Cause; 9] = [
     Cause::Unavailable,
 ];
 
-/// JOIN_FORWARD.
+/// JOIN_FORWARD; `hops` is ours, and left out of a wish that has come through no other exchange.
 pub(super) fn read_join_forward<'f>(frame: Frame<'_, 'f>) -> Result<Request<'f>, WireError> {
     let party = read_party(frame)?;
     let from = read_from(frame)?;
     let create = frame.get(key::CREATE_IF_MISSING).and_then(|create| create.as_bool());
-    Ok(talk(party, PartyWord::Join { from, create_if_missing: create != Some(false) }))
+    let hops = read_hops(frame).unwrap_or(1).max(1);
+    Ok(talk(party, PartyWord::Join { from, create_if_missing: create != Some(false), hops }))
 }
 
 /// JOINED. Names that are none are left out.
@@ -104,11 +106,14 @@ fn read_to(frame: Frame<'_, '_>) -> Result<Option<Address>, WireError> {
 pub(super) fn push_party_talk(out: &mut Vec<u8>, talk: &PartyTalk) {
     let party = talk.party.as_str();
     match &talk.word {
-        PartyWord::Join { from, create_if_missing } => {
+        PartyWord::Join { from, create_if_missing, hops } => {
             push_text(out, r#"{"type":"JOIN_FORWARD","from":"#, from.as_str());
             push_text(out, r#","party":"#, party);
             let create: &[u8] = if *create_if_missing { b"true" } else { b"false" };
             push_bytes(out, r#","create_if_missing":"#, Some(create));
+            if *hops > 1 {
+                push_bytes(out, r#","hops":"#, Some(hops.to_string().as_bytes()));
+            }
         }
         PartyWord::Joined { to, participants } => {
             push_joined(out, &talk.party, participants);

@@ -113,22 +113,24 @@ fn dial_forward_keeps_the_name_of_the_call_unless_it_is_an_id() {
     let DialForward { call, name, from, to, metadata } = *dial;
     assert_eq!((call, name.as_deref()), (CallId::parse(b"cA"), Some("cA")));
     assert_eq!((from.as_str(), &*to, metadata), ("a@x.test", "b", Some(&br#"{"n":1.0}"#[..])));
-    let json = format!(r#"{{"type":"DIAL_FORWARD","call_id":"{ID}","from":"a@x.test","to":"b"}}"#);
+    let json = format!(r#"{{"type":"DIAL_FORWARD","call_id":"{ID}","from":"+49 30 1","to":"b"}}"#);
     let TieRequest::DialForward(dial) = tie(&json) else { panic!() };
-    assert_eq!((dial.call.to_string().as_str(), dial.name), (ID, None));
+    assert_eq!((dial.call.to_string().as_str(), dial.name, dial.from.as_str()), (ID, None, "+49 30 1"));
 }
 
 /// 19.4 [F].
 #[test]
 fn dial_forward_wants_a_call_a_caller_and_a_callee() {
+    const FROM: &str = "Field 'from' must be a string of 1 to 255 bytes";
     let long = "x".repeat(CALL_TEXT_BYTES_MAX + 1);
     let cases = [
         (r#""from":"a@x.test","to":"b""#.to_owned(), "Field 'call_id' is required"),
         (r#""call_id":7,"from":"a@x.test","to":"b""#.to_owned(), "Field 'call_id' is required"),
         (format!(r#""call_id":"{long}","from":"a@x.test","to":"b""#), "call_id is longer than 255 bytes"),
         (r#""call_id":"c","from":"a@x.test""#.to_owned(), "Field 'to' is required"),
-        (r#""call_id":"c","to":"b@x.test""#.to_owned(), "Field 'from' must be an address"),
-        (r#""call_id":"c","from":"pbx:home","to":"b@x.test""#.to_owned(), "Field 'from' must be an address"),
+        (r#""call_id":"c","to":"b@x.test""#.to_owned(), FROM),
+        (r#""call_id":"c","from":"","to":"b@x.test""#.to_owned(), FROM),
+        (format!(r#""call_id":"c","from":"{}","to":"b@x.test""#, "a".repeat(256)), FROM),
     ];
     for (fields, detail) in cases {
         refused(&format!(r#"{{"type":"DIAL_FORWARD",{fields}}}"#), TIE, "DIAL_FORWARD", detail);
@@ -395,7 +397,9 @@ fn party(json: &str) -> (String, PartyWord) {
 fn what_is_said_about_parties_is_read() {
     let (name, word) = party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test"}"#);
     assert_eq!(name, "p@home.test");
-    assert!(matches!(word, PartyWord::Join { from, create_if_missing: true } if from.as_str() == "a@x.test"));
+    assert!(
+        matches!(word, PartyWord::Join { from, create_if_missing: true, hops: 1 } if from.as_str() == "a@x.test")
+    );
     let (_, word) =
         party(r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@home.test","create_if_missing":false}"#);
     assert!(matches!(word, PartyWord::Join { create_if_missing: false, .. }));
@@ -476,7 +480,11 @@ fn what_is_said_about_parties_is_written_as_it_is_read() {
     let data = Some(Bytes::from_static(br#"{"n":1.0}"#));
     for (word, expected) in [
         (
-            PartyWord::Join { from: a(), create_if_missing: false },
+            PartyWord::Join { from: a(), create_if_missing: true, hops: 3 },
+            r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@h.test","create_if_missing":true,"hops":3}"#,
+        ),
+        (
+            PartyWord::Join { from: a(), create_if_missing: false, hops: 1 },
             r#"{"type":"JOIN_FORWARD","from":"a@x.test","party":"p@h.test","create_if_missing":false}"#,
         ),
         (

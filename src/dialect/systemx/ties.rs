@@ -125,7 +125,7 @@ fn bounded_metadata<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Option<&
     Ok(metadata)
 }
 
-/// DIAL_FORWARD (section 19.4). Whoever is called has to be told who calls, so `from` has to be an address.
+/// DIAL_FORWARD (section 19.4). Whoever is called has to be told who calls, in whatever words.
 fn read_dial_forward<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request<'f>, WireError> {
     let call = read_call_id(frame)?;
     let id = text(frame, key::CALL_ID).unwrap_or_default();
@@ -135,8 +135,8 @@ fn read_dial_forward<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request
     let Some(to) = text(frame, key::TO).filter(|to| !to.is_empty()) else {
         return Err(frame.refuse(Fault::ToMissing));
     };
-    let Some(from) = text(frame, key::FROM).and_then(|from| Address::parse(&from)) else {
-        return Err(frame.refuse(Fault::FromInvalid));
+    let Some(from) = text(frame, key::FROM).and_then(|from| Address::beyond(&from)) else {
+        return Err(frame.refuse(Fault::FromMissing));
     };
     let name = call.is_derived().then(|| Arc::from(&*id));
     let metadata = bounded_metadata(frame, bounds)?;
@@ -146,8 +146,13 @@ fn read_dial_forward<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request
 /// PRESENCE_QUERY (section 19.6); `hops` is ours.
 fn read_presence_query(frame: Frame<'_, '_>, bounds: Bounds) -> Result<TieQuery, WireError> {
     let query = read_query(frame, bounds)?;
-    let hops = frame.get(key::HOPS).and_then(|hops| hops.as_f64()).map_or(0, |hops| hops as u8);
+    let hops = read_hops(frame).unwrap_or(0);
     Ok(TieQuery { query, reply_to: name(frame, key::REPLY_TO), query_id: name(frame, key::QUERY_ID), hops })
+}
+
+/// How many exchanges something has come through, if it is said.
+pub(super) fn read_hops(frame: Frame<'_, '_>) -> Option<u8> {
+    frame.get(key::HOPS).and_then(|hops| hops.as_f64()).map(|hops| hops as u8)
 }
 
 /// A name that is kept, if it is short enough to be.

@@ -48,7 +48,7 @@ impl Shard {
         let calls = caller.calls() as u32;
         let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX).map(Box::<str>::from);
         let dialler = Dialler { line, from, reference };
-        let Some(address) = Address::parse(&to) else {
+        let Some(address) = self.callable(&to, None) else {
             return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
         if !self.may_dial(dialler.from.as_str(), address.as_str()) {

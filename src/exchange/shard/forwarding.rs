@@ -86,7 +86,7 @@ impl Shard {
         if let Some(name) = &name {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
-        let address = Address::parse(&to).ok_or(Cause::NoSuchAddress);
+        let address = self.callable(&to, Some(line)).ok_or(Cause::NoSuchAddress);
         let permit =
             |address: Address| self.may_dial_from(line, from.as_str(), address.as_str()).then_some(address);
         let address = address.and_then(|address| permit(address).ok_or(Cause::Forbidden));
@@ -184,6 +184,13 @@ impl Shard {
             self.forgotten.push(leg.id);
         }
         self.send(self.registrar_of(leg.id), Signal::NameFree { call: leg.id, leg: id }, out);
+    }
+
+    /// What is dialled, if it can be: an address, or a text of any form that a route other than `came_by` is for (section 9,
+    /// step 1).
+    pub(super) fn callable(&self, to: &str, came_by: Option<LineId>) -> Option<Address> {
+        let is_routed = |to: &Address| self.routes.find(to.as_str(), came_by).is_some();
+        Address::parse(to).or_else(|| Address::beyond(to).filter(is_routed))
     }
 
     /// The tie line by which a dial goes on that finds nobody here.
@@ -332,7 +339,7 @@ impl Shard {
 
     /// Somebody who has not spoken in a call before, if the tie line may say that it is he.
     fn new_speaker(&self, line: LineId, from: &str) -> Option<Address> {
-        Address::parse(from).filter(|address| self.speaks_for(line, address.as_str()))
+        Address::beyond(from).filter(|address| self.speaks_for(line, address.as_str()))
     }
 }
 

@@ -5,45 +5,38 @@
 //! for the host's word, but no line is held up by that. A tie line counts for those only who have come by it, and,
 //! if it leads to the host, as the host's voice.
 
-use bytes::Bytes;
-
 use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::Outbox;
-use crate::exchange::event::{ContentType, Verb};
+use crate::exchange::event::Verb;
 use crate::exchange::ids::{LineId, PartyId, ShardSet};
-use crate::exchange::limits::PARTY_WAIT_MS;
-use crate::exchange::party::{Except, Guest, Member, PartyLine};
-use crate::exchange::signal::{AudienceId, Join, Joined, News, PartySays, Publication, Signal};
-use crate::exchange::tie_party::{PartyTalk, PartyWord, TieTalk};
+use crate::exchange::limits::{PARTY_HOPS_MAX, PARTY_WAIT_MS};
+use crate::exchange::party::{Guest, Member, PartyLine};
+use crate::exchange::signal::{Join, Joined, Signal};
+use crate::exchange::tie_party::PartyWord;
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
 
 use super::Shard;
 
 /// A wish to be in a party, of a line or by a tie line.
-struct Wish {
-    member: Member,
-    address: Address,
-    ticket: u32,
-    create_if_missing: bool,
-}
-
-/// Words on their way to everybody in a party.
-struct Words {
-    from: Address,
-    data: Option<Bytes>,
-    content_type: Option<ContentType>,
+pub(super) struct Wish {
+    pub(super) member: Member,
+    pub(super) address: Address,
+    pub(super) ticket: u32,
+    pub(super) create_if_missing: bool,
+    pub(super) hops: u8,
 }
 
 /// Who wants in, and who is.
 impl Shard {
     pub(super) fn on_join(&mut self, now: Moment, join: Join, out: &mut Outbox<'_>) {
         let Join { line, address, party, create_if_missing, ticket } = join;
-        self.let_in(now, party, Wish { member: Member::Line(line), address, ticket, create_if_missing }, out);
+        let member = Member::Line(line);
+        self.let_in(now, party, Wish { member, address, ticket, create_if_missing, hops: 0 }, out);
     }
 
-    fn let_in(&mut self, now: Moment, party: Address, wish: Wish, out: &mut Outbox<'_>) {
+    pub(super) fn let_in(&mut self, now: Moment, party: Address, wish: Wish, out: &mut Outbox<'_>) {
         let id = match self.party_for(&party, &wish) {
             Ok(id) => id,
             Err(cause) => {
@@ -51,25 +44,32 @@ impl Shard {
                 return self.turn_down(party, wish.member, guest, Verb::Join, cause, out);
             }
         };
-        let Wish { member, address, ticket, create_if_missing } = wish;
+        let Wish { member, address, ticket, create_if_missing, hops } = wish;
         let Some(host) = self.parties.get_mut(id.0) else { return };
         host.add(member.clone(), address, ticket);
         if host.upstream.is_none() {
             let participants = host.participants();
             return self.welcome(id, &member, participants, out);
         }
-        self.await_host(now, id, member, create_if_missing, out);
+        self.await_host(now, id, member, (create_if_missing, hops + 1), out);
     }
 
     /// The party that a wish is for, made if it has to be and may be.
     fn party_for(&mut self, name: &Address, wish: &Wish) -> Result<PartyId, Cause> {
+        let is_spent = wish.hops >= PARTY_HOPS_MAX;
         if let Some(&id) = self.party_names.get(name) {
             let host = self.parties.get(id.0).ok_or(Cause::NoSuchParty)?;
+            if host.upstream.is_some() && is_spent {
+                return Err(Cause::LoopDetected);
+            }
             let objection = host.objection(&wish.member, &wish.address, self.limits.party_members_max);
             return objection.map_or(Ok(id), Err);
         }
-        let way = self.routes.find_host(name.as_str(), wish.member.tie());
+        let way = self.routes.find_host(name.as_str(), &self.limits.domain, wish.member.tie());
         let way = way.filter(|&way| self.speaks_for(way, name.as_str()));
+        if way.is_some() && is_spent {
+            return Err(Cause::LoopDetected);
+        }
         if self.parties.is_full() || (way.is_none() && !wish.create_if_missing) {
             return Err(Cause::NoSuchParty);
         }
@@ -84,7 +84,14 @@ impl Shard {
     }
 
     /// The host is another exchange: it is asked, unless it is asked already.
-    fn await_host(&mut self, now: Moment, id: PartyId, member: Member, create: bool, out: &mut Outbox<'_>) {
+    fn await_host(
+        &mut self,
+        now: Moment,
+        id: PartyId,
+        member: Member,
+        (create_if_missing, hops): (bool, u8),
+        out: &mut Outbox<'_>,
+    ) {
         let Some(host) = self.parties.get_mut(id.0) else { return };
         let (Some(guest), party) = (host.guest(&member).cloned(), host.name.clone()) else { return };
         let Some(upstream) = &mut host.upstream else { return };
@@ -95,7 +102,7 @@ impl Shard {
             let timers = &mut self.timers;
             upstream.timer.get_or_insert_with(|| timers.set(until, Due::Party(id)));
             let from = guest.address.detached();
-            self.tell_host(id, PartyWord::Join { from, create_if_missing: create }, out);
+            self.tell_host(id, PartyWord::Join { from, create_if_missing, hops }, out);
         }
         if let Member::Line(line) = member {
             let Guest { ticket, is_in, .. } = guest;
@@ -104,7 +111,7 @@ impl Shard {
     }
 
     /// Somebody is in, and is told who else is.
-    fn welcome(
+    pub(super) fn welcome(
         &mut self,
         id: PartyId,
         member: &Member,
@@ -128,7 +135,7 @@ impl Shard {
     }
 
     /// Somebody is not in.
-    fn turn_down(
+    pub(super) fn turn_down(
         &mut self,
         party: Address,
         member: Member,
@@ -156,7 +163,7 @@ impl Shard {
     }
 
     /// A member is out, for whatever reason. The host is told, unless it knows another member by the same name.
-    fn let_out(&mut self, id: PartyId, member: &Member, out: &mut Outbox<'_>) -> Option<Guest> {
+    pub(super) fn let_out(&mut self, id: PartyId, member: &Member, out: &mut Outbox<'_>) -> Option<Guest> {
         let host = self.parties.get_mut(id.0)?;
         let guest = host.remove(member)?;
         if host.upstream.is_some() {
@@ -170,7 +177,7 @@ impl Shard {
         Some(guest)
     }
 
-    fn wait_no_longer(&mut self, id: PartyId, member: &Member) -> bool {
+    pub(super) fn wait_no_longer(&mut self, id: PartyId, member: &Member) -> bool {
         let upstream = self.parties.get_mut(id.0).and_then(|host| host.upstream.as_mut());
         let Some(upstream) = upstream else { return false };
         let waited = upstream.waiting.shift_remove(member).is_some();
@@ -182,7 +189,7 @@ impl Shard {
         waited
     }
 
-    fn close_if_empty(&mut self, id: PartyId, out: &mut Outbox<'_>) {
+    pub(super) fn close_if_empty(&mut self, id: PartyId, out: &mut Outbox<'_>) {
         if !self.parties.get(id.0).is_some_and(PartyLine::is_empty) {
             return;
         }
@@ -192,7 +199,7 @@ impl Shard {
         self.send(tie.0.shard(), Signal::PartyDone { tie: tie.0, party: tie.1 }, out);
     }
 
-    fn close_party(&mut self, id: PartyId) -> Option<PartyLine> {
+    pub(super) fn close_party(&mut self, id: PartyId) -> Option<PartyLine> {
         let host = self.parties.remove(id.0)?;
         self.party_names.remove(&host.name);
         if let Some(timer) = host.upstream.as_ref().and_then(|upstream| upstream.timer) {
@@ -218,7 +225,7 @@ impl Shard {
         }
         let is_gone = !host.bears(&before);
         let from = address.detached();
-        self.tell_host(id, PartyWord::Join { from, create_if_missing: true }, out);
+        self.tell_host(id, PartyWord::Join { from, create_if_missing: true, hops: 1 }, out);
         if is_gone {
             self.tell_host(id, PartyWord::Leave { from: before.detached() }, out);
         }
@@ -231,187 +238,5 @@ impl Shard {
     pub(super) fn party_reaches(&self, party: &str) -> ShardSet {
         let home = self.home(party);
         if home == self.id { ShardSet::all(self.shards) } else { ShardSet::of(home) }
-    }
-}
-
-/// What is said in a party.
-impl Shard {
-    pub(super) fn on_party_says(&mut self, words: PartySays, out: &mut Outbox<'_>) {
-        let PartySays { line, party, data, content_type } = words;
-        let id = self.party_names.get(&party).copied();
-        let host = id.and_then(|id| self.parties.get(id.0));
-        let member = Member::Line(line);
-        let (Some(id), Some(guest)) = (id, host.and_then(|host| host.insider(&member))) else {
-            let (verb, cause) = (Verb::PartyMessage, Cause::NotInParty);
-            let refused = Signal::PartyRefused { line, party, verb, cause, ticket: None };
-            return self.send(line.shard(), refused, out);
-        };
-        let words = Words { from: guest.address.clone(), data, content_type };
-        self.speak(id, Some(line), words, out);
-    }
-
-    /// A member says something: the host tells the others.
-    fn speak(&mut self, id: PartyId, line: Option<LineId>, words: Words, out: &mut Outbox<'_>) {
-        if self.parties.get(id.0).is_some_and(|host| host.upstream.is_some()) {
-            let Words { from, data, content_type } = words;
-            return self.tell_host(id, PartyWord::Says { from, data, content_type }, out);
-        }
-        let except = line.map_or(Except::Nobody, Except::Line);
-        self.spread(id, line, except, words, out);
-    }
-
-    /// Everybody here hears something, and each tie line by which somebody else comes.
-    fn spread(
-        &mut self,
-        id: PartyId,
-        line: Option<LineId>,
-        except: Except,
-        words: Words,
-        out: &mut Outbox<'_>,
-    ) {
-        let Words { from, data, content_type } = words;
-        let Some(host) = self.parties.get(id.0) else { return };
-        let (party, per_shard) = (host.name.clone(), host.per_shard().to_vec());
-        for tie in host.ties_to_tell(&from, line) {
-            let (from, data) = (from.detached(), data.clone());
-            self.tell_tie(tie, party.detached(), 0, PartyWord::Says { from, data, content_type }, out);
-        }
-        let news = News::PartyMessage { party, from, data, content_type };
-        self.publish(&per_shard, Publication { audience: AudienceId::Party(id), except, news }, out);
-    }
-
-    fn tell_host(&mut self, id: PartyId, word: PartyWord, out: &mut Outbox<'_>) {
-        let host = self.parties.get(id.0);
-        let way = host.and_then(|host| Some((host.upstream.as_ref()?.tie, host.name.clone())));
-        if let Some((tie, party)) = way {
-            self.tell_tie(tie, party, 0, word, out);
-        }
-    }
-
-    fn tell_tie(&mut self, tie: LineId, party: Address, ticket: u32, word: PartyWord, out: &mut Outbox<'_>) {
-        let talk = TieTalk { tie, ticket, talk: PartyTalk { party, word } };
-        self.send(tie.shard(), Signal::PartyTold(Box::new(talk)), out);
-    }
-}
-
-/// What a tie line says.
-impl Shard {
-    pub(super) fn on_party_heard(&mut self, now: Moment, talk: TieTalk, out: &mut Outbox<'_>) {
-        let TieTalk { tie, ticket, talk: PartyTalk { party, word } } = talk;
-        if let PartyWord::Join { from, create_if_missing } = word {
-            let member = Member::Far { tie, address: from.clone() };
-            return self.let_in(now, party, Wish { member, address: from, ticket, create_if_missing }, out);
-        }
-        let Some(&id) = self.party_names.get(&party) else { return };
-        match word {
-            PartyWord::Join { .. } => {}
-            PartyWord::Leave { from } => drop(self.let_out(id, &Member::Far { tie, address: from }, out)),
-            PartyWord::Says { from, data, content_type } => {
-                self.far_says(id, tie, Words { from, data, content_type }, out);
-            }
-            PartyWord::Joined { to, participants } => {
-                if let Some(member) = self.meant_by_host(id, tie, to.as_ref())
-                    && self.wait_no_longer(id, &member)
-                {
-                    self.welcome(id, &member, participants, out);
-                }
-            }
-            PartyWord::Failed { to, cause } => self.host_declines(id, tie, to.as_ref(), cause, out),
-        }
-    }
-
-    fn far_says(&mut self, id: PartyId, tie: LineId, words: Words, out: &mut Outbox<'_>) {
-        let Some(host) = self.parties.get(id.0) else { return };
-        if host.insider(&Member::Far { tie, address: words.from.clone() }).is_some() {
-            return self.speak(id, None, words, out);
-        }
-        if host.is_led_by(tie) {
-            let hasher = self.hasher.clone();
-            let mut speakers = indexmap::IndexSet::with_hasher(hasher);
-            speakers.extend(host.lines_of(&words.from));
-            self.spread(id, None, Except::Lines(speakers), words, out);
-        }
-    }
-
-    fn meant_by_host(&self, id: PartyId, tie: LineId, to: Option<&Address>) -> Option<Member> {
-        self.parties.get(id.0).filter(|host| host.is_led_by(tie))?.meant(to)
-    }
-
-    /// The host does not let somebody in, or has put somebody out.
-    fn host_declines(
-        &mut self,
-        id: PartyId,
-        tie: LineId,
-        to: Option<&Address>,
-        cause: Cause,
-        out: &mut Outbox<'_>,
-    ) {
-        let Some(member) = self.meant_by_host(id, tie, to) else { return };
-        let waited = self.wait_no_longer(id, &member);
-        let (verb, cause) = if waited { (Verb::Join, cause) } else { (Verb::PartyMessage, Cause::PartyLost) };
-        self.put_out(id, member, verb, cause, out);
-    }
-
-    fn put_out(&mut self, id: PartyId, member: Member, verb: Verb, cause: Cause, out: &mut Outbox<'_>) {
-        let Some(party) = self.parties.get(id.0).map(|host| host.name.clone()) else { return };
-        if let Some(guest) = self.let_out(id, &member, out) {
-            self.turn_down(party, member, guest, verb, cause, out);
-        }
-    }
-
-    /// Some have waited for the host as long as one may.
-    pub(super) fn on_party_due(&mut self, now: Moment, id: PartyId, out: &mut Outbox<'_>) {
-        let Some(upstream) = self.parties.get_mut(id.0).and_then(|host| host.upstream.as_mut()) else {
-            return;
-        };
-        upstream.timer = None;
-        let over = upstream.waiting.iter().take_while(|(_, until)| **until <= now.tick);
-        let over: Vec<Member> = over.map(|(member, _)| member.clone()).collect();
-        for member in over {
-            self.put_out(id, member, Verb::Join, Cause::Timeout, out);
-        }
-        let Some(upstream) = self.parties.get_mut(id.0).and_then(|host| host.upstream.as_mut()) else {
-            return;
-        };
-        if let Some((_, &until)) = upstream.waiting.first() {
-            upstream.timer = Some(self.timers.set(until, Due::Party(id)));
-        }
-    }
-
-    /// A tie line is lost: whoever came by it is out, or everybody if it led to the host.
-    pub(super) fn on_party_cut(&mut self, tie: LineId, party: &Address, out: &mut Outbox<'_>) {
-        let Some(&id) = self.party_names.get(party) else { return };
-        let Some(host) = self.parties.get_mut(id.0) else { return };
-        if host.is_led_by(tie) {
-            return self.lose_party(id, out);
-        }
-        let gone = host.remove_tie(tie);
-        if host.upstream.is_some() {
-            let left = host.addresses();
-            let gone: Vec<_> = gone.into_iter().filter(|address| !left.contains(address)).collect();
-            for from in gone {
-                self.tell_host(id, PartyWord::Leave { from }, out);
-            }
-            self.wait_for_nobody(id);
-        }
-        self.close_if_empty(id, out);
-    }
-
-    fn wait_for_nobody(&mut self, id: PartyId) {
-        let Some(upstream) = self.parties.get_mut(id.0).and_then(|host| host.upstream.as_mut()) else {
-            return;
-        };
-        if let Some(timer) = upstream.timer.take_if(|_| upstream.waiting.is_empty()) {
-            self.timers.cancel(timer);
-        }
-    }
-
-    fn lose_party(&mut self, id: PartyId, out: &mut Outbox<'_>) {
-        let Some(host) = self.close_party(id) else { return };
-        for (member, guest) in host.members() {
-            let waits = host.upstream.as_ref().is_some_and(|upstream| upstream.waiting.contains_key(member));
-            let verb = if waits { Verb::Join } else { Verb::PartyMessage };
-            self.turn_down(host.name.clone(), member.clone(), guest.clone(), verb, Cause::PartyLost, out);
-        }
     }
 }

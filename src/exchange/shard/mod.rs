@@ -16,6 +16,7 @@ mod hosting;
 mod identity;
 mod invariants;
 mod parties;
+mod party_talk;
 mod pools;
 mod presence;
 mod registration;

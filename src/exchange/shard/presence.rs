@@ -149,6 +149,9 @@ impl Shard {
             self.hide_forbidden(id, &mut found);
         }
         let Some(question) = self.questions.get_mut(id.0) else { return };
+        if by_tie {
+            question.found.drop_known_from(&mut found);
+        }
         question.found.add(found, question.limit);
         if by_tie {
             question.missing_ties -= 1;

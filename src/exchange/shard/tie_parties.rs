@@ -24,9 +24,7 @@ impl Shard {
         let members_max = self.limits.party_members_max;
         let Some(parties) = self.tie_parties(tie) else { return };
         let word = match word {
-            PartyWord::Join { from, create_if_missing } => {
-                return self.seat_far(tie, party, from, create_if_missing, out);
-            }
+            word @ PartyWord::Join { .. } => return self.seat_far(tie, PartyTalk { party, word }, out),
             PartyWord::Leave { from } => {
                 if !parties.rise(&party, &from) {
                     return self.leave_if_own(now, tie, &party, &from, out);
@@ -52,17 +50,19 @@ impl Shard {
     }
 
     /// JOIN_FORWARD: somebody there wants into a party here, or beyond.
-    fn seat_far(&mut self, tie: LineId, party: Address, from: Address, create: bool, out: &mut Outbox<'_>) {
+    fn seat_far(&mut self, tie: LineId, talk: PartyTalk, out: &mut Outbox<'_>) {
+        let PartyTalk { party, word } = talk;
+        let PartyWord::Join { from, .. } = &word else { return };
         let ticket = self.next_ticket();
         let (kept_party, kept_from) = (party.detached(), from.detached());
         let may_join = self.may_dial_from(tie, from.as_str(), party.as_str());
-        let mut parties = self.tie_parties(tie).filter(|_| may_join);
-        if !parties.as_mut().is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
-            let cause = if may_join { Cause::TooManyParties } else { Cause::Forbidden };
-            let word = PartyWord::Failed { to: Some(from), cause };
-            return out.notify(tie, Notice::Tie(TieNotice::Party(Box::new(PartyTalk { party, word }))));
+        let parties = self.tie_parties(tie).filter(|_| may_join);
+        if parties.is_some_and(|parties| parties.sit(&kept_party, &kept_from, ticket)) {
+            return self.bring_home(tie, ticket, party, word, out);
         }
-        self.bring_home(tie, ticket, party, PartyWord::Join { from, create_if_missing: create }, out);
+        let cause = if may_join { Cause::TooManyParties } else { Cause::Forbidden };
+        let word = PartyWord::Failed { to: Some(from.clone()), cause };
+        out.notify(tie, Notice::Tie(TieNotice::Party(Box::new(PartyTalk { party, word }))));
     }
 
     fn leave_if_own(

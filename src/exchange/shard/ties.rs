@@ -65,7 +65,10 @@ impl Shard {
         if !self.may_tie(&domain, &routes, auth.as_ref()) {
             return out.notify(line, Notice::Tie(TieNotice::Refused(Box::new(TieRefusal::AuthFailed))));
         }
-        let routes = TieRoutes { domain, routes, announced: Box::default(), configured: None };
+        // What was announced to it stays announced.
+        let peer = self.tie(line).and_then(|tie| tie.peer.as_ref());
+        let announced = peer.map(|peer| peer.announced.clone()).unwrap_or_default();
+        let routes = TieRoutes { domain, routes, announced, configured: None };
         self.pause(line, Pauses::TIE, out);
         self.want_tie(line, Some(Arc::new(routes)), out);
     }

@@ -34,6 +34,7 @@ use tracing::{info, warn};
 
 use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
+use crate::exchange::Tick;
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::{Handle, ShardId};
@@ -145,6 +146,10 @@ pub struct Switchboard {
     delivered: usize,
     /// Whether the poller's events have been taken in for the turn to come.
     polled: bool,
+    /// When the last turn began.
+    last_turn: Tick,
+    /// See [`Self::is_catching_up`].
+    catch_up_until: Tick,
     /// Turns after which the runtime is still to have one of its own, because somebody is or may be at the door.
     visits_left: u32,
     /// Whether the poller had as many events as fit; it does not ring again for those it kept.
@@ -289,6 +294,8 @@ impl Switchboard {
             reading: None,
             delivered: 0,
             polled: false,
+            last_turn: now.tick,
+            catch_up_until: now.tick,
             visits_left: RUNTIME_VISITS,
             crowded: false,
             settling: false,
@@ -318,6 +325,7 @@ impl Switchboard {
     /// One turn: everything that is ready, up to a budget.
     fn turn(&mut self) {
         self.now = self.clock.now();
+        self.notice_stop();
         self.messages_left = self.messages_per_turn;
         let unblocked = self.port.flush_outboxes();
         if unblocked != 0 {
@@ -418,7 +426,8 @@ impl Switchboard {
     }
 
     fn meet_deadlines(&mut self) {
-        if self.shard.next_deadline().is_some_and(|(tick, _)| tick <= self.now.tick) {
+        let is_due = |(tick, _)| tick <= self.now.tick;
+        if self.shard.next_deadline().is_some_and(is_due) && !self.is_catching_up() {
             let mut out = std::mem::take(&mut self.outbox);
             self.shard.on_deadline(self.now, &mut out);
             self.perform(&mut out);

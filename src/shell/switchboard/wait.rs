@@ -22,6 +22,10 @@ use super::stop::STOP_LOOK_MS;
 
 /// The longest sleep: the second's work (stalled and closing connections) has to be looked at.
 const SLEEP_MAX_MS: u64 = 1000;
+/// After a silence of so long nobody has slept, but the process was stopped.
+const STOPPED_MS: u64 = 2 * SLEEP_MAX_MS;
+/// How long deadlines then wait for those who have something to say: at 128 sockets in a turn of a millisecond, everybody.
+const CATCH_UP_MS: u64 = 1000;
 /// Turns of the runtime after anything stirred at the door: it hears of a socket in the first and runs the task that waits
 /// for it in the second, which counts as stirring; the rest is for good measure.
 pub(super) const RUNTIME_VISITS: u32 = 4;
@@ -118,12 +122,30 @@ impl Switchboard {
             return;
         }
         let limit = self.timepiece.set(self.clock.tick(), self.sleep_until());
-        if self.take_events(limit) == 0 {
+        let count = self.take_events(limit);
+        if count == 0 {
             // Nobody came: a good moment.
             self.visits_left = RUNTIME_VISITS;
         }
-        self.polled = true;
+        // A sleep that was interrupted says nothing about the sockets.
+        self.polled = count > 0;
         self.port.awake();
+    }
+
+    /// Notices, at the begin of a turn, that the process or its machine was stopped and continued. In its sockets there are the
+    /// heartbeats and answers of the time between, and whoever sent them must not be cut off unheard.
+    pub(super) fn notice_stop(&mut self) {
+        let now = self.now.tick;
+        if now > self.last_turn.plus_millis(STOPPED_MS) {
+            self.catch_up_until = now.plus_millis(CATCH_UP_MS);
+            self.polled = false;
+        }
+        self.last_turn = now;
+    }
+
+    /// Whether deadlines have to wait for that.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.now.tick < self.catch_up_until && (self.crowded || !self.queues.ready.is_empty())
     }
 
     /// The next deadline of anything that has one.

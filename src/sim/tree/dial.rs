@@ -67,6 +67,8 @@ pub struct Dial {
     pub answered: bool,
     /// How often it went from one exchange to another.
     pub hops: usize,
+    /// Whether the adversary has placed a call of the same name while the caller waited.
+    pub is_mistakable: bool,
     /// Whether the adversary has placed it, or is called.
     pub is_evil: bool,
 }

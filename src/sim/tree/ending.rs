@@ -96,7 +96,11 @@ impl Player {
         self.world.deliver_all()?;
         self.check();
         // With second ways, careless announcements may lead anywhere.
-        if self.world.plan.has_second_ways { Ok(()) } else { self.try_dial() }
+        if self.world.plan.has_second_ways {
+            return Ok(());
+        }
+        self.try_dial()?;
+        if self.world.plan.is_sociable { self.try_company() } else { Ok(()) }
     }
 
     /// Two who were not there before call each other.
@@ -166,12 +170,13 @@ impl Player {
                 sum(|counts| counts.timers),
             ];
             let lines = sum(|counts| counts.lines);
-            let fits = found == [0, 0, 0, heartbeats] && (phones_stay || lines == open);
+            let company = sum(|counts| counts.parties + counts.audiences);
+            let fits = found == [0, 0, 0, heartbeats] && (phones_stay || (lines, company) == (open, 0));
             if !fits || !exchange.knows_no_names() {
                 let named = !exchange.knows_no_names();
                 let detail = format!(
                     "exchange {number} has [legs, records, wakes, timers] {found:?} with {heartbeats} outbound links; \
-                     {lines} lines for {open} ends of links; names of calls: {named}"
+                     {lines} lines for {open} ends of links; {company} parties and audiences; names of calls: {named}"
                 );
                 return Err(Breach::new("nothing is left of calls that are over", detail));
             }

@@ -65,6 +65,22 @@ impl Evil {
         }
     }
 
+    /// What it says next about a party; `other` is somebody who may be in it.
+    pub fn intrude(&self, dice: &mut Dice, party: &str, other: &str) -> Vec<u8> {
+        let own = format!("{EVIL_WORD}@{EVIL_DOMAIN}");
+        let (party, own, other) = (("party", party), ("from", own.as_str()), ("from", other));
+        let to = ("to", other.1);
+        match dice.below(8) {
+            0 | 1 => frame("JOIN_FORWARD", &[party, own]),
+            2 => frame("PARTY_MSG", &[party, own, ("data", EVIL_WORD)]),
+            3 => frame("PARTY_MSG", &[party, other, ("data", EVIL_WORD)]),
+            4 => frame("LEAVE", &[party, other]),
+            5 => frame("JOIN_FAILED", &[party, to, ("reason", "forbidden")]),
+            6 => frame_with("JOINED", &[party, to], "participants", &format!(r#"["{}"]"#, other.1)),
+            _ => frame("LEAVE", &[party, own]),
+        }
+    }
+
     fn choose_call(&mut self, dice: &mut Dice) -> String {
         let names = dice.pick(&[&self.overheard, &self.overheard, &self.own]);
         if !names.is_empty() && dice.chance(80) {

@@ -26,6 +26,14 @@ pub struct Fields {
     pub status: Option<String>,
     /// `data`, if it is a text.
     pub data: Option<String>,
+    /// `party`.
+    pub party: Option<String>,
+    /// `context`.
+    pub context: Option<String>,
+    /// The domain in `query`.
+    pub domain: Option<String>,
+    /// The names in `participants`, or in `addresses`.
+    pub names: Vec<String>,
     /// The number of the dial in `metadata`.
     pub dial: Option<usize>,
 }
@@ -50,12 +58,30 @@ impl Fields {
                 "address" => fields.address = text(),
                 "status" => fields.status = text(),
                 "data" => fields.data = text(),
+                "party" => fields.party = text(),
+                "context" => fields.context = text(),
+                "query" => fields.domain = text_of(value.member("domain")),
+                "participants" => {
+                    fields.names = elements(value).filter_map(|name| text_of(Some(name))).collect();
+                }
+                "addresses" => {
+                    let names = elements(value).map(|entry| text_of(entry.member("address")));
+                    fields.names = names.flatten().collect();
+                }
                 "metadata" => fields.dial = dial_of(value),
                 _ => {}
             }
         }
         fields
     }
+}
+
+fn text_of(value: Option<Value<'_>>) -> Option<String> {
+    value?.as_str().map(std::borrow::Cow::into_owned)
+}
+
+fn elements<'v>(value: Value<'v>) -> impl Iterator<Item = Value<'v>> {
+    value.elements().into_iter().flatten()
 }
 
 fn dial_of(metadata: Value<'_>) -> Option<usize> {

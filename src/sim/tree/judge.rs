@@ -6,8 +6,11 @@
 
 use crate::sim::judge::Breach;
 
+use super::company::{Circumstances, Company};
 use super::dial::{CALLEE, CALLER, CallEnd, Dial, DialNo, Phone, PhoneNo, Stage, call_named};
 use super::frame::Fields;
+use super::gathering::RADIO;
+use super::link::real_name;
 use super::plan::{EVIL_DOMAIN, Weather};
 
 /// What the adversary says, and signs with.
@@ -20,6 +23,8 @@ pub const BYE: &str = "bye";
 pub struct Judge {
     /// All dials, the adversary's included.
     pub dials: Vec<Dial>,
+    /// Parties, and questions who is there.
+    pub company: Company,
     /// How often something has happened to a link that may end calls.
     pub losses: u64,
     /// Links whose exchange has not said yet whether it takes them: some of its shards may know of them already.
@@ -36,7 +41,8 @@ pub struct Judge {
     pub may_loop: bool,
 }
 
-fn must(holds: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Breach> {
+/// A rule holds, or is broken in this way.
+pub(super) fn must(holds: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Breach> {
     if holds { Ok(()) } else { Err(Breach::new(rule, detail())) }
 }
 
@@ -75,7 +81,7 @@ impl Judge {
             }
             "UNREGISTER" => self.gone(phones, phone, "client_requested"),
             "SLEEP_ACK" => self.gone(phones, phone, "sleep"),
-            _ => {}
+            _ => self.company.asked(&phones[phone], phone, fields),
         }
     }
 
@@ -102,12 +108,22 @@ impl Judge {
     /// A phone's connection is gone, and with it its calls.
     pub fn gone(&mut self, phones: &mut [Phone], phone: PhoneNo, word: &str) {
         phones[phone].held_since = None;
+        self.company.gone(phone);
         for &(dial, end) in &phones[phone].calls {
             let end = &mut self.dials[dial].ends[end];
             if end.stage != Stage::Over {
                 end.stage = Stage::Over;
                 end.words = Some(word.to_owned());
             }
+        }
+    }
+
+    /// The adversary places a call of this name. Where two calls of one name meet on a link, from both of its sides, the end of one
+    /// is taken for that of the other; that takes somebody who knows a name before the exchanges on the way do.
+    pub fn name_taken(&mut self, fields: &Fields) {
+        let name = fields.call.as_deref().filter(|_| fields.kind == "DIAL_FORWARD").map(real_name);
+        for dial in self.dials.iter_mut().filter(|dial| dial.ends[CALLER].stage == Stage::Dialling) {
+            dial.is_mistakable |= name.is_some() && dial.ends[CALLER].id.as_deref().map(real_name) == name;
         }
     }
 
@@ -135,6 +151,12 @@ impl Judge {
             "BUSY" => self.hears_busy(phones, phone, fields),
             "HANGUP" => self.hears_hang_up(&phones[phone], fields),
             "MSG" => self.hears_message(&phones[phone], fields),
+            "JOINED" => self.company.hears_joined(&phones[phone], phone, fields),
+            "PARTY_MSG" => self.company.hears_word(phone, fields),
+            "PRESENCE_RESULT" => self.company.hears_presence(phone, fields),
+            "ERROR" if matches!(fields.context.as_deref(), Some("JOIN" | "PARTY_MSG" | "LEAVE")) => {
+                self.company.hears_refusal(phone, fields, self.circumstances())
+            }
             "ERROR" => Err(Breach::new("nobody is refused what it may ask", format!("{fields:?}"))),
             _ => Ok(()),
         }
@@ -235,6 +257,7 @@ impl Judge {
         let is_lossy = self.losses > dial.losses;
         match reason {
             "already_in_call" | "dnd" | "busy" => true,
+            "unsupported" => dial.to.starts_with(RADIO),
             "no_such_address" => {
                 let is_held = |phone: &Phone| {
                     phone.address == dial.to && phone.held_since.is_some_and(|since| since < dial.placed_ms)
@@ -243,7 +266,8 @@ impl Judge {
             }
             "wake_failed" => true,
             "timeout" => self.now_ms >= dial.placed_ms + self.shortest_ring_ms,
-            "unavailable" => is_lossy || self.unsettled > 0,
+            // Not every shard knows of a loss at once.
+            "unavailable" => self.weather == Weather::Rough || is_lossy || self.unsettled > 0,
             "loop_detected" => self.may_loop || is_lossy,
             _ => false,
         }
@@ -268,6 +292,9 @@ impl Judge {
     }
 
     fn may_end(&self, dial: &Dial, end: usize, reason: &str) -> bool {
+        if end == CALLER && dial.is_mistakable && dial.ends[end].stage == Stage::Dialling {
+            return true;
+        }
         if dial.ends[1 - end].words.as_deref() == Some(reason) {
             return true;
         }
@@ -360,7 +387,12 @@ impl Judge {
             let agrees = (caller == Stage::Up) == (callee == Stage::Up);
             must(agrees || dial.is_evil, "no call outlives its link", || format!("{dial:?}"))?;
         }
-        Ok(())
+        self.company.judge_rest()
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        let is_lossy = self.weather == Weather::Rough || self.unsettled > 0;
+        Circumstances { is_lossy, may_loop: self.may_loop }
     }
 }
 

@@ -92,6 +92,11 @@ impl Conn {
     }
 }
 
+/// A call's name without what renaming links put before it.
+pub fn real_name(name: &str) -> &str {
+    name.trim_start_matches(ALIAS)
+}
+
 /// The frame with the call's other name. Doing it twice gives the frame again.
 pub fn rename_call(frame: Vec<u8>) -> Vec<u8> {
     const LEAD: &[u8] = br#""call_id":""#;

@@ -4,11 +4,13 @@
 //! lets phones call each other while links are late, break, fall silent and come back; in some runs one tie line is hostile.
 //! A [`judge`] checks what phones hear, and in the end that nothing is left. Neither sockets nor clocks.
 
+pub mod company;
 pub mod dial;
 mod ending;
 pub mod evil;
 pub mod exchange;
 pub mod frame;
+mod gathering;
 pub mod judge;
 pub mod link;
 pub mod plan;

@@ -72,6 +72,8 @@ pub struct Plan {
     pub capacity: usize,
     /// The exchange to which an adversary has a tie line of its own.
     pub evil_at: Option<usize>,
+    /// Whether phones meet in parties, ask for each other and broadcast.
+    pub is_sociable: bool,
     /// Whether there are more links than the tree needs.
     pub has_second_ways: bool,
 }
@@ -93,7 +95,7 @@ impl Plan {
         }
         let evil_at = dice.chance(30).then(|| dice.below(size as u64) as usize);
         let capacity = dice.pick(&[1, 4, 64]);
-        Self { exchanges, links, weather, capacity, evil_at, has_second_ways }
+        Self { exchanges, links, weather, capacity, evil_at, is_sociable: false, has_second_ways }
     }
 
     /// How many names a call can have.

@@ -44,6 +44,10 @@ enum Move {
     Hush,
     Connect,
     Evil,
+    Gather,
+    LookAround,
+    Broadcast,
+    CallRadio,
 }
 
 /// The moves of phones, with their weights.
@@ -65,6 +69,10 @@ const ANY_TIME: [(u32, Move); 13] = [
 /// Those of links, and of the adversary.
 const ROUGH: [(u32, Move); 4] = [(4, Move::Break), (8, Move::Notice), (3, Move::Hush), (8, Move::Connect)];
 const EVIL: (u32, Move) = (24, Move::Evil);
+/// Those of phones that like company, and how many seeds in a hundred have such phones.
+const SOCIABLE: [(u32, Move); 4] =
+    [(40, Move::Gather), (6, Move::LookAround), (1, Move::Broadcast), (2, Move::CallRadio)];
+const SOCIABLE_PERCENT: u64 = 60;
 
 /// Plays a run.
 #[derive(Debug)]
@@ -81,12 +89,17 @@ impl Player {
     /// The player of a seed.
     pub fn new(seed: u64, weather: Option<Weather>) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::new(&mut dice, weather);
+        let mut plan = Plan::new(&mut dice, weather);
+        // By dice of their own: the others' moves stay those of their seeds.
+        plan.is_sociable = Dice::new(!seed).chance(SOCIABLE_PERCENT);
         let mut moves = ANY_TIME.to_vec();
         if plan.weather == Weather::Rough {
             moves.extend(ROUGH);
         }
         moves.extend(plan.evil_at.map(|_| EVIL));
+        if plan.is_sociable {
+            moves.extend(SOCIABLE);
+        }
         let world = World::new(plan, &mut dice);
         Self { world, dice, moves, messages: 0 }
     }
@@ -142,6 +155,10 @@ impl Player {
                 self.connect(link)
             }
             Move::Evil => self.evil(),
+            Move::Gather => self.gather(),
+            Move::LookAround => self.look_around(),
+            Move::Broadcast => self.broadcast(),
+            Move::CallRadio => self.call_radio(),
         }
     }
 
@@ -209,7 +226,7 @@ impl Player {
         self.open_for(exchange, address, mode)
     }
 
-    /// Somebody connects for an address: who answers one call at a time, or several, or can be woken.
+    /// Somebody connects for an address: who answers one call at a time, or several, or can be woken, or broadcasts.
     pub(super) fn open_for(&mut self, exchange: usize, address: String, mode: u64) -> Result<(), Breach> {
         let shard = self.byte();
         let register = |fields: &[(&str, &str)]| frame("REGISTER", fields);
@@ -217,6 +234,7 @@ impl Player {
         let register = match mode {
             0 => register(&[own]),
             1 => register(&[own, ("concurrency", "parallel")]),
+            3 => register(&[own, ("concurrency", "broadcast")]),
             _ => {
                 let handler = format!(
                     r#"{{"type":"webhook","url":"http://127.0.0.1/wake","timeout_seconds":{}}}"#,
@@ -229,7 +247,7 @@ impl Player {
         self.world.ask(phone, register)
     }
 
-    fn registered(&self) -> Vec<PhoneNo> {
+    pub(super) fn registered(&self) -> Vec<PhoneNo> {
         let mut alive = self.world.alive();
         alive.retain(|&phone| self.world.phones[phone].held_since.is_some());
         alive
@@ -317,10 +335,15 @@ impl Player {
 
     /// A phone says something that nobody has said before.
     pub(super) fn say_as(&mut self, phone: PhoneNo, dial: DialNo, end: usize) -> Result<(), Breach> {
-        self.messages += 1;
         let id = self.id_of(dial, end).unwrap_or_else(|| "none".to_owned());
-        let data = self.messages.to_string();
+        let data = self.next_message().to_string();
         self.world.ask(phone, frame("MSG", &[("call_id", &id), ("data", &data)]))
+    }
+
+    /// The number of a message that nobody has sent before.
+    pub(super) fn next_message(&mut self) -> u64 {
+        self.messages += 1;
+        self.messages
     }
 
     /// Somebody names a call that is not its own.
@@ -455,7 +478,12 @@ impl Player {
         self.world.connect_evil(shard)?;
         let exchange = self.below(self.world.exchanges.len());
         let to = self.address(exchange);
-        let frame = self.world.evil.choose(&mut self.dice, &to);
+        let frame = if self.world.plan.is_sociable && self.dice.chance(30) {
+            let party = format!("room@{}", self.world.plan.exchanges[exchange].domain);
+            self.world.evil.intrude(&mut self.dice, &party, &to)
+        } else {
+            self.world.evil.choose(&mut self.dice, &to)
+        };
         self.world.send_evil(frame)
     }
 }

@@ -77,6 +77,7 @@ impl World {
         let rings = plan.exchanges.iter().map(|entry| entry.limits.call_timeout_ms);
         let judge = Judge {
             dials: Vec::new(),
+            company: super::company::Company::default(),
             losses: 0,
             unsettled: 0,
             now_ms: 0,
@@ -245,6 +246,7 @@ impl World {
     pub fn send_evil(&mut self, frame: Vec<u8>) -> Result<(), Breach> {
         let (Some(exchange), Some(port)) = (self.plan.evil_at, self.evil.port) else { return Ok(()) };
         self.tell(|| format!("the adversary says {}", text(&frame)));
+        self.judge.name_taken(&Fields::read(&frame));
         self.exchanges[exchange].receive(port, frame);
         self.attend(exchange)
     }

@@ -158,13 +158,15 @@ fn a_call_may_pass_through() {
         rig.expect(left, &["ANSWER #1 from r@right.test"]);
         says(rig, left, 1, Some("l@left.test"), "hi");
         says(rig, left, 1, Some("deputy@left.test"), "hi too");
-        says(rig, left, 1, Some("no address"), "as before");
+        says(rig, left, 1, Some("+49 30 1"), "and me");
+        says(rig, left, 1, Some(""), "as before");
         rig.expect(
             right,
             &[
                 "MSG #1 from l@left.test hi",
                 "MSG #1 from deputy@left.test hi too",
-                "MSG #1 from deputy@left.test as before",
+                "MSG #1 from +49 30 1 and me",
+                "MSG #1 from +49 30 1 as before",
             ],
         );
         says(rig, right, 1, Some("r@right.test"), "ho");
@@ -173,6 +175,28 @@ fn a_call_may_pass_through() {
         rig.hang_up(right, 1);
         rig.expect(left, &["HANGUP #1 normal"]);
         assert!(rig.named.is_empty());
+    });
+}
+
+/// 9, step 1: what is dialled need not be an address, if a route is for it; nor need the caller of another exchange be one.
+#[test]
+fn whom_another_exchange_knows_need_not_have_an_address() {
+    each(|rig| {
+        let (telephones, other) = (rig.tie("pstn.test", &["+49*"]), rig.tie("other.test", &["*@other.test"]));
+        let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
+        rig.dial(a, "+49 30 1");
+        rig.expect(telephones, &["DIAL_FORWARD #1 from alice@x.test to +49 30 1 Unverified"]);
+        rig.answer(telephones, 1);
+        rig.expect(a, &["CONNECTED #1 to +49 30 1"]);
+        rig.dial(a, "+1 202 2");
+        rig.expect(a, &["BUSY +1 202 2 no_such_address"]);
+        rig.dial_forward(other, "through", "o@other.test", "+49 30 2");
+        rig.expect(telephones, &["DIAL_FORWARD #2 from o@other.test to +49 30 2 handed on"]);
+        rig.dial_forward(telephones, "in", "+49 30 1", BOB);
+        rig.expect(b, &["RING #3 from +49 30 1"]);
+        // Never back over the link it came from.
+        rig.dial_forward(telephones, "back", "+49 30 1", "+49 30 2");
+        rig.expect(telephones, &["RING #3 from bob@x.test", "BUSY #4 +49 30 2 no_such_address"]);
     });
 }
 

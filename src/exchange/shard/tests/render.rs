@@ -145,7 +145,7 @@ impl CallNames {
 fn render_talk(talk: &PartyTalk) -> String {
     let PartyTalk { party, word } = talk;
     match word {
-        PartyWord::Join { from, create_if_missing } => {
+        PartyWord::Join { from, create_if_missing, hops: _ } => {
             format!("JOIN_FORWARD {party} from {from}{}", if *create_if_missing { "" } else { " if there" })
         }
         PartyWord::Joined { to, participants } => {

@@ -255,7 +255,13 @@ impl Rig {
     pub(super) fn dial_forward(&mut self, tie: Phone, name: &str, from: &str, to: &str) {
         let call = CallId::parse(name.as_bytes());
         let name = call.is_derived().then(|| name.into());
-        let dial = DialForward { call, name, from: address(from), to: to.into(), metadata: None };
+        let dial = DialForward {
+            call,
+            name,
+            from: Address::beyond(from).expect("a name"),
+            to: to.into(),
+            metadata: None,
+        };
         self.ask(tie, Request::Tie(TieRequest::DialForward(Box::new(dial))));
     }
 

@@ -53,6 +53,23 @@ fn who_is_there_and_who_is_here_are_told_together() {
     });
 }
 
+/// Found against real exchanges whose links form a ring: whoever could be asked by two ways was listed twice.
+#[test]
+fn whom_two_exchanges_tell_of_is_listed_once() {
+    each(|rig| {
+        let (one, two) = (rig.tie("one.test", &["*@home.test"]), rig.tie("two.test", &["*.home.test"]));
+        let (a, _here) = (rig.registered(ALICE), rig.registered("here@home.test"));
+        asks(rig, a, "home.test");
+        [one, two].into_iter().for_each(|tie| drop(rig.heard(tie)));
+        // Two lines of one address in one answer are a pool.
+        answers(rig, one, &["pool@home.test", "pool@home.test", "there@home.test"], None, Some(Some(1)));
+        answers(rig, two, &["there@home.test", "pool@home.test", "beyond@home.test"], None, Some(Some(1)));
+        let heard = rig.heard(a).join(" ");
+        let count = |name: &str| heard.matches(name).count();
+        assert_eq!(["pool@", "there@", "beyond@", " here@"].map(count), [2, 1, 1, 1], "{heard}");
+    });
+}
+
 /// Without domain, or without matching route, from local state at once.
 #[test]
 fn only_those_are_asked_who_may_know() {
