@@ -34,7 +34,6 @@ use tracing::{info, warn};
 
 use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
-use crate::exchange::Tick;
 use crate::exchange::effect::Outbox;
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::{Handle, ShardId};
