@@ -23,8 +23,8 @@ pub type Cursor = u32;
 /// A part of a list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
-    /// What was found.
-    pub entries: Vec<T>,
+    /// What was found, each with its slot.
+    pub entries: Vec<(Cursor, T)>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
 }

@@ -134,7 +134,7 @@ fn page<T>(slots: impl Iterator<Item = Cursor>, look: impl Fn(Cursor) -> Option<
             next = Some(slot);
             break;
         }
-        entries.extend(look(slot));
+        entries.extend(look(slot).map(|entry| (slot, entry)));
     }
     Page { entries, next }
 }

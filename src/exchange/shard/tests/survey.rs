@@ -14,7 +14,7 @@ fn lines(rig: &Rig, filter: &LineFilter) -> Vec<LineSight> {
             let page = shard.survey_lines(filter, cursor);
             assert!(page.entries.len() <= PAGE_LEN_MAX);
             assert!(page.next.is_none_or(|next| next > cursor), "a page leads on");
-            all.extend(page.entries);
+            all.extend(page.entries.into_iter().map(|(_, sight)| sight));
             from = page.next;
         }
     }
@@ -114,7 +114,7 @@ fn a_call_is_shown_once_with_how_far_it_is() {
         rig.say(a, call, "four");
         rig.dial(c, HALL);
         rig.heard(host);
-        let found: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_calls(0).entries).collect();
+        let found: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_calls(0).entries).map(|(_, sight)| sight).collect();
         assert_eq!(found.len(), 2);
         let up = found.iter().find(|sight| sight.call == rig.call(call)).expect("it is there");
         assert_eq!((up.from.as_str(), up.to.as_str(), up.state), (ALICE, BOB, CallState::Connected));
@@ -135,7 +135,7 @@ fn parties_and_links_are_shown_where_they_live() {
         let tie = rig.tie("far.test", &["*@far.test", "*@farther.test"]);
         rig.dial(a, "x@far.test");
         rig.heard(tie);
-        let parties: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_parties(0).entries).collect();
+        let parties: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_parties(0).entries).map(|(_, sight)| sight).collect();
         assert_eq!(parties.len(), 1);
         assert_eq!((parties[0].name.as_str(), parties[0].members, parties[0].host), (ROOM, 2, None));
         let links: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_links()).collect();
