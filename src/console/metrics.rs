@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub reports: Vec<Report>,
     /// What the process takes.
     pub process: Process,
+    /// Bytes that the allocator holds of the system.
+    pub committed_bytes: u64,
     /// What may be taken.
     pub limits: Limits,
     /// When the certificate in use ends, in milliseconds since 1970, if connections are encrypted.
@@ -64,6 +66,8 @@ type Named<Of, Number, const LEN: usize> = [(&'static str, fn(&Of) -> Number); L
 pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page::default();
     write_process(&mut page, &snapshot.process);
+    let help = "Memory that the allocator holds of the system, in use or not.";
+    page.gauge("systemx_allocator_committed_bytes", help, snapshot.committed_bytes as f64);
     let reports = &snapshot.reports;
     write_presence(&mut page, reports);
     write_calls(&mut page, reports);
@@ -303,7 +307,8 @@ fn write_tls(page: &mut Page, snapshot: &Snapshot) {
         let help = "When the certificate in use ends, in seconds since the epoch.";
         page.gauge("systemx_tls_certificate_expiry_timestamp_seconds", help, ends_ms as f64 / 1e3);
     }
-    let mut handshakes = page.family("systemx_tls_handshakes_total", Kind::Counter, "TLS handshakes, by outcome.");
+    let mut handshakes =
+        page.family("systemx_tls_handshakes_total", Kind::Counter, "TLS handshakes, by outcome.");
     let outcomes: Named<Report, u64, 2> =
         [("done", |report| report.handshakes.encrypted), ("failed", |report| report.handshakes.tls)];
     for (outcome, of) in outcomes {
@@ -380,6 +385,7 @@ mod tests {
         Snapshot {
             reports: vec![report.clone(), report],
             process: Process::default(),
+            committed_bytes: 5,
             limits: Limits { output_bytes: 7, ..Limits::default() },
             certificate_ends_ms: Some(1_900_000_000_500),
             call_log: Some((CallLogCounts { written: 4, lost: 1, failures: 0 }, 2)),
