@@ -150,6 +150,7 @@ impl Shard {
                 messages: 0,
                 held: false,
                 heedless_peer: false,
+                pressed: 0,
                 is_inbound: inbound.is_some(),
                 speaker: None,
             }))
@@ -224,7 +225,13 @@ impl Shard {
         }
     }
 
-    fn callee_hears_end(&mut self, now: Moment, call: &Call, reason: Reason, out: &mut Outbox<'_>) {
+    pub(super) fn callee_hears_end(
+        &mut self,
+        now: Moment,
+        call: &Call,
+        reason: Reason,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(callee) = call.callee else { return };
         self.note_given_up(call, out);
         out.notify(callee, Notice::HungUp { call: call.id, reason, from: None });
@@ -272,6 +279,7 @@ impl Shard {
             Some(Record::Call(call)) if call.stage == Stage::Connected => {
                 debug_assert_eq!(call.caller, line, "a leg speaks for its own line only");
                 call.messages += 1;
+                call.pressed += data.bytes().map_or(0, |bytes| bytes.len() as u64);
                 (call.callee, call.id, call.from.clone())
             }
             Some(Record::Session(session)) => {
