@@ -71,7 +71,8 @@ fn a_call_in_transit_that_fills_either_link_ends_on_both() {
             rig.event(to, Event::Congested);
             says(rig, from, 1, 500);
             says(rig, from, 2, 5);
-            (rig.heard(left), rig.heard(right));
+            rig.heard(left);
+            rig.heard(right);
             rig.event(to, Event::Pressed);
             for tie in [left, right] {
                 assert_eq!(ended(rig, tie), ["#1 slow_consumer"]);
