@@ -213,6 +213,8 @@ fn a_flood_over_a_link_that_does_not_read_ends_its_own_call_alone() {
     };
     let loud = connect(&mut flooding, "a@home.test");
     let soft = connect(&mut flooding, "b@home.test");
+    // With one call left she would be held, rightly, and could not send on.
+    connect(&mut flooding, "d@home.test");
     let other = connect(&mut quiet, "c@home.test");
     flooding.say(&soft, "psst");
     for _ in 0..MESSAGES {

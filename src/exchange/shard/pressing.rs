@@ -4,7 +4,8 @@
 //! the receiver is given up with all its calls. That is a client's own affair, but a tie line carries the calls of many: a few that
 //! send without end would end them all. Hence, long before the limit, the calls that press most end alone. Each time, those are
 //! chosen that together have sent half of what nobody could hold back: a handful of floods ends at once, a thousand small ones
-//! within ten steps, and who says little is last. Calls whose senders are held are never among them.
+//! within ten steps, and who says little is last. Calls whose senders are held are not among them, unless the limit is passed
+//! before anybody could say whether he can be held.
 
 use crate::exchange::call::{LegStage, Record, Stage};
 use crate::exchange::cause::Cause;
@@ -16,9 +17,9 @@ use crate::exchange::time::Moment;
 use super::Shard;
 
 impl Shard {
-    /// A tie line's output has grown by another step towards its limit.
-    pub(super) fn on_pressed(&mut self, now: Moment, line: LineId, out: &mut Outbox<'_>) {
-        let mut pressing = self.pressing(line);
+    /// A tie line's output has grown by another step towards its limit, or beyond it.
+    pub(super) fn on_pressed(&mut self, now: Moment, line: LineId, is_over: bool, out: &mut Outbox<'_>) {
+        let mut pressing = self.pressing(line, is_over);
         pressing.sort_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
         let half = pressing.iter().map(|&(bytes, _)| bytes).sum::<u64>().div_ceil(2);
         let mut relieved = 0;
@@ -34,20 +35,22 @@ impl Shard {
         }
     }
 
-    /// A line's calls whose senders cannot be held back, and what they have sent since its output began to pile up, in bytes.
-    fn pressing(&self, line: LineId) -> Vec<(u64, CallEnd)> {
+    /// A line's calls whose senders cannot be held back, or all, and what they have sent since its output began to pile up, in
+    /// bytes.
+    fn pressing(&self, line: LineId, are_all_meant: bool) -> Vec<(u64, CallEnd)> {
         let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_deref()) else {
             return Vec::new();
         };
         let legs = business.all_legs().filter_map(|id| {
             let leg = self.legs.get(id.0)?;
             let is_up = matches!(leg.stage, LegStage::Connected(_));
-            (is_up && leg.heedless_peer).then_some((leg.pressed, CallEnd::Leg(id)))
+            (is_up && (are_all_meant || leg.heedless_peer)).then_some((leg.pressed, CallEnd::Leg(id)))
         });
         let records = business.all_records().filter_map(|id| match self.records.get(id.0)? {
             Record::Call(call) => {
                 let is_up = call.stage == Stage::Connected;
-                (is_up && call.heedless_peer).then_some((call.pressed, CallEnd::Record(id)))
+                (is_up && (are_all_meant || call.heedless_peer))
+                    .then_some((call.pressed, CallEnd::Record(id)))
             }
             Record::Session(_) => None,
         });

@@ -272,7 +272,7 @@ impl Switchboard {
             return;
         }
         if is_tie && has_passed_a_step(before, connection.output_len(), most) {
-            self.queues.afterwards.push_back(Event::Pressed(line));
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over: false });
         }
         if before <= most {
             return;
@@ -280,9 +280,12 @@ impl Switchboard {
         // Two exchanges that both wait for the other to read would wait for ever.
         connection.state.self_paused |= above && !is_tie;
         let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
-        let bearable = !scarce && before <= most + TOLERATED_BYTES && excused;
-        if !bearable {
+        let is_tolerable = !scarce && before <= most + TOLERATED_BYTES;
+        if !is_tolerable || !excused && !is_tie {
             self.overflow(handle);
+        } else if !excused {
+            // Rather the call that says too much than all of the link's.
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over: true });
         }
     }
 

@@ -417,7 +417,8 @@ impl Player {
             return Ok(());
         };
         if self.dice.chance(50) {
-            self.world.press(exchange, port)?;
+            let is_over = self.dice.chance(30);
+            self.world.press(exchange, port, is_over)?;
         }
         self.world.congest(exchange, port)
     }

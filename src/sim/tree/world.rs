@@ -299,9 +299,9 @@ impl World {
     ///
     /// # Errors
     /// As for [`World::ask`].
-    pub fn press(&mut self, exchange: usize, port: PortNo) -> Result<(), Breach> {
+    pub fn press(&mut self, exchange: usize, port: PortNo, is_over: bool) -> Result<(), Breach> {
         self.judge.presses += 1;
-        self.exchanges[exchange].press(port);
+        self.exchanges[exchange].press(port, is_over);
         self.attend(exchange)
     }
 

@@ -22,6 +22,10 @@ fn says(rig: &mut Rig, tie: Phone, call: usize, len: usize) {
     rig.ask(tie, Request::Tie(TieRequest::Message { call, from, data, content_type: ContentType::Text }));
 }
 
+fn pressed(rig: &mut Rig, tie: Phone) {
+    rig.event(tie, |line| Event::Pressed { line, is_over: false });
+}
+
 /// The calls that ended at a phone as those of a slow consumer.
 fn ended(rig: &mut Rig, phone: Phone) -> Vec<String> {
     let heard = rig.heard(phone).into_iter();
@@ -41,12 +45,12 @@ fn those_who_fill_a_link_lose_their_calls_and_nobody_else() {
         rig.say(a, soft, &"x".repeat(40));
         rig.say(a, loud, &"x".repeat(60));
         rig.heard(tie);
-        rig.event(tie, Event::Pressed);
+        pressed(rig, tie);
         for phone in [a, tie] {
             assert_eq!(ended(rig, phone), [format!("#{loud} slow_consumer")]);
         }
-        rig.event(tie, Event::Pressed);
-        rig.event(tie, Event::Pressed);
+        pressed(rig, tie);
+        pressed(rig, tie);
         for phone in [a, tie] {
             assert_eq!(ended(rig, phone), [format!("#{soft} slow_consumer")]);
         }
@@ -73,7 +77,7 @@ fn a_call_in_transit_that_fills_either_link_ends_on_both() {
             says(rig, from, 2, 5);
             rig.heard(left);
             rig.heard(right);
-            rig.event(to, Event::Pressed);
+            pressed(rig, to);
             for tie in [left, right] {
                 assert_eq!(ended(rig, tie), ["#1 slow_consumer"]);
             }
@@ -94,7 +98,7 @@ fn only_what_was_sent_meanwhile_counts() {
         rig.event(tie, Event::Drained);
         rig.event(tie, Event::Congested);
         rig.say(a, second, "x");
-        rig.event(tie, Event::Pressed);
+        pressed(rig, tie);
         assert_eq!(ended(rig, a), [format!("#{second} slow_consumer")]);
     });
 }
@@ -110,8 +114,26 @@ fn many_small_floods_are_ended_by_halves() {
             rig.say(a, call, "xxxx");
         }
         for left in [4, 2, 1, 0, 0] {
-            rig.event(tie, Event::Pressed);
+            pressed(rig, tie);
             assert_eq!(rig.total(|counts| counts.records), left);
         }
+    });
+}
+
+/// Before it is known who can be held, a whole turn's messages may have come: beyond the limit that makes no difference.
+#[test]
+fn beyond_the_limit_the_heaviest_call_ends_whether_it_can_be_held_or_not() {
+    each(|rig| {
+        let (tie, a, b) = (rig.tie("home.test", ROUTES), rig.registered(ALICE), rig.registered(BOB));
+        let (heavy, light) = (call_out(rig, a, tie, "x@home.test"), call_out(rig, b, tie, "y@home.test"));
+        rig.event(tie, Event::Congested);
+        rig.event(tie, Event::Drained);
+        rig.say(a, heavy, "xxxx");
+        rig.say(b, light, "x");
+        pressed(rig, tie);
+        assert_eq!(rig.total(|counts| counts.records), 2, "both can be held");
+        rig.event(tie, |line| Event::Pressed { line, is_over: true });
+        assert_eq!(ended(rig, a), [format!("#{heavy} slow_consumer")]);
+        assert_eq!(rig.total(|counts| counts.records), 1);
     });
 }
