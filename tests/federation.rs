@@ -9,7 +9,10 @@ const FAR: &str = "h@home.test";
 
 /// A link that has registered these routes.
 fn link(rig: &Rig, domain: &str, routes: &[&str]) -> Phone {
-    let mut link = rig.phone();
+    link_over(rig.phone(), domain, routes)
+}
+
+fn link_over(mut link: Phone, domain: &str, routes: &[&str]) -> Phone {
     link.send(json!({"type": "REGISTER_PBX", "domain": domain, "routes": routes, "endpoint": "internal"}));
     link.expect_exactly(json!({"type": "REGISTERED_PBX", "domain": domain, "status": "connected"}));
     link
@@ -185,4 +188,53 @@ fn complaints_are_not_answered() {
     link.send(json!({"type": "HEARTBEAT_ACK", "timestamp": 1}));
     link.send(json!({"type": "HEARTBEAT"}));
     link.expect(json!({"type": "HEARTBEAT_ACK"}));
+}
+
+/// A flood of a caller who cannot be held, over a link that reads nothing: it ends its own call, and not those of others.
+#[test]
+fn a_flood_over_a_link_that_does_not_read_ends_its_own_call_alone() {
+    const MESSAGE_BYTES: usize = 32 * 1024;
+    /// Far more than a link's output may hold, which is 1 MiB here.
+    const MESSAGES: usize = 200;
+    let rig = Rig::with(&[
+        ("output_bytes_max", "65536"),
+        ("output_high_water", "65536"),
+        ("output_low_water", "16384"),
+    ]);
+    let mut link = link_over(Phone::narrow(rig.address()), "home.test", &["*@home.test"]);
+    let (flood, friend) = (address_on(0, 2, "flood"), address_on(1, 2, "friend"));
+    let (mut flooding, mut quiet) = (rig.registered(&flood), rig.registered(&friend));
+    let mut connect = |phone: &mut Phone, to: &str| {
+        phone.dial(to);
+        let call = id_of(&link.expect(json!({"type": "DIAL_FORWARD", "to": to})));
+        link.answer(&call);
+        phone.expect_connected(to);
+        call
+    };
+    let loud = connect(&mut flooding, "a@home.test");
+    let soft = connect(&mut flooding, "b@home.test");
+    // With one call left she would be held, rightly, and could not send on.
+    connect(&mut flooding, "d@home.test");
+    let other = connect(&mut quiet, "c@home.test");
+    flooding.say(&soft, "psst");
+    for _ in 0..MESSAGES {
+        flooding.say(&loud, "x".repeat(MESSAGE_BYTES));
+    }
+    flooding.expect_hangup(&loud, "slow_consumer");
+    quiet.say(&other, "still here");
+    link.expect(json!({"type": "MSG", "call_id": soft, "data": "psst"}));
+    let mut arrived = 0;
+    let last = loop {
+        let frame = link.next();
+        if frame["type"] != "MSG" {
+            break frame;
+        }
+        assert_eq!(frame["call_id"], loud.as_str());
+        arrived += 1;
+    };
+    assert_eq!(last, json!({"type": "HANGUP", "call_id": loud, "reason": "slow_consumer"}));
+    assert!(arrived > 0 && arrived < MESSAGES, "{arrived} messages got through");
+    link.expect(json!({"type": "MSG", "call_id": other, "data": "still here"}));
+    flooding.say(&soft, "and we are up");
+    link.expect(json!({"type": "MSG", "call_id": soft, "data": "and we are up"}));
 }

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, accept_hdr};
 
 use crate::support::certificates::Authority;
 use crate::support::process::{Scratch, systemx};
-use crate::support::{LIMIT, Process, Rig, eventually};
+use crate::support::{LIMIT, Phone, Process, Rig, eventually};
 
 /// How long an exchange waits here before it calls again, in ms.
 const DELAY_MS: u64 = 200;
@@ -266,7 +266,7 @@ fn calls_go_both_ways_over_a_link() {
 }
 
 #[test]
-fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end() {
+fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end_nor_for_ever() {
     const CLIENT_BYTES_MAX: usize = 64 << 10;
     const TIMES: usize = 16;
     let parent = Parent::new();
@@ -275,6 +275,7 @@ fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end() {
         ("--output-bytes-max", CLIENT_BYTES_MAX.to_string()),
         ("--output-high-water", (CLIENT_BYTES_MAX / 4).to_string()),
         ("--output-low-water", (CLIENT_BYTES_MAX / 8).to_string()),
+        ("--slow-consumer-ms", "3000".to_owned()),
     ];
     let flags: Vec<&str> = flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect();
     let environment = [
@@ -307,23 +308,32 @@ fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end() {
         ann.expect_connected(callee)
     });
     let _deaf = answering.join().expect("it is called");
-    let part = "x".repeat(32 << 10);
-    let until = Instant::now() + LIMIT;
     // The parent reads nothing. What the sockets take is none of our bounds.
-    while !exchange.log.all().iter().any(|line| line.contains("slow consumer cut off")) {
-        assert!(Instant::now() < until, "it waits without end");
-        let message = json!({"type": "MSG", "call_id": calls[0], "data": part});
-        if ann.try_send(&message).is_err() {
-            break;
-        }
-    }
+    let sent = flood_until_hung_up(&mut ann, &calls[0]);
+    assert!(sent > CLIENT_BYTES_MAX, "{sent} bytes are not more than may wait for a client");
+    // Her other call is up, and now that it is her only one, she is held.
     let line = exchange.log.wait_for("slow consumer cut off");
     let context: Value =
         serde_json::from_str(&line[line.find('{').expect("it has fields")..]).expect("fields are JSON");
-    assert!(context["queued"].as_u64().expect("a number") >= (TIMES * CLIENT_BYTES_MAX) as u64, "{line}");
-    for _ in &calls {
-        assert_eq!(ann.next()["type"], "HANGUP");
+    let queued = context["queued"].as_u64().expect("a number") as usize;
+    assert!((CLIENT_BYTES_MAX..=TIMES * CLIENT_BYTES_MAX).contains(&queued), "{line}");
+    ann.expect_hangup(&calls[1], "error");
+}
+
+/// Says something in a call, again and again, until it ends for that. Gives the number of bytes.
+fn flood_until_hung_up(phone: &mut Phone, call: &str) -> usize {
+    let (part, until) = ("x".repeat(128 << 10), Instant::now() + LIMIT);
+    for sent in (part.len()..).step_by(part.len()) {
+        assert!(Instant::now() < until, "it waits without end");
+        phone.say(call, part.as_str());
+        phone.send(json!({"type": "HEARTBEAT"}));
+        let frame = phone.next();
+        if frame["type"] == "HANGUP" {
+            assert_eq!((&frame["call_id"], &frame["reason"]), (&json!(call), &json!("slow_consumer")));
+            return sent;
+        }
     }
+    unreachable!("numbers have no end");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Clients that read slowly or not at all: a call is as fast as its slower end and loses nothing, memory stays bounded,
 //! nobody else notices, and who does not read at all is cut off. Sockets get small buffers, so that little data shows it.
 
-use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -9,20 +8,6 @@ use serde_json::{Value, json};
 
 use crate::support::phone::id_of;
 use crate::support::{Phone, Process, Rig, address_on, text_frame};
-
-/// What the system may keep for a client that is slow.
-const SMALL_BUFFER_BYTES: usize = 8 * 1024;
-/// Segments of a size that keeps the exchange's own socket buffer small too.
-const SMALL_SEGMENT_BYTES: u32 = 1_400;
-
-/// A client whose end of the connection holds little.
-fn narrow_phone(address: SocketAddr) -> Phone {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(SMALL_BUFFER_BYTES).expect("a socket takes a size");
-    socket.set_tcp_mss(SMALL_SEGMENT_BYTES).expect("a socket takes a size");
-    socket.connect(&address.into()).expect("the exchange accepts");
-    Phone::over(TcpStream::from(socket), &[])
-}
 
 fn message(call: &str, number: usize, bytes: usize) -> Vec<u8> {
     let filling = "x".repeat(bytes);
@@ -37,7 +22,7 @@ fn a_call_is_as_fast_as_its_slower_end_and_nobody_else_is_held_up() {
     let exchange = Process::start(&[]);
     let (fast_name, slow_name) = (address_on(0, 2, "fast"), address_on(1, 2, "slow"));
     let mut fast = exchange.registered(&fast_name);
-    let mut slow = narrow_phone(exchange.address());
+    let mut slow = Phone::narrow(exchange.address());
     slow.register(&slow_name);
     let call = fast.call(&fast_name, &mut slow, &slow_name);
     let (other_name, friend_name) = (address_on(0, 2, "other"), address_on(1, 2, "friend"));
@@ -78,7 +63,7 @@ fn a_callee_that_stops_reading_is_cut_off_and_the_caller_told() {
         ]);
         let (from, to) = (address_on(from, 2, "flood"), address_on(to, 2, "deaf"));
         let mut caller = rig.registered(&from);
-        let mut deaf = narrow_phone(rig.address());
+        let mut deaf = Phone::narrow(rig.address());
         deaf.register(&to);
         let call = caller.call(&from, &mut deaf, &to);
         let flood = thread::spawn(move || {
@@ -101,7 +86,7 @@ fn what_was_said_before_the_cut_is_still_there_to_read_and_then_the_reason() {
         ("output_high_water", "65536"),
         ("output_low_water", "16384"),
     ]);
-    let (mut caller, mut deaf) = (rig.registered("flood@example.test"), narrow_phone(rig.address()));
+    let (mut caller, mut deaf) = (rig.registered("flood@example.test"), Phone::narrow(rig.address()));
     deaf.register("deaf@example.test");
     let call = caller.call("flood@example.test", &mut deaf, "deaf@example.test");
     let flood = thread::spawn(move || {
@@ -131,7 +116,7 @@ fn one_deaf_listener_among_many_is_cut_off_and_the_others_hear_everything() {
     ]);
     let station_name = address_on(0, 2, "station");
     let mut station = rig.registered_with(&station_name, json!({"concurrency": "broadcast"}));
-    let mut deaf = narrow_phone(rig.address());
+    let mut deaf = Phone::narrow(rig.address());
     deaf.register("deaf@example.test");
     deaf.dial(&station_name);
     let call = deaf.expect_connected(&station_name);

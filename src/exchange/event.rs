@@ -35,6 +35,13 @@ pub enum Event<'a> {
     },
     /// More output than the high-water mark waits for a line.
     Congested(LineId),
+    /// A congested tie line's output has grown by another step towards the limit at which the line is given up.
+    Pressed {
+        /// Which.
+        line: LineId,
+        /// Whether it is beyond the limit, so that the next step gives the line up.
+        is_over: bool,
+    },
     /// A congested line's output has fallen below the low-water mark.
     Drained(LineId),
     /// Another shard says something. Signals of one shard arrive in the order in which it sent them.

@@ -32,6 +32,7 @@ pub(super) struct Head {
 impl Head {
     /// The head at the start of `bytes` and its own length; `None` if more bytes are needed. An unmasked one has a mask that
     /// changes nothing.
+    #[inline]
     pub fn parse(bytes: &[u8], sender: Sender) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let opcode = check_first(first)?;

@@ -11,6 +11,11 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 use super::LIMIT;
 use super::wire::Wire;
 
+/// What the system may keep for a client that is slow.
+const SMALL_BUFFER_BYTES: usize = 8 * 1024;
+/// Segments of a size that keeps the exchange's own socket buffer small too.
+const SMALL_SEGMENT_BYTES: u32 = 1_400;
+
 /// A client of the exchange.
 pub struct Phone {
     socket: WebSocket<Wire>,
@@ -26,6 +31,16 @@ impl Phone {
     pub fn connect_saying(address: SocketAddr, early: &[u8]) -> Self {
         let stream = TcpStream::connect(address).expect("the exchange accepts");
         Self::over(stream, early)
+    }
+
+    /// As [`Phone::connect`], with an end of the connection that holds little.
+    pub fn narrow(address: SocketAddr) -> Self {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(SMALL_BUFFER_BYTES).expect("a socket takes a size");
+        socket.set_tcp_mss(SMALL_SEGMENT_BYTES).expect("a socket takes a size");
+        socket.connect(&address.into()).expect("the exchange accepts");
+        Self::over(TcpStream::from(socket), &[])
     }
 
     /// Shakes hands over a connection that exists.

@@ -260,9 +260,9 @@ pub(super) fn push_call(out: &mut Vec<u8>, lead: &str, call: CallId, names: Opti
     {
         return push_str_escaped(out, name);
     }
-    out.push(b'"');
-    out.extend_from_slice(&call.text());
-    out.push(b'"');
+    let mut quoted = [b'"'; UUID_TEXT_LEN + 2];
+    quoted[1..=UUID_TEXT_LEN].copy_from_slice(&call.text());
+    out.extend_from_slice(&quoted);
 }
 
 /// `lead` ends with the opening quote of the id.

@@ -151,6 +151,7 @@ impl Shard {
                 traffic: Traffic::default(),
                 held: false,
                 heedless_peer: false,
+                pressed: 0,
                 is_inbound: inbound.is_some(),
                 speaker: None,
             }))
@@ -282,6 +283,7 @@ impl Shard {
             Some(Record::Call(call)) if call.stage == Stage::Connected => {
                 debug_assert_eq!(call.caller, line, "a leg speaks for its own line only");
                 call.traffic.to_callee.count(bytes);
+                call.pressed += bytes as u64;
                 (call.callee, call.id, call.from.clone())
             }
             Some(Record::Session(session)) => {

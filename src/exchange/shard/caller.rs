@@ -107,7 +107,8 @@ impl Shard {
         content_type: ContentType,
         out: &mut Outbox<'a>,
     ) {
-        let Some(leg) = self.legs.get(id.0) else { return };
+        let Some(leg) = self.legs.get_mut(id.0) else { return };
+        leg.pressed += data.bytes().map_or(0, |bytes| bytes.len() as u64);
         let (call, from) = (leg.shown_id(), leg.callee_address().clone());
         out.notify(leg.line, Notice::Message { call, from, data, content_type });
     }

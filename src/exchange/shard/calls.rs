@@ -82,6 +82,7 @@ impl Shard {
             shard,
             held: false,
             heedless_peer: false,
+            pressed: 0,
             forwarded: None,
         }));
         let Some(call) = self.legs.get(leg.0).map(|leg| leg.id) else { return };

@@ -55,12 +55,12 @@ impl Shard {
         };
         for leg in business.all_legs() {
             if let Some(leg) = self.legs.get_mut(leg.0) {
-                leg.heedless_peer = false;
+                (leg.heedless_peer, leg.pressed) = (false, 0);
             }
         }
         for record in business.all_records() {
             if let Some(Record::Call(call)) = self.records.get_mut(record.0) {
-                call.heedless_peer = false;
+                (call.heedless_peer, call.pressed) = (false, 0);
             }
         }
     }

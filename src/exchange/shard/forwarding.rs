@@ -111,6 +111,7 @@ impl Shard {
             shard,
             held: false,
             heedless_peer: false,
+            pressed: 0,
             forwarded: Some(from.clone()),
         }));
         if let Some(tie) = self.lines.get_mut(line.0).and_then(|line| line.tie_mut()) {

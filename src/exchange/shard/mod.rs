@@ -20,6 +20,7 @@ mod parties;
 mod party_talk;
 mod pools;
 mod presence;
+mod pressing;
 mod registration;
 mod sleep;
 mod survey;
@@ -232,6 +233,7 @@ impl Shard {
             }
             Event::Lost { line, loss } => self.on_loss(now, line, loss, out),
             Event::Congested(line) => self.on_congestion(line, true, out),
+            Event::Pressed { line, is_over } => self.on_pressed(now, line, is_over, out),
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
             Event::Rules(rules) => self.rules = rules,

@@ -24,6 +24,9 @@ const TOLERATED_BYTES: usize = 32 << 20;
 /// loses them; a link that is cut loses those of many, who cannot be held one by one. With the defaults it is 16 MiB, as
 /// long as the longest message: what one call says in one breath cuts off no other.
 const TIE_OUTPUT_TIMES: usize = 16;
+/// From half its limit on, each time a blocked link's output has grown by this part of it, the calls that press most end.
+/// Half is far more than those leave behind that were held in time; eight steps are left for those that cannot be.
+const PRESSED_STEP_PART: usize = 16;
 /// The part of the total by which it may be exceeded before connections are dropped without a word.
 const SEVERE_EXCESS_PART: usize = 4;
 
@@ -43,6 +46,12 @@ pub(super) enum Said {
     Message,
     /// What the exchange says: never dropped, and never a reason to cut a connection that still reads.
     Signalling,
+}
+
+/// Whether an output that grows from `before` to `after` comes a step closer to its limit, all in bytes.
+fn has_passed_a_step(before: usize, after: usize, most: usize) -> bool {
+    let step = (most / PRESSED_STEP_PART).max(1);
+    after > most / 2 && before / step != after / step
 }
 
 impl Switchboard {
@@ -262,15 +271,24 @@ impl Switchboard {
         let is_tie = connection.state.tie;
         let most = self.output_most(is_tie);
         let Some(connection) = self.connections.get_mut(handle) else { return };
-        if before <= most || !connection.state.blocked {
+        if !connection.state.blocked {
+            return;
+        }
+        if is_tie && has_passed_a_step(before, connection.output_len(), most) {
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over: false });
+        }
+        if before <= most {
             return;
         }
         // Two exchanges that both wait for the other to read would wait for ever.
         connection.state.self_paused |= above && !is_tie;
         let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
-        let bearable = !scarce && before <= most + TOLERATED_BYTES && excused;
-        if !bearable {
+        let is_tolerable = !scarce && before <= most + TOLERATED_BYTES;
+        if !is_tolerable || !excused && !is_tie {
             self.overflow(handle);
+        } else if !excused {
+            // Rather the call that says too much than all of the link's.
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over: true });
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Dial {
     pub placed_ms: u64,
     /// How many misfortunes of links there had been.
     pub losses: u64,
+    /// And how often a congested output had grown.
+    pub presses: u64,
     /// The ends.
     pub ends: [CallEnd; 2],
     /// Whether it has been rung back.

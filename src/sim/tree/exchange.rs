@@ -153,6 +153,15 @@ impl Exchange {
         self.serve_backlog();
     }
 
+    /// A connection's output grows by another step, if it is congested, or beyond its limit.
+    pub fn press(&mut self, port: PortNo, is_over: bool) {
+        let Place::At(line) = self.ports[port].place else { return };
+        if self.ports[port].congested {
+            self.handle(line.shard(), Event::Pressed { line, is_over });
+            self.serve_backlog();
+        }
+    }
+
     /// All connections can be written to again.
     pub fn drain_all(&mut self) {
         for port in 0..self.ports.len() {

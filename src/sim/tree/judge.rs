@@ -27,6 +27,8 @@ pub struct Judge {
     pub company: Company,
     /// How often something has happened to a link that may end calls.
     pub losses: u64,
+    /// How often a congested output has grown, which may end calls too.
+    pub presses: u64,
     /// Links whose exchange has not said yet whether it takes them: some of its shards may know of them already.
     pub unsettled: usize,
     /// What time it is, in ms.
@@ -89,7 +91,7 @@ impl Judge {
         let Some(number) = fields.dial else { return };
         let dial = &mut self.dials[number];
         dial.placed_ms = self.now_ms;
-        dial.losses = self.losses;
+        (dial.losses, dial.presses) = (self.losses, self.presses);
         dial.ends[CALLER].phone = Some(phone);
         dial.ends[CALLER].stage = Stage::Dialling;
         phones[phone].calls.push((number, CALLER));
@@ -146,10 +148,10 @@ impl Judge {
             }
             "DIALING" => self.hears_name(&phones[phone], phone, fields),
             "RING" if fields.from.is_some() => self.hears_ring(phones, phone, fields),
-            "RING" => self.hears_ring_back(&phones[phone], fields),
+            "RING" => self.hears_ring_back(phones, phone, fields),
             "CONNECTED" => self.hears_connected(&phones[phone], fields),
             "BUSY" => self.hears_busy(phones, phone, fields),
-            "HANGUP" => self.hears_hang_up(&phones[phone], fields),
+            "HANGUP" => self.hears_hang_up(phones, phone, fields),
             "MSG" => self.hears_message(&phones[phone], fields),
             "JOINED" => self.company.hears_joined(&phones[phone], phone, fields),
             "PARTY_MSG" => self.company.hears_word(phone, fields),
@@ -203,15 +205,15 @@ impl Judge {
     fn evil_dial(&mut self, to: &str) -> Option<DialNo> {
         let dial = self.new_dial(EVIL_WORD, to);
         self.dials[dial].is_evil = true;
-        self.dials[dial].losses = self.losses;
+        (self.dials[dial].losses, self.dials[dial].presses) = (self.losses, self.presses);
         Some(dial)
     }
 
-    fn hears_ring_back(&mut self, entry: &Phone, fields: &Fields) -> Result<(), Breach> {
-        let (number, end) = self.live(entry, fields)?;
+    fn hears_ring_back(&mut self, phones: &[Phone], phone: PhoneNo, fields: &Fields) -> Result<(), Breach> {
+        let (number, end) = self.live(&phones[phone], fields)?;
         let dial = &mut self.dials[number];
         let rule = "a caller hears once that it rings, and where";
-        let has_rung = dial.is_evil || dial.ends[CALLEE].phone.is_some();
+        let has_rung = dial.is_evil || dial.ends[CALLEE].phone.is_some() || is_rung_unseen(phones, dial);
         let is_first = !dial.rung_back || dial.is_evil;
         let fits = end == CALLER && dial.ends[CALLER].stage == Stage::Dialling;
         let is_told = fields.to.as_deref() == Some(&dial.to);
@@ -273,11 +275,11 @@ impl Judge {
         }
     }
 
-    fn hears_hang_up(&mut self, entry: &Phone, fields: &Fields) -> Result<(), Breach> {
-        let (number, end) = self.live(entry, fields)?;
+    fn hears_hang_up(&mut self, phones: &[Phone], phone: PhoneNo, fields: &Fields) -> Result<(), Breach> {
+        let (number, end) = self.live(&phones[phone], fields)?;
         let dial = &self.dials[number];
         let reason = fields.reason.as_deref().unwrap_or_default();
-        must(dial.is_evil || self.may_end(dial, end, reason), "a call ends for a reason", || {
+        must(dial.is_evil || self.may_end(phones, dial, end, reason), "a call ends for a reason", || {
             format!("{fields:?} at end {end} of {dial:?}, {} losses", self.losses)
         })?;
         // A goodbye comes after everything that was said before it.
@@ -291,7 +293,7 @@ impl Judge {
         Ok(())
     }
 
-    fn may_end(&self, dial: &Dial, end: usize, reason: &str) -> bool {
+    fn may_end(&self, phones: &[Phone], dial: &Dial, end: usize, reason: &str) -> bool {
         if end == CALLER && dial.is_mistakable && dial.ends[end].stage == Stage::Dialling {
             return true;
         }
@@ -306,6 +308,8 @@ impl Judge {
             }
             // Who waits for an answer hears BUSY `unavailable` instead (section 18.2).
             "error" => self.losses > dial.losses && dial.ends[end].stage != Stage::Dialling,
+            "peer_disconnected" if end == CALLER => is_rung_unseen(phones, dial),
+            "slow_consumer" => self.presses > dial.presses && dial.ends[end].stage != Stage::Dialling,
             // What a callee hears that was found on another shard when the caller's end was gone already, for whatever reason.
             "cancelled" | "peer_disconnected" => {
                 let is_caller_over = dial.ends[CALLER].stage == Stage::Over;
@@ -399,4 +403,10 @@ impl Judge {
 /// The number of a message; what the adversary says has none.
 fn number_of(fields: &Fields) -> u64 {
     fields.data.as_deref().and_then(|data| data.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Whether a dial may have rung somebody who has gone since, before his exchange knew: what it sent, nobody has heard.
+fn is_rung_unseen(phones: &[Phone], dial: &Dial) -> bool {
+    let is_gone = |phone: &Phone| !phone.alive && phone.address == dial.to;
+    dial.ends[CALLEE].phone.is_none() && phones.iter().any(is_gone)
 }

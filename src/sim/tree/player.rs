@@ -402,7 +402,7 @@ impl Player {
         if outcome == WakeOutcome::Answered { self.open_for(exchange, address, 0) } else { Ok(()) }
     }
 
-    /// Somebody's connection, or a link, fills up or empties.
+    /// Somebody's connection, or a link, fills up, goes on filling or empties.
     fn congest(&mut self) -> Result<(), Breach> {
         let alive = self.world.alive();
         let open: Vec<_> =
@@ -416,6 +416,10 @@ impl Player {
         } else {
             return Ok(());
         };
+        if self.dice.chance(50) {
+            let is_over = self.dice.chance(30);
+            self.world.press(exchange, port, is_over)?;
+        }
         self.world.congest(exchange, port)
     }
 }

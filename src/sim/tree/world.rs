@@ -79,6 +79,7 @@ impl World {
             dials: Vec::new(),
             company: super::company::Company::default(),
             losses: 0,
+            presses: 0,
             unsettled: 0,
             now_ms: 0,
             shortest_ring_ms: rings.min().unwrap_or(WAKE_MS).min(WAKE_MS) - TIMER_GRAIN_MS,
@@ -291,6 +292,16 @@ impl World {
     /// As for [`World::ask`].
     pub fn congest(&mut self, exchange: usize, port: PortNo) -> Result<(), Breach> {
         self.exchanges[exchange].congest(port);
+        self.attend(exchange)
+    }
+
+    /// A congested connection's output grows.
+    ///
+    /// # Errors
+    /// As for [`World::ask`].
+    pub fn press(&mut self, exchange: usize, port: PortNo, is_over: bool) -> Result<(), Breach> {
+        self.judge.presses += 1;
+        self.exchanges[exchange].press(port, is_over);
         self.attend(exchange)
     }
 

@@ -16,6 +16,7 @@ mod limits;
 mod parties;
 mod pools;
 mod presence;
+mod pressing;
 mod registration;
 mod render;
 mod rig;

@@ -1,0 +1,139 @@
+//! A tie line that does not take what it is sent: who fills it loses the call, everybody else keeps theirs (design.md, D7).
+
+use super::*;
+use crate::exchange::event::{ContentType, Event, Request};
+use crate::exchange::tie::TieRequest;
+
+const ROUTES: &[&str] = &["*@home.test"];
+
+/// `phone` calls somebody beyond `tie`, who answers.
+fn call_out(rig: &mut Rig, phone: Phone, tie: Phone, to: &str) -> usize {
+    rig.dial(phone, to);
+    let call = rig.calls_known();
+    rig.answer(tie, call);
+    rig.heard(phone);
+    rig.heard(tie);
+    call
+}
+
+fn says(rig: &mut Rig, tie: Phone, call: usize, len: usize) {
+    let (call, text) = (rig.call(call), "x".repeat(len));
+    let (from, data) = (None, Some(text.as_bytes()));
+    rig.ask(tie, Request::Tie(TieRequest::Message { call, from, data, content_type: ContentType::Text }));
+}
+
+fn pressed(rig: &mut Rig, tie: Phone) {
+    rig.event(tie, |line| Event::Pressed { line, is_over: false });
+}
+
+/// The calls that ended at a phone as those of a slow consumer.
+fn ended(rig: &mut Rig, phone: Phone) -> Vec<String> {
+    let heard = rig.heard(phone).into_iter();
+    heard.filter_map(|text| text.strip_prefix("HANGUP ").map(str::to_owned)).collect()
+}
+
+#[test]
+fn those_who_fill_a_link_lose_their_calls_and_nobody_else() {
+    each(|rig| {
+        let tie = rig.tie("home.test", ROUTES);
+        let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
+        let (loud, soft) = (call_out(rig, a, tie, "x@home.test"), call_out(rig, a, tie, "y@home.test"));
+        let held = call_out(rig, b, tie, "z@home.test");
+        rig.say(b, held, &"x".repeat(1000));
+        rig.event(tie, Event::Congested);
+        assert!(rig.is_paused(b) && !rig.is_paused(a));
+        rig.say(a, soft, &"x".repeat(40));
+        rig.say(a, loud, &"x".repeat(60));
+        rig.heard(tie);
+        pressed(rig, tie);
+        for phone in [a, tie] {
+            assert_eq!(ended(rig, phone), [format!("#{loud} slow_consumer")]);
+        }
+        pressed(rig, tie);
+        pressed(rig, tie);
+        for phone in [a, tie] {
+            assert_eq!(ended(rig, phone), [format!("#{soft} slow_consumer")]);
+        }
+        rig.event(tie, Event::Drained);
+        rig.say(b, held, "still here");
+        rig.expect(tie, &[&format!("MSG #{held} from bob@x.test still here")]);
+        assert_eq!(rig.total(|counts| counts.legs + counts.records), 2);
+    });
+}
+
+/// A link that passes on what it hears from another cannot be held for the sake of one of its calls.
+#[test]
+fn a_call_in_transit_that_fills_either_link_ends_on_both() {
+    for fills_the_way_out in [true, false] {
+        each(|rig| {
+            let (left, right) = (rig.tie("left.test", &["*@left.test"]), rig.tie("home.test", ROUTES));
+            for name in ["loud", "soft"] {
+                rig.dial_forward(left, name, "boss@left.test", "x@home.test");
+                rig.answer(right, rig.calls_known());
+            }
+            let (from, to) = if fills_the_way_out { (left, right) } else { (right, left) };
+            rig.event(to, Event::Congested);
+            says(rig, from, 1, 500);
+            says(rig, from, 2, 5);
+            rig.heard(left);
+            rig.heard(right);
+            pressed(rig, to);
+            for tie in [left, right] {
+                assert_eq!(ended(rig, tie), ["#1 slow_consumer"]);
+            }
+            says(rig, from, 2, 1);
+            assert_eq!(rig.heard(to).len(), 1, "the other call is up");
+        });
+    }
+}
+
+/// What was sent before its output piled up is not held against anyone, and each time is counted anew.
+#[test]
+fn only_what_was_sent_meanwhile_counts() {
+    each(|rig| {
+        let (tie, a) = (rig.tie("home.test", ROUTES), rig.registered(ALICE));
+        let (first, second) = (call_out(rig, a, tie, "x@home.test"), call_out(rig, a, tie, "y@home.test"));
+        rig.event(tie, Event::Congested);
+        rig.say(a, first, &"x".repeat(1000));
+        rig.event(tie, Event::Drained);
+        rig.event(tie, Event::Congested);
+        rig.say(a, second, "x");
+        pressed(rig, tie);
+        assert_eq!(ended(rig, a), [format!("#{second} slow_consumer")]);
+    });
+}
+
+/// The heaviest go first, until half of the weight is gone.
+#[test]
+fn many_small_floods_are_ended_by_halves() {
+    each(|rig| {
+        let (tie, a) = (rig.tie("home.test", ROUTES), rig.registered(ALICE));
+        let calls: Vec<_> = (0..8).map(|n| call_out(rig, a, tie, &format!("x{n}@home.test"))).collect();
+        rig.event(tie, Event::Congested);
+        for &call in &calls {
+            rig.say(a, call, "xxxx");
+        }
+        for left in [4, 2, 1, 0, 0] {
+            pressed(rig, tie);
+            assert_eq!(rig.total(|counts| counts.records), left);
+        }
+    });
+}
+
+/// Before it is known who can be held, a whole turn's messages may have come: beyond the limit that makes no difference.
+#[test]
+fn beyond_the_limit_the_heaviest_call_ends_whether_it_can_be_held_or_not() {
+    each(|rig| {
+        let (tie, a, b) = (rig.tie("home.test", ROUTES), rig.registered(ALICE), rig.registered(BOB));
+        let (heavy, light) = (call_out(rig, a, tie, "x@home.test"), call_out(rig, b, tie, "y@home.test"));
+        rig.event(tie, Event::Congested);
+        rig.event(tie, Event::Drained);
+        rig.say(a, heavy, "xxxx");
+        rig.say(b, light, "x");
+        pressed(rig, tie);
+        assert_eq!(rig.total(|counts| counts.records), 2, "both can be held");
+        rig.event(tie, |line| Event::Pressed { line, is_over: true });
+        assert_eq!(ended(rig, a), [format!("#{heavy} slow_consumer")]);
+        assert_eq!(rig.total(|counts| counts.records), 1);
+    });
+}
