@@ -7,5 +7,7 @@ pub mod exposition;
 pub mod metrics;
 pub mod process;
 pub mod report;
+pub mod service;
 
 pub use report::{Board, Handshakes, Meter, Report, TrunkReport};
+pub use service::{ServiceState, StateBoard};

@@ -1,4 +1,4 @@
-//! Starts the exchange, watches it, stops it.
+//! Starts the exchange, drains it, stops it; `overseer.rs` says when.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
 //! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
@@ -6,7 +6,7 @@
 //! serves what ends earlier.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,12 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
-use crate::console::{Board, Report};
+use crate::console::{Board, Report, ServiceState, StateBoard};
 use crate::exchange::address;
+use crate::exchange::event::DrainOrder;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
@@ -29,13 +30,16 @@ use crate::store::{CallLog, CallLogError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
+use super::accepting::Entrance;
 use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
 use super::doorway::Doorway;
-use super::listener::{HandshakeLimits, bind};
+use super::listener::HandshakeLimits;
 use super::log_service::LogService;
+use super::overseer::DrainDesk;
 use super::peers::{Dialler, Link};
+use super::ramp::Ramp;
 use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
@@ -44,8 +48,9 @@ use super::trunk;
 const MAILBOX_LEN: usize = 4096;
 /// How long a shard may take to set itself up: a fault of it must not leave the start hanging.
 const SHARD_START_MAX: Duration = Duration::from_secs(10);
-/// How often files that may be renewed are looked at; two or three of them.
-const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(2);
+/// The part of a drain's time over which idle clients are spread; those in parties and broadcasts have as much after it, and the rest is
+/// for whom either leaves over.
+const DRAIN_SPREAD: (u32, u32) = (2, 5);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -58,6 +63,13 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// More sockets were handed over than there are shards to serve them.
+    Sockets {
+        /// Sockets.
+        sockets: usize,
+        /// Shards.
+        shards: usize,
     },
     /// The call log cannot be written.
     CallLog(CallLogError),
@@ -81,6 +93,11 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
+            Self::Sockets { sockets, shards } => write!(
+                f,
+                "{sockets} listening sockets were inherited (LISTEN_FDS) and there are {shards} shards: name fewer in the \
+                 socket unit, or set SYSTEMX_SHARDS to {sockets}"
+            ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
             Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
@@ -93,6 +110,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
+            Self::Sockets { .. } => None,
             Self::CallLog(error) => Some(error),
             Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
@@ -107,9 +125,16 @@ pub struct Running {
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
     dialler: Option<Dialler>,
+    /// The dialler's thread, when it has been told to end.
+    old_dialler: Option<JoinHandle<()>>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
     stop_timeout: Duration,
+    state: StateBoard,
+    drain_desk: DrainDesk,
+    /// Until somebody takes them.
+    drain_orders: Option<mpsc::Receiver<Duration>>,
+    drain_retry_ms: u64,
 }
 
 struct ShardThread {
@@ -145,47 +170,28 @@ impl Wire {
     }
 }
 
-/// Starts an exchange and runs it until SIGTERM or SIGINT. SIGHUP reads anew what can be read anew.
-///
-/// # Errors
-/// If it cannot start.
-pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| StartError::System { what: "a runtime", source })?;
-    let _guard = runtime.enter();
-    // Before the start, so that no signal is lost.
-    let caught =
-        |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
-    let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
-    let mut hangup = caught(SignalKind::hangup())?;
-    let mut running = start(config, feed)?;
-    let name = runtime.block_on(async {
-        let mut looks = tokio::time::interval(LOOK_AT_FILES_EVERY);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return "SIGTERM",
-                _ = interrupt.recv() => return "SIGINT",
-                _ = hangup.recv() => running.reload(),
-                _ = looks.tick(), if running.certificate.is_some() => running.look_at_files(),
-            }
-        }
-    });
-    info!(signal = name, "stopping");
-    running.stop();
-    Ok(())
-}
-
 /// Starts an exchange; it accepts connections when this returns.
 ///
 /// # Errors
 /// If the address, the certificate, the call log or the system does not allow it.
 pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
+    start_on(config, feed, Vec::new())
+}
+
+/// The same on sockets that somebody else has opened, if there are any: then the configured address does not count.
+///
+/// # Errors
+/// As [`start`], and if there are more sockets than shards.
+pub fn start_on(
+    config: &Config,
+    feed: Option<FeedReader>,
+    inherited: Vec<TcpListener>,
+) -> Result<Running, StartError> {
     let watch = |files| tls::Watch::start(files, unix_s()).map_err(StartError::Tls);
     let certificate = config.tls.as_ref().map(watch).transpose()?;
-    let listeners = bind_all(config)?;
-    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
+    let entrances = entrances(config, inherited)?;
+    let first = entrances.first().and_then(|entrance| entrance.listener.local_addr().ok());
+    let address = first.unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
@@ -206,22 +212,29 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
-    let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
-    for (number, ((((listener, poll), port), mailbox), wire)) in each.enumerate() {
+    let each = entrances.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
+    for (number, ((((entrance, poll), port), mailbox), wire)) in each.enumerate() {
         let id = ShardId::new(number);
         let serves_log = address::home(address::LOG_SERVICE, config.shards) == id;
         let log_service = feed.take_if(|_| serves_log).map(|feed| log_service(feed, wire.waker.clone()));
         let board = Board::default();
-        let wiring = Wiring { listener, poll, port, mailbox, wire: &wire, board: board.clone(), log_service };
+        let wiring = Wiring { entrance, poll, port, mailbox, wire: &wire, board: board.clone(), log_service };
         let thread = start_shard(id, common.parts(id, wiring), config.pin, ready.clone())?;
         shards.push(ShardThread { wire, board, thread: Some(thread) });
     }
+    let state = StateBoard::default();
+    let (drain_desk, drain_orders) = DrainDesk::new(config, state.clone());
     let mut running = Running {
         address,
+        state,
+        drain_desk,
+        drain_orders: Some(drain_orders),
+        drain_retry_ms: config.drain_retry_ms,
         shards,
         operator: Some(operator),
         call_log,
         dialler: None,
+        old_dialler: None,
         rules,
         certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
@@ -257,6 +270,34 @@ impl Running {
         self.shards.iter().map(|shard| shard.board.read()).collect()
     }
 
+    /// What it is up to.
+    pub fn state(&self) -> ServiceState {
+        self.state.read()
+    }
+
+    /// Where any thread may order a drain, and see the state.
+    pub fn drain_desk(&self) -> DrainDesk {
+        self.drain_desk.clone()
+    }
+
+    /// The orders that are given there, once; from the second time on there are none.
+    pub fn take_orders(&mut self) -> mpsc::Receiver<Duration> {
+        self.drain_orders.take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
+    /// Lets nobody in any more and sends away whoever has nothing going on, spread over a part of `limit`. The reports say when nobody
+    /// is left; that, and the end of the time, are for the caller to see, who then stops the exchange.
+    pub fn drain(&mut self, limit: Duration) {
+        self.state.advance(ServiceState::Draining);
+        // Links that are up stay until the stop. One that is lost now would not be let in again.
+        let dialler = self.dialler.take().map(Dialler::stop);
+        self.old_dialler = self.old_dialler.take().or(dialler);
+        let (part, of) = DRAIN_SPREAD;
+        let spread_ms = u64::try_from((limit * part / of).as_millis()).unwrap_or(u64::MAX);
+        let order = DrainOrder { spread_ms, retry_ms: self.drain_retry_ms };
+        self.shards.iter().for_each(|shard| shard.wire.deliver(Post::Drain(order)));
+    }
+
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
     /// used is told in the log and changes nothing.
     pub fn reload(&mut self) {
@@ -277,7 +318,8 @@ impl Running {
 
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
-        let dialler = self.dialler.take().map(Dialler::stop);
+        self.state.advance(ServiceState::Stopping);
+        let dialler = self.dialler.take().map(Dialler::stop).or(self.old_dialler.take());
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
         }
@@ -328,20 +370,41 @@ fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
     thread.join().is_ok()
 }
 
+/// What each shard listens on: a socket of its own on the same port, or a handle of one that was opened for the exchange.
+fn entrances(config: &Config, inherited: Vec<TcpListener>) -> Result<Vec<Entrance>, StartError> {
+    let share = |per_second| Ramp::new(per_second as f64 / config.shards as f64);
+    let ramp = config.accept_per_second.map(share);
+    if inherited.is_empty() {
+        return bind_all(config, ramp);
+    }
+    let sockets = inherited.len();
+    if sockets > config.shards {
+        // Whoever connected to one that no shard serves would wait for ever.
+        return Err(StartError::Sockets { sockets, shards: config.shards });
+    }
+    // Shards that have to share a socket are all woken when somebody knocks, and the first takes him: the least busy one.
+    let entrance = |shard: usize| -> std::io::Result<Entrance> {
+        Ok(Entrance { listener: inherited[shard % sockets].try_clone()?, is_shared: true, ramp })
+    };
+    let refused = |source| StartError::System { what: "a socket's second handle", source };
+    (0..config.shards).map(|shard| entrance(shard).map_err(refused)).collect()
+}
+
 /// One listener for each shard, all on the same port.
-fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+fn bind_all(config: &Config, ramp: Option<Ramp>) -> Result<Vec<Entrance>, StartError> {
     let mut address = config.listen;
     let taken = |source| StartError::Listen { address, source };
     // The shards share the port, and the system would let another exchange share it too, and take half the callers.
-    drop(std::net::TcpListener::bind(address).map_err(taken)?);
-    let mut listeners = Vec::new();
+    drop(TcpListener::bind(address).map_err(taken)?);
+    let mut entrances = Vec::new();
     for _ in 0..config.shards {
-        let listener = bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let entrance =
+            Entrance::bind(address, ramp).map_err(|source| StartError::Listen { address, source })?;
         // With port 0 the first listener decides for all.
-        address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        listeners.push(listener);
+        address = entrance.listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        entrances.push(entrance);
     }
-    Ok(listeners)
+    Ok(entrances)
 }
 
 fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
@@ -478,7 +541,7 @@ struct Common {
 
 /// What is one shard's own.
 struct Wiring<'a> {
-    listener: std::net::TcpListener,
+    entrance: Entrance,
     poll: Poll,
     port: trunk::TrunkPort<Freight>,
     mailbox: Receiver<Post>,
@@ -523,7 +586,7 @@ impl Common {
     }
 
     fn parts(&self, id: ShardId, wiring: Wiring<'_>) -> Parts {
-        let Wiring { listener, poll, port, mailbox, wire, board, log_service } = wiring;
+        let Wiring { entrance, poll, port, mailbox, wire, board, log_service } = wiring;
         let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
@@ -531,7 +594,7 @@ impl Common {
             port,
             depot: self.depot.clone(),
             poll,
-            listener,
+            entrance,
             handshakes: self.handshakes,
             door: self.door.clone(),
             credentials: self.credentials.clone(),

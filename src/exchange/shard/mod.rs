@@ -9,6 +9,7 @@ mod callee;
 mod caller;
 mod calls;
 mod departure;
+mod drain;
 mod flow;
 mod forwarding;
 mod guests;
@@ -62,6 +63,7 @@ use super::tally::Tally;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use crate::identity::Rulebook;
+use drain::Drain;
 use ties::Announcement;
 use wake::Run;
 
@@ -142,6 +144,8 @@ pub struct Shard {
     sessions: usize,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
+    /// The exchange is about to: nobody is let in, and lines are sent away.
+    drain: Option<Drain>,
 }
 
 impl Shard {
@@ -188,6 +192,7 @@ impl Shard {
             waiting_calls: 0,
             sessions: 0,
             stopping: false,
+            drain: None,
             limits,
             lottery,
             hasher,
@@ -196,7 +201,7 @@ impl Shard {
 
     /// A connection has landed here. `None` if the exchange stops, or the shard holds as many lines as it can count.
     pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
-        if self.stopping || self.lines.is_full() {
+        if self.lets_nobody_in() || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -207,9 +212,13 @@ impl Shard {
         Some(line)
     }
 
+    fn lets_nobody_in(&self) -> bool {
+        self.stopping || self.drain.is_some()
+    }
+
     /// A line that need not say that it is alive.
     fn open_unwatched(&mut self, now: Moment) -> Option<LineId> {
-        if self.stopping || self.lines.is_full() {
+        if self.lets_nobody_in() || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -233,6 +242,7 @@ impl Shard {
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
             Event::Rules(rules) => self.rules = rules,
+            Event::Drain(order) => self.begin_drain(now, order),
             Event::Shutdown => self.shut_down(now, out),
         }
     }
@@ -262,6 +272,7 @@ impl Shard {
                     self.tally.wakes_failed += 1;
                     self.forget_run(run);
                 }
+                Due::Drain => self.on_drain_due(now, out),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
                 Due::Party(party) => self.on_party_due(now, party, out),
                 Due::Question(question) => self.on_question_due(now, question, out),

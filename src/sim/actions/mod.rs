@@ -113,6 +113,8 @@ pub enum Action {
         nth: u8,
         count: u8,
     },
+    /// The exchange is about to stop.
+    Drain,
     /// Time passes.
     Wait {
         millis: u32,
@@ -228,6 +230,8 @@ pub enum Step {
         /// How many.
         count: usize,
     },
+    /// The exchange is about to stop.
+    Drain,
     /// Time passes.
     Wait {
         /// How much.

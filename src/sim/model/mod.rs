@@ -83,7 +83,7 @@ impl Model {
             Step::Open { internal, .. } => self.open(*internal),
             Step::Lose(client, _) => self.depart(*client, Cause::PeerDisconnected, step),
             Step::Ask(client, want) => self.ask(*client, want),
-            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } => {}
+            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } | Step::Drain => {}
             Step::Wait { .. } | Step::Deadline => {}
         }
     }

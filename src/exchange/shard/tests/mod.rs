@@ -6,6 +6,7 @@
 mod broadcast;
 mod calls;
 mod departure;
+mod drain;
 mod flow;
 mod forwarding;
 mod guests;
