@@ -125,16 +125,29 @@ pub struct Running {
     operator: Option<JoinHandle<()>>,
     call_log: Option<CallLog>,
     dialler: Option<Dialler>,
-    /// The dialler's thread, when it has been told to end.
-    old_dialler: Option<JoinHandle<()>>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
     stop_timeout: Duration,
+    drains: Drains,
+}
+
+/// What a drain needs.
+struct Drains {
     state: StateBoard,
-    drain_desk: DrainDesk,
+    desk: DrainDesk,
     /// Until somebody takes them.
-    drain_orders: Option<mpsc::Receiver<Duration>>,
-    drain_retry_ms: u64,
+    orders: Option<mpsc::Receiver<Duration>>,
+    retry_ms: u64,
+    /// The thread that called other exchanges, when it has been told to end.
+    dialler: Option<JoinHandle<()>>,
+}
+
+impl Drains {
+    fn new(config: &Config) -> Self {
+        let state = StateBoard::default();
+        let (desk, orders) = DrainDesk::new(config, state.clone());
+        Self { state, desk, orders: Some(orders), retry_ms: config.drain_retry_ms, dialler: None }
+    }
 }
 
 struct ShardThread {
@@ -196,13 +209,7 @@ pub fn start_on(
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
         trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
-    let (mailboxes, letters): (Vec<_>, Vec<_>) =
-        (0..config.shards).map(|_| sync_channel(MAILBOX_LEN)).unzip();
-    let wires: Vec<Wire> = mailboxes
-        .into_iter()
-        .zip(&wakers)
-        .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
-        .collect();
+    let (wires, letters) = wires(wakers);
     let (book, rules) = start_rules(config, wires.clone())?.unzip();
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
@@ -222,19 +229,13 @@ pub fn start_on(
         let thread = start_shard(id, common.parts(id, wiring), config.pin, ready.clone())?;
         shards.push(ShardThread { wire, board, thread: Some(thread) });
     }
-    let state = StateBoard::default();
-    let (drain_desk, drain_orders) = DrainDesk::new(config, state.clone());
     let mut running = Running {
         address,
-        state,
-        drain_desk,
-        drain_orders: Some(drain_orders),
-        drain_retry_ms: config.drain_retry_ms,
+        drains: Drains::new(config),
         shards,
         operator: Some(operator),
         call_log,
         dialler: None,
-        old_dialler: None,
         rules,
         certificate,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
@@ -272,29 +273,29 @@ impl Running {
 
     /// What it is up to.
     pub fn state(&self) -> ServiceState {
-        self.state.read()
+        self.drains.state.read()
     }
 
     /// Where any thread may order a drain, and see the state.
     pub fn drain_desk(&self) -> DrainDesk {
-        self.drain_desk.clone()
+        self.drains.desk.clone()
     }
 
     /// The orders that are given there, once; from the second time on there are none.
     pub fn take_orders(&mut self) -> mpsc::Receiver<Duration> {
-        self.drain_orders.take().unwrap_or_else(|| mpsc::channel(1).1)
+        self.drains.orders.take().unwrap_or_else(|| mpsc::channel(1).1)
     }
 
     /// Lets nobody in any more and sends away whoever has nothing going on, spread over a part of `limit`. The reports say when nobody
     /// is left; that, and the end of the time, are for the caller to see, who then stops the exchange.
     pub fn drain(&mut self, limit: Duration) {
-        self.state.advance(ServiceState::Draining);
+        self.drains.state.advance(ServiceState::Draining);
         // Links that are up stay until the stop. One that is lost now would not be let in again.
         let dialler = self.dialler.take().map(Dialler::stop);
-        self.old_dialler = self.old_dialler.take().or(dialler);
+        self.drains.dialler = self.drains.dialler.take().or(dialler);
         let (part, of) = DRAIN_SPREAD;
         let spread_ms = u64::try_from((limit * part / of).as_millis()).unwrap_or(u64::MAX);
-        let order = DrainOrder { spread_ms, retry_ms: self.drain_retry_ms };
+        let order = DrainOrder { spread_ms, retry_ms: self.drains.retry_ms };
         self.shards.iter().for_each(|shard| shard.wire.deliver(Post::Drain(order)));
     }
 
@@ -318,8 +319,8 @@ impl Running {
 
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
-        self.state.advance(ServiceState::Stopping);
-        let dialler = self.dialler.take().map(Dialler::stop).or(self.old_dialler.take());
+        self.drains.state.advance(ServiceState::Stopping);
+        let dialler = self.dialler.take().map(Dialler::stop).or(self.drains.dialler.take());
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
         }
@@ -418,6 +419,15 @@ fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
         .map(|_| pair().map_err(refused))
         .collect::<Result<Vec<_>, _>>()
         .map(|pairs| pairs.into_iter().unzip())
+}
+
+/// The ways to the shards, and where what is sent on them arrives.
+fn wires(wakers: Vec<Arc<Waker>>) -> (Vec<Wire>, Vec<Receiver<Post>>) {
+    let pair = |waker| {
+        let (mailbox, letters) = sync_channel(MAILBOX_LEN);
+        (Wire { mailbox, waker }, letters)
+    };
+    wakers.into_iter().map(pair).unzip()
 }
 
 fn peer_wake(waker: Arc<Waker>) -> trunk::Wake {

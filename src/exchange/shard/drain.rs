@@ -7,9 +7,9 @@
 //! hears one last word. No step looks at more than a part of the lines.
 
 use crate::exchange::address::LOG_SERVICE;
-use crate::exchange::call::{LegStage, Record};
+use crate::exchange::call::{Leg, LegStage, Record};
 use crate::exchange::cause::Cause;
-use crate::exchange::effect::{Effect, Notice, Outbox};
+use crate::exchange::effect::{Effect, Name, Notice, Outbox};
 use crate::exchange::event::DrainOrder;
 use crate::exchange::ids::LineId;
 use crate::exchange::line::Line;
@@ -168,13 +168,22 @@ impl Shard {
         }
     }
 
-    /// The calls that a line still has are over; it is told so itself, the others hear of it when it departs.
+    /// The calls that a line still has are over; it is told so itself, the others hear of it when it departs. A dial that has not got
+    /// through has come to nothing: most callers know no name of the call yet.
     fn hang_everything_up(&self, line: LineId, out: &mut Outbox<'_>) {
         let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
-        let legs = business.legs.iter().filter_map(|leg| self.legs.get(leg.0)).map(|leg| leg.shown_id());
+        let legs = || business.legs.iter().filter_map(|leg| self.legs.get(leg.0));
+        let is_dialling = |leg: &&Leg| leg.stage == LegStage::Dialling;
+        for leg in legs().filter(is_dialling) {
+            let reference = leg.reference.clone().map(|reference| (reference, leg.id));
+            let to = Name::Address(leg.to.clone());
+            out.notify(line, Notice::Busy { to, reason: Cause::Unavailable.into(), reference });
+        }
+        let legs = legs().filter(|leg| !is_dialling(leg)).map(|leg| leg.shown_id());
         let records = business.records.iter().filter_map(|record| match self.records.get(record.0)? {
             Record::Call(call) => Some(call.id),
-            Record::Session(session) => Some(session.id),
+            // To who is heard, a HANGUP means that one of those who listen has gone (section 13).
+            Record::Session(_) => None,
         });
         for call in legs.chain(records) {
             out.notify(line, Notice::HungUp { call, reason: Cause::Shutdown.into(), from: None });
@@ -194,7 +203,7 @@ impl Shard {
         }
         let legs = business.legs.iter().filter_map(|leg| self.legs.get(leg.0)).map(|leg| match leg.stage {
             // Whoever reads the log would wait for the last line of it.
-            _ if leg.to.as_str() == LOG_SERVICE => Engagement::Idle,
+            LegStage::Listening { .. } if leg.to.as_str() == LOG_SERVICE => Engagement::Idle,
             LegStage::Listening { .. } => Engagement::Standing,
             LegStage::Dialling | LegStage::Connected(_) => Engagement::Call,
         });
