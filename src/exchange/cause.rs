@@ -65,6 +65,8 @@ pub enum Cause {
     Replaced,
     /// The token that the line has registered with has expired.
     AuthExpired,
+    /// The operator ended the call, or closed the line.
+    Admin,
 
     // Why a request was turned down.
     /// Another line holds the address.
@@ -99,7 +101,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -126,6 +128,7 @@ impl Cause {
         Self::SlowConsumer,
         Self::Replaced,
         Self::AuthExpired,
+        Self::Admin,
         Self::AddressInUse,
         Self::AuthFailed,
         Self::RateLimited,
@@ -171,6 +174,7 @@ impl Cause {
             Self::SlowConsumer => "slow_consumer",
             Self::Replaced => "replaced",
             Self::AuthExpired => "auth_expired",
+            Self::Admin => "admin",
             Self::AddressInUse => "address_in_use",
             Self::AuthFailed => "auth_failed",
             Self::RateLimited => "rate_limited",

@@ -55,6 +55,10 @@ pub enum Event<'a> {
     Rules(Option<Arc<Rulebook>>),
     /// The exchange is about to stop: nobody is let in any more, and whoever has nothing going on is sent away, a few at a time.
     Drain(DrainOrder),
+    /// The operator ends a call, whoever has it and however far it is. Nothing happens where its record is not.
+    CutCall(CallId),
+    /// The operator closes a line; a service of the exchange stays.
+    CutLine(LineId),
     /// The exchange stops: every call ends, every line is closed.
     Shutdown,
 }

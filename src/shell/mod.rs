@@ -4,6 +4,7 @@
 //! Invariant: inside a turn of a shard nothing waits; what cannot be done at once is queued, refused or counted.
 
 pub mod accepting;
+pub mod admin;
 pub mod admission;
 pub mod allocator;
 pub mod clock;

@@ -56,6 +56,8 @@ pub fn systemx(arguments: &[&str], folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // Many run at a time, and all would listen on the same port.
+    command.env("SYSTEMX_ADMIN", "127.0.0.1:0");
     command
 }
 

@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod calls;
+mod cutting;
 mod departure;
 mod drain;
 mod flow;
@@ -21,6 +22,7 @@ mod render;
 mod rig;
 mod sleep;
 mod storm;
+mod survey;
 mod tally;
 mod tie_parties;
 mod tie_presence;
