@@ -211,7 +211,11 @@ fn listener(text: &str) -> Option<Option<SocketAddr>> {
 fn hosts(text: &str) -> Result<Box<[Box<str>]>, &str> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    names.map(|name| if name.bytes().all(is_letter) { Ok(name.to_ascii_lowercase().into()) } else { Err(name) }).collect()
+    names
+        .map(
+            |name| if name.bytes().all(is_letter) { Ok(name.to_ascii_lowercase().into()) } else { Err(name) },
+        )
+        .collect()
 }
 
 fn commands(text: &str) -> Option<SpawnPolicy> {

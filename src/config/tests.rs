@@ -312,16 +312,11 @@ fn whoever_has_rules_is_not_told_that_he_has_none() {
 
 #[test]
 fn other_variables_of_later_versions_are_warned_about_without_their_values() {
-    let given = [
-        ("SYSTEMX_REDIS_URL", "redis://:s3cret@h"),
-        ("TLS_CERT_PATH", "/c"),
-    ];
+    let given = [("SYSTEMX_REDIS_URL", "redis://:s3cret@h"), ("TLS_CERT_PATH", "/c")];
     let warnings = env(&given).warnings();
     assert_eq!(
         warnings,
-        [
-            "SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",
-        ]
+        ["SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",]
     );
 }
 
@@ -419,7 +414,10 @@ fn the_admin_listener_needs_a_token_where_others_can_reach_it() {
     assert_eq!(env(&[PUBLIC, TOKEN, ("SYSTEMX_ADMIN_TOKEN_FILE", "/t")]).errors().len(), 1);
     for token in ["fifteen-letters", "with white space in it", "überüberüber"] {
         let errors = env(&[("SYSTEMX_ADMIN_TOKEN", token)]).errors();
-        assert!(errors.len() == 1 && errors[0].contains("(hidden)") && !errors[0].contains(token), "{errors:?}");
+        assert!(
+            errors.len() == 1 && errors[0].contains("(hidden)") && !errors[0].contains(token),
+            "{errors:?}"
+        );
     }
     for listen in ["8081", "::1:8081", "name:80", "1.2.3.4:x"] {
         assert_eq!(env(&[("SYSTEMX_ADMIN", listen)]).errors().len(), 1, "{listen}");

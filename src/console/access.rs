@@ -4,7 +4,7 @@
 //! A name that leads here only because somebody else's name server says so (DNS rebinding) is refused, and so is whatever
 //! changes something and comes from another page. Nothing is ever allowed to other origins. On headers only; pure.
 
-use std::net::{Ipv6Addr, IpAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use ring::digest::{SHA256, digest};
@@ -129,14 +129,31 @@ mod tests {
         let access = Access::new(None, Box::new(["console.corp.test".into()]));
         let is_let_in = |host: &str| access.check_host(&headers(&[(HOST, host)])).is_ok();
         for host in [
-            "localhost", "localhost:8081", "LocalHost:1", "127.0.0.1:8081", "10.1.2.3", "[::1]:8081", "[::1]",
-            "console.corp.test", "Console.Corp.Test:443",
+            "localhost",
+            "localhost:8081",
+            "LocalHost:1",
+            "127.0.0.1:8081",
+            "10.1.2.3",
+            "[::1]:8081",
+            "[::1]",
+            "console.corp.test",
+            "Console.Corp.Test:443",
         ] {
             assert!(is_let_in(host), "{host}");
         }
         for host in [
-            "evil.test", "evil.test:8081", "127.0.0.1.evil.test", "localhost.evil.test:8081", "", "localhost:80x",
-            "[::1", "::1", "corp.test", "localhost.", "127.1", "0x7f000001",
+            "evil.test",
+            "evil.test:8081",
+            "127.0.0.1.evil.test",
+            "localhost.evil.test:8081",
+            "",
+            "localhost:80x",
+            "[::1",
+            "::1",
+            "corp.test",
+            "localhost.",
+            "127.1",
+            "0x7f000001",
         ] {
             assert!(!is_let_in(host), "{host}");
         }
@@ -154,7 +171,9 @@ mod tests {
         let access = Access::new(Some("a-token-of-length"), Box::default());
         assert_eq!(access.check_token(&shown("Bearer a-token-of-length")), Ok(()));
         assert_eq!(access.check_token(&shown("bearer  a-token-of-length")), Ok(()));
-        for wrong in ["Bearer", "Bearer ", "Bearer a-token-of-lengt", "Basic a-token-of-length", "a-token-of-length"] {
+        for wrong in
+            ["Bearer", "Bearer ", "Bearer a-token-of-lengt", "Basic a-token-of-length", "a-token-of-length"]
+        {
             assert_eq!(access.check_token(&shown(wrong)), Err(Denial::Token), "{wrong}");
         }
         assert_eq!(access.check_token(&HeaderMap::new()), Err(Denial::Token));
@@ -174,7 +193,9 @@ mod tests {
         for kind in ["text/plain", "", "application/x-www-form-urlencoded", "application/jsonp"] {
             assert_eq!(check(kind, None), Err(Denial::ContentType), "{kind}");
         }
-        for origin in ["http://evil.test", "null", "http://localhost", "http://localhost:8080", "localhost:8081"] {
+        for origin in
+            ["http://evil.test", "null", "http://localhost", "http://localhost:8080", "localhost:8081"]
+        {
             assert_eq!(check("application/json", Some(origin)), Err(Denial::Origin), "{origin}");
         }
     }

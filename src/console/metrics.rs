@@ -102,7 +102,11 @@ fn write_process(page: &mut Page, process: &Process) {
 }
 
 fn write_state(page: &mut Page, now: ServiceState) {
-    let mut states = page.family("systemx_service_state", Kind::Gauge, "What the exchange is up to: 1 for that, 0 for all else.");
+    let mut states = page.family(
+        "systemx_service_state",
+        Kind::Gauge,
+        "What the exchange is up to: 1 for that, 0 for all else.",
+    );
     for state in ServiceState::ALL {
         states.sample(&[("state", state.name())], f64::from(u8::from(state == now)));
     }
@@ -314,7 +318,8 @@ fn write_tls(page: &mut Page, snapshot: &Snapshot) {
         let help = "When the certificate in use ends, in seconds since the epoch.";
         page.gauge("systemx_tls_certificate_expiry_timestamp_seconds", help, ends_ms as f64 / 1e3);
     }
-    let mut handshakes = page.family("systemx_tls_handshakes_total", Kind::Counter, "TLS handshakes, by outcome.");
+    let mut handshakes =
+        page.family("systemx_tls_handshakes_total", Kind::Counter, "TLS handshakes, by outcome.");
     let outcomes: Named<Report, u64, 2> =
         [("done", |report| report.handshakes.encrypted), ("failed", |report| report.handshakes.tls)];
     for (outcome, of) in outcomes {

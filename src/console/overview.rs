@@ -81,7 +81,8 @@ pub fn overview(reports: &[Report], history: &History, now: Moment, started_ms: 
     let per_second: serde_json::Map<String, Value> =
         RATES.iter().zip(rates).map(|((name, _), rate)| ((*name).to_owned(), json!(rounded(rate)))).collect();
     let total = Totals::of(reports);
-    let dials = [("answered", total.sum(|tally| tally.answered)), ("listening", total.sum(|tally| tally.listeners))];
+    let dials =
+        [("answered", total.sum(|tally| tally.answered)), ("listening", total.sum(|tally| tally.listeners))];
     let failed = total.per_reason(|tally| &tally.failed_dials);
     let dials: serde_json::Map<String, Value> = dials
         .into_iter()

@@ -57,7 +57,8 @@ fn status_name(status: Status) -> &'static str {
 /// A call; `name` is what another exchange calls it, if that is not its id.
 pub fn call(sight: &CallSight, name: Option<&str>, now: Moment) -> Value {
     let id = name.map_or_else(|| sight.call.to_string(), str::to_owned);
-    let volume = |volume: crate::exchange::call::Volume| json!({ "messages": volume.messages, "bytes": volume.bytes });
+    let volume =
+        |volume: crate::exchange::call::Volume| json!({ "messages": volume.messages, "bytes": volume.bytes });
     json!({
         "call_id": id,
         "from": sight.from.as_str(),

@@ -467,7 +467,8 @@ pub enum EndedBy {
 impl EndedBy {
     /// The same, but a stop and the operator's word are the exchange's doing, whichever party they reach first.
     pub fn unless_stopped(self, reason: &Reason) -> Self {
-        let is_stop = matches!(reason, Reason::Cause(Cause::Shutdown | Cause::ServiceShutdown | Cause::Admin));
+        let is_stop =
+            matches!(reason, Reason::Cause(Cause::Shutdown | Cause::ServiceShutdown | Cause::Admin));
         if is_stop { Self::Exchange } else { self }
     }
 }

@@ -69,9 +69,7 @@ pub(super) async fn disconnect(office: &Office, who: SocketAddr, address: &str) 
             let why = "it is a service of the exchange, or has just gone";
             (Outcome::Refused, Answer::error(StatusCode::CONFLICT, "not_disconnected", why))
         }
-        Ok((_, count)) => {
-            (Outcome::Done, Answer::json(&json!({ "disconnected": address, "lines": count })))
-        }
+        Ok((_, count)) => (Outcome::Done, Answer::json(&json!({ "disconnected": address, "lines": count }))),
         Err(unanswered) => (Outcome::Unanswered, unanswered.into()),
     };
     note(office, who, "disconnect", address, outcome);

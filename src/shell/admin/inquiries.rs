@@ -52,10 +52,7 @@ impl Inquiries {
     }
 
     /// Asks every shard at once; the answers come in the shards' order.
-    pub(super) async fn ask_all<T>(
-        &self,
-        make: impl Fn(Reply<T>) -> Inquiry,
-    ) -> Result<Vec<T>, Unanswered> {
+    pub(super) async fn ask_all<T>(&self, make: impl Fn(Reply<T>) -> Inquiry) -> Result<Vec<T>, Unanswered> {
         in_time(async {
             let _place = self.places.acquire().await.map_err(|_| Unanswered)?;
             let posted: Result<Vec<_>, _> = (0..self.shards()).map(|shard| self.post(shard, &make)).collect();

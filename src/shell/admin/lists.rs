@@ -61,7 +61,9 @@ impl Wanted {
                 "domain" => wanted.filter.domain = Some(value.trim_start_matches('@').into()),
                 "address" => wanted.address = Some(value.into_owned()),
                 "limit" => wanted.limit = Some(limit(&value)?),
-                _ => wanted.from = Place::parse(&value).ok_or_else(|| Answer::bad_request("no such cursor"))?,
+                _ => {
+                    wanted.from = Place::parse(&value).ok_or_else(|| Answer::bad_request("no such cursor"))?
+                }
             }
         }
         Ok(wanted)

@@ -155,8 +155,8 @@ fn read_token(token: &AdminToken) -> Result<Option<String>, AdminError> {
         AdminToken::None => Ok(None),
         AdminToken::Given(token) => Ok(Some(token.reveal().to_owned())),
         AdminToken::File(path) => {
-            let text = read_bounded(path)
-                .map_err(|source| AdminError::TokenFile { path: path.clone(), source })?;
+            let text =
+                read_bounded(path).map_err(|source| AdminError::TokenFile { path: path.clone(), source })?;
             let token = text.trim();
             match is_good_token(token) {
                 true => Ok(Some(token.to_owned())),

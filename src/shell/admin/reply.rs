@@ -110,7 +110,9 @@ impl From<Denial> for Answer {
                 "wrong_host",
                 "called by a name that is not its own; SYSTEMX_ADMIN_HOSTS lists more names",
             ),
-            Denial::Origin => (StatusCode::FORBIDDEN, "wrong_origin", "asked for by a page of another origin"),
+            Denial::Origin => {
+                (StatusCode::FORBIDDEN, "wrong_origin", "asked for by a page of another origin")
+            }
             Denial::ContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "wrong_content_type",

@@ -123,7 +123,8 @@ async fn act(request: Request<Incoming>, place: &Place, peer: SocketAddr, office
 /// The body as JSON; an empty one is an empty object.
 async fn read_body(request: Request<Incoming>) -> Result<Value, Answer> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
-    let too_large = |_| Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long, or ended early");
+    let too_large =
+        |_| Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long, or ended early");
     let bytes = body.map_err(too_large)?.to_bytes();
     if bytes.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
@@ -205,8 +206,22 @@ mod tests {
         assert_eq!(place_of("/api/v1/lines/%C3%A9@x.test"), line("é@x.test"));
         assert_eq!(place_of("/api/v1/calls/1/hangup"), Some(Place::HangUp("1".into())));
         assert_eq!(place_of("/metrics"), Some(Place::Metrics));
-        for path in ["/", "", "/metrics/", "/api/v1", "/api/v1/", "/api/v2/lines", "/api/v1/lines/", "/healthz/x",
-            "/api/v1/lines/%", "/api/v1/lines/%f", "/api/v1/lines/%ff", "/api/v1/lines/a/b", "/api/v1/Lines", "/../metrics"] {
+        for path in [
+            "/",
+            "",
+            "/metrics/",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v2/lines",
+            "/api/v1/lines/",
+            "/healthz/x",
+            "/api/v1/lines/%",
+            "/api/v1/lines/%f",
+            "/api/v1/lines/%ff",
+            "/api/v1/lines/a/b",
+            "/api/v1/Lines",
+            "/../metrics",
+        ] {
             assert_eq!(place_of(path), None, "{path}");
         }
     }

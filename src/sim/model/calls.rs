@@ -264,7 +264,8 @@ impl Model {
             }
             return self.hung_up(callee, id, reason.name());
         }
-        if let Some(host) = self.sessions.iter().find(|session| session.id == id).map(|session| session.host) {
+        if let Some(host) = self.sessions.iter().find(|session| session.id == id).map(|session| session.host)
+        {
             self.end_broadcast(host, reason.name());
             let heard = Heard::HungUp { call: id, reason: reason.name().to_owned(), from: None };
             return self.hear(host, heard);

@@ -22,7 +22,8 @@ fn lines(rig: &Rig, filter: &LineFilter) -> Vec<LineSight> {
 }
 
 fn names(sights: &[LineSight]) -> Vec<&str> {
-    let mut names: Vec<_> = sights.iter().filter_map(|sight| Some(sight.address.as_ref()?.as_str())).collect();
+    let mut names: Vec<_> =
+        sights.iter().filter_map(|sight| Some(sight.address.as_ref()?.as_str())).collect();
     names.sort_unstable();
     names
 }
@@ -88,7 +89,8 @@ fn a_line_is_shown_as_it_is() {
 fn who_holds_an_address_is_known_at_its_home() {
     each(|rig| {
         let shards = rig.shards.len();
-        let at_home = |rig: &Rig, address: &str| rig.shards[home(address, shards).index()].survey_holders(address);
+        let at_home =
+            |rig: &Rig, address: &str| rig.shards[home(address, shards).index()].survey_holders(address);
         rig.registered(ALICE);
         assert_eq!((at_home(rig, ALICE).lines.len(), at_home(rig, ALICE).is_asleep), (1, false));
         let b = rig.registered_as(wakeable(registration(BOB)));
@@ -114,7 +116,12 @@ fn a_call_is_shown_once_with_how_far_it_is() {
         rig.say(a, call, "four");
         rig.dial(c, HALL);
         rig.heard(host);
-        let found: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_calls(0).entries).map(|(_, sight)| sight).collect();
+        let found: Vec<_> = rig
+            .shards
+            .iter()
+            .flat_map(|shard| shard.survey_calls(0).entries)
+            .map(|(_, sight)| sight)
+            .collect();
         assert_eq!(found.len(), 2);
         let up = found.iter().find(|sight| sight.call == rig.call(call)).expect("it is there");
         assert_eq!((up.from.as_str(), up.to.as_str(), up.state), (ALICE, BOB, CallState::Connected));
@@ -135,7 +142,12 @@ fn parties_and_links_are_shown_where_they_live() {
         let tie = rig.tie("far.test", &["*@far.test", "*@farther.test"]);
         rig.dial(a, "x@far.test");
         rig.heard(tie);
-        let parties: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_parties(0).entries).map(|(_, sight)| sight).collect();
+        let parties: Vec<_> = rig
+            .shards
+            .iter()
+            .flat_map(|shard| shard.survey_parties(0).entries)
+            .map(|(_, sight)| sight)
+            .collect();
         assert_eq!(parties.len(), 1);
         assert_eq!((parties[0].name.as_str(), parties[0].members, parties[0].host), (ROOM, 2, None));
         let links: Vec<_> = rig.shards.iter().flat_map(|shard| shard.survey_links()).collect();
