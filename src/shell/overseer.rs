@@ -177,7 +177,7 @@ impl Oversight {
                     }
                 }
                 _ = looks_at_files.tick() => running.look_at_files(),
-                () = tokio::time::sleep(look_every) => {}
+                () = tokio::time::sleep(look_every.min(self.supervisor.patience())) => {}
             }
             if let Some(why) = self.look(running) {
                 return why;

@@ -76,6 +76,11 @@ impl Supervisor {
         }
     }
 
+    /// How long may pass until it is looked again whether a beat is due.
+    pub fn patience(&self) -> Duration {
+        self.beat.map_or(Duration::MAX, |beat| beat / 2)
+    }
+
     /// Says that all shards turn, when it is time to, and if they do.
     pub fn beat(&mut self, reports: &[Report], now: Instant) {
         let Some(beat) = self.beat else { return };
