@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub reports: Vec<Report>,
     /// What the process takes.
     pub process: Process,
+    /// Bytes that the allocator holds of the system.
+    pub committed_bytes: u64,
     /// What may be taken.
     pub limits: Limits,
     /// When the certificate in use ends, in milliseconds since 1970, if connections are encrypted.
@@ -68,6 +70,8 @@ pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page::default();
     write_process(&mut page, &snapshot.process);
     write_state(&mut page, snapshot.state);
+    let help = "Memory that the allocator holds of the system, in use or not.";
+    page.gauge("systemx_allocator_committed_bytes", help, snapshot.committed_bytes as f64);
     let reports = &snapshot.reports;
     write_presence(&mut page, reports);
     write_calls(&mut page, reports);
@@ -396,6 +400,7 @@ mod tests {
         Snapshot {
             reports: vec![report.clone(), report],
             process: Process::default(),
+            committed_bytes: 5,
             limits: Limits { output_bytes: 7, ..Limits::default() },
             certificate_ends_ms: Some(1_900_000_000_500),
             call_log: Some((CallLogCounts { written: 4, lost: 1, failures: 0 }, 2)),

@@ -1,9 +1,9 @@
 //! Starts the exchange, drains it, stops it; `overseer.rs` says when.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
-//! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
-//! more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
-//! serves what ends earlier.
+//! thread for slow work, one thread for each shard, then the one that calls other exchanges, and the admin listener. Stop: nobody is
+//! called any more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes
+//! its last lines, and last the admin listener, so that probes are answered until then. What ends later serves what ends earlier.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -155,7 +155,7 @@ struct Drains {
 impl Drains {
     fn new(config: &Config) -> Self {
         let state = StateBoard::default();
-        let (desk, orders) = DrainDesk::new(config, state.clone());
+        let (desk, orders) = DrainDesk::new(config.drain_seconds, state.clone());
         Self { state, desk, orders: Some(orders), retry_ms: config.drain_retry_ms, dialler: None }
     }
 }
@@ -181,6 +181,12 @@ impl Wire {
         {
             warn!(%error, "a shard cannot be woken");
         }
+    }
+
+    /// A way to nobody but whoever holds the other end of the mailbox.
+    #[cfg(test)]
+    pub(super) fn testing(mailbox: SyncSender<Post>, poll: &Poll) -> Self {
+        Self { mailbox, waker: Arc::new(Waker::new(poll.registry(), WAKER).expect("one waker is allowed")) }
     }
 
     /// Asks the shard something. Says whether there was room for it.
@@ -269,22 +275,9 @@ pub fn start_on(
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    let links = Arc::<LinkCounts>::default();
-    match start_dialler(config, &running.shards, &links) {
-        Ok(dialler) => running.dialler = dialler,
-        Err(source) => {
-            running.stop();
-            return Err(StartError::System { what: "the thread that keeps links up", source });
-        }
-    }
-    if let Some(bound) = admin {
-        match bound.start(running.facts(config, clock, credentials, links)) {
-            Ok(admin) => running.admin = Some(admin),
-            Err(source) => {
-                running.stop();
-                return Err(StartError::System { what: "the admin listener's thread", source });
-            }
-        }
+    if let Err(error) = running.open_doors(config, clock, credentials, admin) {
+        running.stop();
+        return Err(error);
     }
     let is_encrypted = config.tls.is_some();
     info!(%address, shards = config.shards, is_encrypted, "exchange is up");
@@ -305,6 +298,25 @@ impl Running {
     /// What must be up for this exchange to be sent clients.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// Starts what needs shards that run: links to other exchanges, and the admin listener.
+    fn open_doors(
+        &mut self,
+        config: &Config,
+        clock: Clock,
+        credentials: Option<Arc<Credentials>>,
+        admin: Option<admin::Bound>,
+    ) -> Result<(), StartError> {
+        let refused = |what| move |source| StartError::System { what, source };
+        let links = Arc::<LinkCounts>::default();
+        let dialler = start_dialler(config, &self.shards, &links);
+        self.dialler = dialler.map_err(refused("the thread that keeps links up"))?;
+        if let Some(bound) = admin {
+            let facts = self.facts(config, clock, credentials, links);
+            self.admin = Some(bound.start(facts).map_err(refused("the admin listener's thread"))?);
+        }
+        Ok(())
     }
 
     /// What the admin listener is told at the start.

@@ -59,11 +59,11 @@ impl fmt::Display for DrainRefused {
 impl std::error::Error for DrainRefused {}
 
 impl DrainDesk {
-    /// A desk, and where its orders arrive.
-    pub(super) fn new(config: &Config, state: StateBoard) -> (Self, mpsc::Receiver<Duration>) {
+    /// A desk, and where its orders arrive. `usual_s` is for how long SIGTERM drains; 0: it does not.
+    pub(super) fn new(usual_s: u64, state: StateBoard) -> (Self, mpsc::Receiver<Duration>) {
         // More than one order is one too many.
         let (orders, incoming) = mpsc::channel(1);
-        let seconds = if config.drain_seconds > 0 { config.drain_seconds } else { DRAIN_SECONDS_DEFAULT };
+        let seconds = if usual_s > 0 { usual_s } else { DRAIN_SECONDS_DEFAULT };
         (Self { state, orders, usual: Duration::from_secs(seconds) }, incoming)
     }
 
@@ -219,4 +219,25 @@ fn status(reports: &[Report], state: ServiceState, until: Option<Instant>) -> St
     let left = until.map(|until| until.saturating_duration_since(Instant::now()).as_secs());
     let left = left.map(|left| format!(", {left} s left")).unwrap_or_default();
     format!("{}: {connections} connections, {calls} calls up{left}", state.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_can_be_ordered_once_and_within_reason() {
+        let state = StateBoard::default();
+        let (desk, mut orders) = DrainDesk::new(0, state.clone());
+        assert_eq!(desk.order(Some(DRAIN_SECONDS_MAX + 1)), Err(DrainRefused::TooLong));
+        assert_eq!(desk.order(None), Ok(DRAIN_SECONDS_DEFAULT));
+        let already = Err(DrainRefused::Already(ServiceState::Draining));
+        assert_eq!(desk.order(Some(5)), already, "one waits to be taken");
+        assert_eq!(orders.try_recv(), Ok(Duration::from_secs(DRAIN_SECONDS_DEFAULT)));
+        state.advance(ServiceState::Draining);
+        assert_eq!(desk.order(Some(5)), already);
+        state.advance(ServiceState::Stopping);
+        assert_eq!(desk.order(Some(5)), Err(DrainRefused::Already(ServiceState::Stopping)));
+        assert_eq!(DrainDesk::new(60, StateBoard::default()).0.order(None), Ok(60));
+    }
 }

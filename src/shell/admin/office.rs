@@ -12,6 +12,7 @@ use crate::console::overview::History;
 use crate::console::process::Process;
 use crate::console::readiness::Readiness;
 use crate::console::{Board, Report};
+use crate::shell::allocator;
 use crate::shell::clock::Clock;
 use crate::shell::operator::Wire;
 use crate::shell::overseer::DrainDesk;
@@ -76,6 +77,7 @@ impl Office {
         Snapshot {
             reports: self.reports(),
             process: Process::look(),
+            committed_bytes: allocator::committed_bytes(),
             limits: facts.limits,
             certificate_ends_ms: facts.credentials.as_ref().map(|credentials| credentials.expires_unix_ms()),
             call_log: facts.call_log.as_ref().map(|log| (log.counts(), log.waiting())),

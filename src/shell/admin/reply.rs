@@ -66,6 +66,18 @@ impl Answer {
         Self { allow: Some(allow), ..answer }
     }
 
+    /// The status, for tests.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body as text, for tests.
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("bodies are text")
+    }
+
     /// The response. hyper leaves the body out if only the head was asked for.
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body));
