@@ -95,6 +95,22 @@ pub struct Lobby {
     ring: Rc<dyn Fn()>,
 }
 
+/// A pause of the listener; it ends with this, also if what it was for is given up.
+struct Pause<'a>(&'a Cell<bool>);
+
+impl<'a> Pause<'a> {
+    fn begin(pauses: &'a Cell<bool>) -> Self {
+        pauses.set(true);
+        Self(pauses)
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 /// How far the listener is with closing.
 #[derive(Default)]
 struct Closing {
@@ -134,10 +150,8 @@ impl Lobby {
 
     /// Does something while the runtime has the thread's sleep, because it needs a timer.
     pub(super) async fn pausing<T>(&self, doing: impl Future<Output = T>) -> T {
-        self.pauses.set(true);
-        let done = doing.await;
-        self.pauses.set(false);
-        done
+        let _pause = Pause::begin(&self.pauses);
+        doing.await
     }
 
     /// Somebody has knocked.

@@ -196,13 +196,13 @@ impl Wire {
         is_posted && self.waker.wake().is_ok()
     }
 
-    fn post(&self, post: Post) {
-        // A full mailbox loses a wake result at worst: the callers' own timers end their wait.
-        if self.mailbox.try_send(post).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
+    /// Hands something over if there is room; whether there was.
+    fn post(&self, post: Post) -> bool {
+        let is_posted = self.mailbox.try_send(post).is_ok();
+        if is_posted && let Err(error) = self.waker.wake() {
             warn!(%error, "a shard cannot be woken");
         }
+        is_posted
     }
 }
 
@@ -373,7 +373,15 @@ impl Running {
         let (part, of) = DRAIN_SPREAD;
         let spread_ms = u64::try_from((limit * part / of).as_millis()).unwrap_or(u64::MAX);
         let order = DrainOrder { spread_ms, retry_ms: self.drains.retry_ms };
-        self.shards.iter().for_each(|shard| shard.wire.deliver(Post::Drain(order)));
+        for (number, shard) in self.shards.iter().enumerate() {
+            // Not waited for: whoever sees to the end must not hang because a shard does.
+            if !shard.wire.post(Post::Drain(order)) {
+                error!(
+                    shard = number,
+                    "a shard takes no more words, so it does not drain; it is stopped in the end"
+                );
+            }
+        }
     }
 
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
@@ -536,8 +544,11 @@ fn start_dialler(
     counts: &Arc<LinkCounts>,
 ) -> std::io::Result<Option<Dialler>> {
     let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
-    let deliver =
-        move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
+    let deliver = move |link: Link| {
+        let wire = &wires[link.peer.position as usize % wires.len()];
+        // A link that there is no room for is dropped with what was to be posted, and called again.
+        wire.post(Post::Link(Box::new(link)));
+    };
     Dialler::start(&config.federation, Arc::new(deliver), counts.clone())
 }
 
@@ -567,6 +578,7 @@ fn start_operator(
     let report: wake::Report = Arc::new(move |result: wake::WakeResult| {
         let run = run_of(result.run);
         if let Some(wire) = wires.get(run.shard.index()) {
+            // One that is lost is missed by nobody: the callers' own timers end their wait.
             wire.post(Post::Woken(run, outcome_of(result.outcome)));
         }
     });

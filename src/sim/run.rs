@@ -89,7 +89,7 @@ impl Scenario {
         let mut script: Vec<_> = crowd.collect();
         let rest = (script.len()..events).map(|_| choose(&mut dice, self.weather));
         script.extend(rest.map(|action| if self.agents { action } else { action.without_agents() }));
-        if self.seed % DRAINED_PART == 0 {
+        if self.seed.is_multiple_of(DRAINED_PART) {
             script.insert(script.len() / 4 * 3, Action::Drain);
         }
         script
