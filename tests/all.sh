@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every check of the project, in the order in which they fail fastest. Needs Rust (rust-toolchain of Cargo.toml's
-# rust-version or newer), for the allocator and TLS a C compiler, and Prometheus' linter; both are installed if this is a Debian as root.
+# rust-version or newer), for the allocator and TLS a C compiler, Prometheus' linter, and systemd-analyze; these are installed if this
+# is a Debian as root.
 # One profile and one target folder for all of it: tests, docs and benches share what they compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,6 +27,11 @@ tools() {
     if ! command -v cc >/dev/null; then
         apt-get update -q
         apt-get install -qy --no-install-recommends gcc libc6-dev
+    fi
+    # Checks the unit files.
+    if ! command -v systemd-analyze >/dev/null; then
+        apt-get update -q
+        apt-get install -qy --no-install-recommends systemd
     fi
     # The slim Rust images come without these two.
     cargo fmt --version || rustup component add rustfmt

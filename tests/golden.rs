@@ -224,6 +224,7 @@ impl Play {
                     self.runs.push(*run);
                     self.heard.push_back(format!("wake {address}"));
                 }
+                Effect::SendAway { .. } => panic!("nobody begins a drain"),
                 Effect::Relocate { .. } | Effect::Signal { .. } => panic!("there is one shard only"),
                 Effect::Pause(_)
                 | Effect::Resume(_)

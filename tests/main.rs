@@ -16,6 +16,8 @@ mod caller_extensions;
 mod calls;
 /// Who is let in through a browser or a proxy, and whose connection does it count as?
 mod doorway;
+/// Does an exchange make room for the next without a storm, and is everybody told?
+mod drain;
 /// Do exchanges reach each other's lines, and is everybody told how that went?
 mod federation;
 /// Do whole conversations come out as their transcripts say, bytes to bytes through one shard?

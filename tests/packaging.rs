@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use systemx::config::settings::by_env;
+use systemx::config::settings::{STOP_TIMEOUT_MS, by_env};
+
+use crate::support::Scratch;
 
 fn read(path: &str) -> String {
     let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -72,7 +74,12 @@ fn the_toolchain_of_the_image_is_the_one_the_manifest_asks_for() {
 
 #[test]
 fn container_files_set_only_variables_the_program_knows() {
-    for file in ["Dockerfile", "docs/deploy/compose.yaml"] {
+    for file in [
+        "Dockerfile",
+        "docs/deploy/compose.yaml",
+        "docs/deploy/systemx.service",
+        "docs/deploy/systemx.socket",
+    ] {
         for line in read(file).lines().filter(|line| !line.trim_start().starts_with('#')) {
             for name in line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
                 let unknown = name.starts_with("SYSTEMX_") && by_env(name).is_none();
@@ -80,6 +87,52 @@ fn container_files_set_only_variables_the_program_knows() {
             }
         }
     }
+}
+
+/// systemd's own tool, on copies of the units that start the program of these tests. tests/all.sh installs it.
+#[cfg(target_os = "linux")]
+fn systemd_analyze(arguments: &[&str]) -> (bool, String) {
+    let folder = Scratch::new();
+    let program = env!("CARGO_BIN_EXE_systemx");
+    let copy = |name: &str| {
+        let text = read(&format!("docs/deploy/{name}")).replace("/usr/local/bin/systemx", program);
+        folder.write(name, &text).to_str().expect("it is text").to_owned()
+    };
+    let units = [copy("systemx.service"), copy("systemx.socket")];
+    let count = if arguments.contains(&"verify") { 2 } else { 1 };
+    let mut command = std::process::Command::new("systemd-analyze");
+    let output = command.args(arguments).args(&units[..count]).output();
+    let output = output.expect("systemd-analyze is installed (Debian package systemd)");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let (is_good, said) = systemd_analyze(&["verify"]);
+    let of_units: Vec<_> = said.lines().filter(|line| line.contains("systemx.")).collect();
+    assert!(is_good && of_units.is_empty(), "{said}");
+}
+
+/// systemd's scale ends at 10, for a service that may do everything; it calls less than 2 safe enough for anybody.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_unit_lets_the_exchange_do_little() {
+    let (is_good, said) = systemd_analyze(&["security", "--offline=true", "--threshold=20", "--no-pager"]);
+    assert!(is_good, "{said}");
+}
+
+#[test]
+fn systemd_waits_for_the_drain_and_the_stop() {
+    let unit = read("docs/deploy/systemx.service");
+    let value = |key: &str| -> u64 {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the unit says it");
+        line.parse().expect("it is a number")
+    };
+    let stop_ms: u64 = STOP_TIMEOUT_MS.default.parse().expect("it is a number");
+    let drain_s = value("Environment=SYSTEMX_DRAIN_SECONDS=");
+    assert!(value("TimeoutStopSec=") > drain_s + stop_ms.div_ceil(1000));
 }
 
 #[test]

@@ -127,6 +127,16 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
             let ran = systemx(arguments, folder.path()).env("SYSTEMX_PORT", port).output().expect("it runs");
             assert!(ran.status.success(), "{command}: {ran:?}");
         }
+        Some("drain") => {
+            // It ends the exchange that it is shown with.
+            let mut drained = Process::start(&[]);
+            let line = drained.log.wait_for("admin listener is up");
+            let address = line.split('"').find(|part| part.starts_with("127.0.0.1:")).expect("it says where");
+            let ran =
+                systemx(arguments, folder.path()).env("SYSTEMX_ADMIN", address).output().expect("it runs");
+            assert!(ran.status.success(), "{command}: {ran:?}");
+            assert_eq!(drained.wait().code(), Some(0));
+        }
         Some(_) => {
             let ran = systemx(arguments, folder.path()).output().expect("it runs");
             assert!(ran.status.success(), "{command}: {ran:?}");

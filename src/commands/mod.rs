@@ -3,6 +3,7 @@
 //! behaves.
 
 pub mod check_config;
+pub mod drain;
 pub mod health;
 pub mod process;
 pub mod serve;

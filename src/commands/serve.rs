@@ -11,7 +11,7 @@ use super::{EXIT_USAGE, complain, process};
 use crate::config::{self, Config, RawFlags, Warning};
 use crate::logging::{self, LogSettings, Logging};
 use crate::shell::clock::unix_ms;
-use crate::shell::operator;
+use crate::shell::overseer::{self, Surroundings};
 
 /// How long the end waits for a blocked standard output to take the last lines.
 const LOG_FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -26,12 +26,23 @@ pub struct Start {
 
 /// Runs the exchange until it is stopped; exit code 0 after an orderly stop.
 pub fn run(flags: RawFlags) -> ExitCode {
+    // Before there is any other thread.
+    let inherited = match config::process::inherited_listeners() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            complain([format_args!(
+                "a socket that was handed over (LISTEN_FDS) is none that listens: {error}"
+            )]);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let start = match prepare(flags) {
         Ok(start) => start,
         Err(code) => return code,
     };
     let Start { config, logging: Logging { guard, feed } } = start;
-    let ran = operator::run(&config, feed);
+    let surroundings = Surroundings { supervision: config::process::supervision(), inherited };
+    let ran = overseer::run(&config, feed, surroundings);
     if let Err(error) = &ran {
         error!("{error}");
     }

@@ -130,6 +130,12 @@ pub struct Config {
     pub connections_per_ip_max: Option<usize>,
     /// Signals that fit on the way from one shard to another.
     pub trunk_capacity: usize,
+    /// Connections let in in the first second of a storm; `None`: no limit.
+    pub accept_per_second: Option<usize>,
+    /// How long SIGTERM lets calls go on; 0: it stops at once.
+    pub drain_seconds: u64,
+    /// After how long clients that are sent away are told to come back, at least.
+    pub drain_retry_ms: u64,
     /// Longest orderly stop.
     pub stop_timeout_ms: u64,
 
@@ -281,6 +287,9 @@ impl Config {
             connections_max: reader.optional_count(&settings::CONNECTIONS_MAX),
             connections_per_ip_max: reader.optional_count(&settings::CONNECTIONS_PER_IP),
             trunk_capacity: reader.count(&settings::TRUNK_CAPACITY),
+            accept_per_second: reader.optional_count(&settings::ACCEPT_PER_SECOND),
+            drain_seconds: reader.amount(&settings::DRAIN_SECONDS),
+            drain_retry_ms: reader.amount(&settings::DRAIN_RETRY_MS),
             stop_timeout_ms: reader.amount(&settings::STOP_TIMEOUT_MS),
             federation: Federation::default(),
         }

@@ -1,9 +1,14 @@
 //! The only place that reads the environment, `.env`, the TOML file and the file of links of this process, once, at start. It decides nothing:
-//! what it finds goes to [`RawConfig::gather`]. It never changes the environment.
+//! what it finds goes to [`RawConfig::gather`]. It changes nothing in the environment but the names of sockets that it has taken.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use listenfd::ListenFd;
 
 use super::federation::{FILE_BYTES_MAX, FileFault};
 use super::raw::{self, CONFIG_FILE_ENV};
@@ -52,6 +57,46 @@ fn federation_text(path: &Path) -> Result<String, FileFault> {
 /// Gathers and checks. What `serve` starts with.
 pub fn load(flags: RawFlags) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
     Config::check(gather(flags))
+}
+
+/// What a service manager has told this process about itself.
+#[derive(Clone, Default, Debug)]
+pub struct Supervision {
+    /// The socket on which it wants to be told how things are (NOTIFY_SOCKET).
+    pub notify_socket: Option<OsString>,
+    /// How long this process may be silent (WATCHDOG_USEC, if it is meant for this process).
+    pub watchdog: Option<Duration>,
+}
+
+/// Reads that from the environment.
+pub fn supervision() -> Supervision {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+    let watchdog_us = number("WATCHDOG_USEC").filter(|&us| us > 0 && is_ours);
+    Supervision {
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()),
+        watchdog: watchdog_us.map(Duration::from_micros),
+    }
+}
+
+/// Sockets that a service manager has opened for this process (LISTEN_FDS), to be served in place of the configured address. To
+/// be called once, before there are other threads: it takes the variables out of the environment, so that no child believes
+/// that the sockets are its own.
+///
+/// # Errors
+/// If one of them is no listening TCP socket.
+pub fn inherited_listeners() -> io::Result<Vec<TcpListener>> {
+    let mut inherited = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for place in 0..inherited.len() {
+        let listener = inherited.take_tcp_listener(place)?;
+        listener.into_iter().try_for_each(|listener| {
+            listener.set_nonblocking(true)?;
+            listeners.push(listener);
+            Ok::<_, io::Error>(())
+        })?;
+    }
+    Ok(listeners)
 }
 
 /// Variables that are not UTF-8 keep their name and get replacement characters, so that the check refuses them by name.

@@ -13,6 +13,7 @@ use crate::store::CallLogCounts;
 use super::exposition::{Kind, Page, seconds};
 use super::process::Process;
 use super::report::{Report, TrunkReport};
+use super::service::ServiceState;
 
 /// What a page of metrics is made of.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub call_log: Option<(CallLogCounts, u64)>,
     /// Links to other exchanges.
     pub federation: Federation,
+    /// What the exchange is up to.
+    pub state: ServiceState,
     /// The exchange's clock.
     pub now: Tick,
 }
@@ -66,6 +69,7 @@ type Named<Of, Number, const LEN: usize> = [(&'static str, fn(&Of) -> Number); L
 pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page::default();
     write_process(&mut page, &snapshot.process);
+    write_state(&mut page, snapshot.state);
     let help = "Memory that the allocator holds of the system, in use or not.";
     page.gauge("systemx_allocator_committed_bytes", help, snapshot.committed_bytes as f64);
     let reports = &snapshot.reports;
@@ -99,6 +103,17 @@ fn write_process(page: &mut Page, process: &Process) {
     page.gauge("process_resident_memory_bytes", memory, process.resident_bytes as f64);
     page.gauge("process_open_fds", "File descriptors in use.", process.open_fds as f64);
     page.gauge("process_max_fds", "File descriptors that may be in use.", process.max_fds as f64);
+}
+
+fn write_state(page: &mut Page, now: ServiceState) {
+    let mut states = page.family(
+        "systemx_service_state",
+        Kind::Gauge,
+        "What the exchange is up to: 1 for that, 0 for all else.",
+    );
+    for state in ServiceState::ALL {
+        states.sample(&[("state", state.name())], f64::from(u8::from(state == now)));
+    }
 }
 
 /// Who is there.
@@ -390,6 +405,7 @@ mod tests {
             certificate_ends_ms: Some(1_900_000_000_500),
             call_log: Some((CallLogCounts { written: 4, lost: 1, failures: 0 }, 2)),
             federation: Federation { configured: 2, connected: 3, lost: 2, failed: 9 },
+            state: ServiceState::Draining,
             now: Tick::from_millis(1500),
         }
     }
@@ -424,6 +440,8 @@ mod tests {
             "systemx_federation_links_up 1",
             "systemx_call_log_queued 2",
             "systemx_output_bytes_limit 7",
+            "systemx_service_state{state=\"draining\"} 1",
+            "systemx_service_state{state=\"serving\"} 0",
             "systemx_report_age_seconds{shard=\"1\"} 1.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

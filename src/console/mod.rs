@@ -11,6 +11,8 @@ pub mod overview;
 pub mod process;
 pub mod readiness;
 pub mod report;
+pub mod service;
 pub mod views;
 
 pub use report::{Board, Handshakes, Meter, Report, TrunkReport};
+pub use service::{ServiceState, StateBoard};

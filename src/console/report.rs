@@ -28,6 +28,8 @@ pub struct Report {
     pub handshakes: Handshakes,
     /// Connections that are there.
     pub connections: usize,
+    /// Whether a drain has come to its end: nobody is left whom it waits for.
+    pub is_drained: bool,
     /// Those that have more to be sent than the high-water mark.
     pub congested: usize,
     /// Bytes held for incomplete messages.

@@ -55,6 +55,8 @@ pub enum Cause {
     Reconfigured,
     /// The exchange is shutting down.
     Shutdown,
+    /// The exchange is about to shut down, and its lines are to come back later, or elsewhere.
+    Restarting,
     /// The log stream service is shutting down.
     ServiceShutdown,
     /// A party did not take what was sent to it.
@@ -99,7 +101,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -121,6 +123,7 @@ impl Cause {
         Self::Error,
         Self::Reconfigured,
         Self::Shutdown,
+        Self::Restarting,
         Self::ServiceShutdown,
         Self::SlowConsumer,
         Self::Replaced,
@@ -166,6 +169,7 @@ impl Cause {
             Self::Error => "error",
             Self::Reconfigured => "reconfigured",
             Self::Shutdown => "shutdown",
+            Self::Restarting => "restarting",
             Self::ServiceShutdown => "service_shutdown",
             Self::SlowConsumer => "slow_consumer",
             Self::Replaced => "replaced",

@@ -127,6 +127,13 @@ pub enum Effect<'a> {
         /// Why.
         cause: Cause,
     },
+    /// The same because the exchange is about to go, with word of when to come back.
+    SendAway {
+        /// Which.
+        line: LineId,
+        /// After how long, in ms.
+        retry_after_ms: u64,
+    },
     /// Do not read from a line, nor handle what has been read, until `Resume`.
     Pause(LineId),
     /// Read from a paused line again.

@@ -60,12 +60,23 @@ pub enum Event<'a> {
     },
     /// From now on these rules hold; `None` = everything is open. Whoever is registered stays so.
     Rules(Option<Arc<Rulebook>>),
+    /// The exchange is about to stop: nobody is let in any more, and whoever has nothing going on is sent away, a few at a time.
+    Drain(DrainOrder),
     /// The operator ends a call, whoever has it and however far it is. Nothing happens where its record is not.
     CutCall(CallId),
     /// The operator closes a line; a service of the exchange stays.
     CutLine(LineId),
     /// The exchange stops: every call ends, every line is closed.
     Shutdown,
+}
+
+/// How lines are sent away before a stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DrainOrder {
+    /// The time over which those with nothing going on are spread, in ms. Those in parties and broadcasts go after it.
+    pub spread_ms: u64,
+    /// After how long they are to come back at the earliest, in ms; at the latest after twice that.
+    pub retry_ms: u64,
 }
 
 /// How a connection was lost.

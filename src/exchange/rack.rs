@@ -58,6 +58,11 @@ impl<T> Rack<T> {
         handle
     }
 
+    /// How many slots there are, taken or free.
+    pub fn slots(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
     /// The value a handle leads to, unless it is gone.
     pub fn get(&self, handle: Handle) -> Option<&T> {
         let place = self.place(handle.slot())?;

@@ -189,6 +189,7 @@ impl Tally {
             Effect::Notify { notice, .. } => self.count_notice(notice),
             Effect::Publish { lines, notice } => self.count_fan_out(lines.len() as u64, notice),
             Effect::Close { cause, .. } => self.closed.count(*cause),
+            Effect::SendAway { .. } => self.closed.count(Cause::Restarting),
             Effect::Record(record) => self.count_record(record),
             Effect::Relocate { .. } => self.relocations += 1,
             Effect::Wake { .. } => self.wakes += 1,

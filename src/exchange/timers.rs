@@ -28,6 +28,8 @@ pub enum Due {
     Question(QuestionId),
     /// The host of a party has had its time to let somebody in.
     Party(PartyId),
+    /// A drain goes on.
+    Drain,
     /// A tie line's next heartbeat.
     Tie(LineId),
     /// The token of a line expires soon, or its registration ends.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -34,7 +35,7 @@ enum Stake {
     /// The place of a connection that somebody made to this exchange.
     Place(Place),
     /// Word to whoever keeps a link up. Links count in no limit: the configuration says how many there are.
-    Link { _gone: oneshot::Sender<()> },
+    Link { gone: Option<oneshot::Sender<Duration>> },
 }
 
 /// The place of one connection.
@@ -92,9 +93,19 @@ fn subscriber(ip: IpAddr) -> IpAddr {
 
 impl Permit {
     /// The permit of a link to another exchange, and what ends when it is dropped.
-    pub fn of_link() -> (Box<Self>, oneshot::Receiver<()>) {
+    pub fn of_link() -> (Box<Self>, oneshot::Receiver<Duration>) {
         let (sender, gone) = oneshot::channel();
-        (Box::new(Self(Stake::Link { _gone: sender })), gone)
+        (Box::new(Self(Stake::Link { gone: Some(sender) })), gone)
+    }
+
+    /// The other exchange ends its link and has said after how long to come back. That ends with no other connection.
+    pub fn come_back_after(&mut self, wait: Duration) {
+        if let Stake::Link { gone } = &mut self.0
+            && let Some(gone) = gone.take()
+        {
+            // Nobody may wait for it any more.
+            let _ = gone.send(wait);
+        }
     }
 
     /// Counts the connection for `ip` from now on. If that is refused it counts for whom it did.

@@ -46,6 +46,14 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The system's monotonic clock in microseconds, as other processes read it.
+pub fn monotonic_us() -> u64 {
+    const US_PER_S: i64 = 1_000_000;
+    const NS_PER_US: i64 = 1000;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec * US_PER_S + now.tv_nsec / NS_PER_US).unwrap_or_default()
+}
+
 /// A seed that nobody can guess, from the kernel.
 pub fn draw_seed() -> std::io::Result<[u8; 32]> {
     let mut seed = [0; 32];

@@ -4,6 +4,7 @@
 //! a connection needs only now and then is boxed. It holds no protocol state; that is the core's line.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use crate::exchange::LineId;
 use crate::identity::{Credentials, Token};
@@ -115,6 +116,13 @@ impl Connection {
     /// What its client has shown outside of frames.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.belongings.as_ref()?.credentials.as_deref()
+    }
+
+    /// The other exchange ends a link that was called from here, and has said when to come back.
+    pub fn come_back_after(&mut self, wait: Duration) {
+        if let Some(permit) = self.belongings.as_mut().and_then(|belongings| belongings.permit.as_mut()) {
+            permit.come_back_after(wait);
+        }
     }
 
     /// Forgets the token of its handshake: the line holds an address, or never will.

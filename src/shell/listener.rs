@@ -1,6 +1,5 @@
-//! Accepting connections and their WebSocket handshakes, on the shard's own runtime.
+//! The WebSocket handshakes of those who were accepted (`accepting.rs`), on the shard's own runtime.
 //!
-//! Each shard has a listener of its own on the same port (SO_REUSEPORT); the kernel spreads connections over them.
 //! If connections are to be encrypted, TLS shakes hands first, within the same limits. hyper speaks HTTP until the 101 is out, within a time limit; then the raw socket goes to the switchboard, with
 //! whatever the client has sent already. Handshakes are bounded in number: when there are too many, the oldest
 //! gives way, so that slow ones cannot lock others out. The shard's own poller watches the sockets of those who shake
@@ -9,8 +8,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +26,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::console::Handshakes;
 use crate::identity::Token;
@@ -42,19 +41,12 @@ use super::admission::Permit;
 use super::doorway::{Doorway, Visitor};
 use super::transport::Transport;
 
-/// Connections that the kernel holds for a listener until they are accepted.
-const BACKLOG: i32 = 4096;
 /// Largest HTTP head of a handshake, in bytes. Cookies of a few KiB pass, floods do not.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Longest `Authorization` header that is kept, in bytes: whoever does not register keeps it for as long as he is connected.
 const BEARER_BYTES_MAX: usize = 8 << 10;
 /// Most header lines of a handshake.
 const HEADERS_MAX: usize = 100;
-/// Wait after the system refused to accept (out of descriptors): whatever it lacks will not come back at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections accepted before others have their turn. Below the runtime's own budget for a task, which would end the
-/// turn without a word: the shard would go to sleep with callers at the door, as nothing says that they are there.
-const ACCEPTS_AT_A_TIME: u64 = 64;
 /// What the shard's poller says when somebody who shakes hands has sent something or is gone.
 pub const HANDSHAKE: mio::Token = mio::Token(usize::MAX - 2);
 /// The path that echoes, if it is switched on.
@@ -99,7 +91,31 @@ pub struct Lobby {
     pauses: Rc<Cell<bool>>,
     stirs: Rc<Cell<bool>>,
     handshakes: Rc<Cell<Handshakes>>,
+    closing: Rc<Closing>,
     ring: Rc<dyn Fn()>,
+}
+
+/// A pause of the listener; it ends with this, also if what it was for is given up.
+struct Pause<'a>(&'a Cell<bool>);
+
+impl<'a> Pause<'a> {
+    fn begin(pauses: &'a Cell<bool>) -> Self {
+        pauses.set(true);
+        Self(pauses)
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// How far the listener is with closing.
+#[derive(Default)]
+struct Closing {
+    ordered: Notify,
+    is_over: Cell<bool>,
 }
 
 impl Lobby {
@@ -108,7 +124,44 @@ impl Lobby {
     pub fn new(poller: mio::Registry, ring: Rc<dyn Fn()>) -> Self {
         let (pauses, stirs) = <(Rc<Cell<bool>>, Rc<Cell<bool>>)>::default();
         let (upgraded, handshakes) = <(Rc<RefCell<VecDeque<Upgraded>>>, Rc<Cell<Handshakes>>)>::default();
-        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, ring }
+        let closing = Rc::default();
+        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, closing, ring }
+    }
+
+    /// Tells the listener to close, which it does once those who have knocked are in.
+    pub fn close(&self) {
+        self.closing.ordered.notify_one();
+    }
+
+    /// Until it is told to.
+    pub(super) async fn until_closing(&self) {
+        self.closing.ordered.notified().await;
+    }
+
+    /// The listener is closed.
+    pub(super) fn note_closed(&self) {
+        self.closing.is_over.set(true);
+    }
+
+    /// Whether it is.
+    pub fn is_closed(&self) -> bool {
+        self.closing.is_over.get()
+    }
+
+    /// Does something while the runtime has the thread's sleep, because it needs a timer.
+    pub(super) async fn pausing<T>(&self, doing: impl Future<Output = T>) -> T {
+        let _pause = Pause::begin(&self.pauses);
+        doing.await
+    }
+
+    /// Somebody has knocked.
+    pub(super) fn stir(&self) {
+        self.stirs.set(true);
+    }
+
+    /// A listener is not watched any more. Others may have the same socket.
+    pub(super) fn forget(&self, listener: RawFd) {
+        drop(self.poller.deregister(&mut mio::unix::SourceFd(&listener)));
     }
 
     /// Whether the listener pauses: it goes on by a timer of the runtime.
@@ -132,7 +185,7 @@ impl Lobby {
     }
 
     /// A handshake on `socket`, which is watched if it has to wait.
-    async fn attend(self, socket: RawFd, shaking: impl Future<Output = ()>) {
+    pub(super) async fn attend(self, socket: RawFd, shaking: impl Future<Output = ()>) {
         let (mut shaking, mut watched) = (std::pin::pin!(shaking), false);
         std::future::poll_fn(|context| {
             self.stirs.set(true);
@@ -154,7 +207,8 @@ impl Lobby {
         self.handshakes.get()
     }
 
-    fn count(&self, of: impl FnOnce(&mut Handshakes) -> &mut u64) {
+    /// Counts what became of one who knocked.
+    pub(super) fn count(&self, of: impl FnOnce(&mut Handshakes) -> &mut u64) {
         let mut handshakes = self.handshakes.get();
         *of(&mut handshakes) += 1;
         self.handshakes.set(handshakes);
@@ -177,89 +231,8 @@ impl Lobby {
     }
 }
 
-/// Binds a listener that shares its port with those of the other shards.
-pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Accepts until the task is dropped.
-pub async fn accept(
-    listener: TcpListener,
-    limits: HandshakeLimits,
-    door: Arc<Doorway>,
-    credentials: Option<Arc<Credentials>>,
-    lobby: Lobby,
-) {
-    let mut pending = Pending { handles: VecDeque::new(), max: limits.handshakes_max };
-    for number in 1_u64.. {
-        if number % ACCEPTS_AT_A_TIME == 0 {
-            tokio::task::yield_now().await;
-        }
-        let accepted = listener.accept().await;
-        lobby.stirs.set(true);
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_connection(&error) => continue,
-            Err(error) => {
-                warn!(%error, "connections cannot be accepted: raise the limit on descriptors (ulimit -n), or set SYSTEMX_CONNECTIONS_MAX below it");
-                lobby.pauses.set(true);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                lobby.pauses.set(false);
-                continue;
-            }
-        };
-        match door.admit(peer) {
-            Ok(visitor) => {
-                let socket = stream.as_raw_fd();
-                let shaking =
-                    shake_hands(stream, visitor, limits, door.clone(), credentials.clone(), lobby.clone());
-                pending.add(tokio::task::spawn_local(lobby.clone().attend(socket, shaking)));
-            }
-            Err(refused) => {
-                lobby.count(|handshakes| &mut handshakes.crowded);
-                debug!(%peer, ?refused, "connection not admitted");
-            }
-        }
-    }
-}
-
-/// Whether accepting failed because of the connection that was to be accepted.
-fn is_of_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// The handshakes under way, oldest first.
-struct Pending {
-    handles: VecDeque<AbortHandle>,
-    max: usize,
-}
-
-impl Pending {
-    fn add(&mut self, task: tokio::task::JoinHandle<()>) {
-        while self.handles.front().is_some_and(AbortHandle::is_finished) {
-            self.handles.pop_front();
-        }
-        if self.handles.len() >= self.max {
-            self.handles.retain(|handle| !handle.is_finished());
-        }
-        if self.handles.len() >= self.max
-            && let Some(oldest) = self.handles.pop_front()
-        {
-            oldest.abort();
-        }
-        self.handles.push_back(task.abort_handle());
-    }
-}
-
-async fn shake_hands(
+/// Shakes hands with somebody who was accepted; he then waits in the lobby.
+pub async fn shake_hands(
     mut stream: TcpStream,
     mut visitor: Visitor,
     limits: HandshakeLimits,
@@ -476,12 +449,16 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Instant;
 
+    use std::os::fd::AsRawFd as _;
+    use tokio::net::TcpListener;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use crate::config::{Config, RawFlags};
     use crate::tls::PeerName;
     use crate::tls::testing::{Authority, Folder};
 
+    use super::super::accepting::{ACCEPTS_AT_A_TIME, Porter, accept, bind};
     use super::*;
 
     const LIMITS: HandshakeLimits =
@@ -493,6 +470,10 @@ mod tests {
     fn open_door(connections_max: Option<usize>) -> Arc<Doorway> {
         let (config, _) = Config::load(RawFlags::default(), std::iter::empty(), None, None).unwrap();
         Arc::new(Doorway::new(&Config { connections_max, ..config }))
+    }
+
+    fn porter(most: Option<usize>, credentials: Option<Arc<Credentials>>, lobby: &Lobby) -> Porter {
+        Porter { limits: LIMITS, door: open_door(most), credentials, lobby: lobby.clone() }
     }
 
     /// Gives the runtime its turns until nothing has stirred for some.
@@ -521,7 +502,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, open_door(None), None, lobby.clone()));
+        local.spawn_local(accept(listener, false, None, porter(None, None, &lobby)));
         local
             .run_until(async {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
@@ -574,7 +555,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, open_door(None), Some(credentials), lobby.clone()));
+        local.spawn_local(accept(listener, false, None, porter(None, Some(credentials), &lobby)));
         local
             .run_until(async {
                 let mut found = Vec::new();
@@ -604,7 +585,7 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(accept(listener, LIMITS, open_door(Some(0)), None, lobby.clone()));
+        local.spawn_local(accept(listener, false, None, porter(Some(0), None, &lobby)));
         let connect = |_| std::net::TcpStream::connect(address).unwrap();
         let mut callers: Vec<_> = (0..CALLERS).map(connect).collect();
         local.run_until(visit(&lobby)).await;

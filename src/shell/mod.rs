@@ -3,6 +3,7 @@
 //! The shell carries values between the world and the pure core and decides nothing about the protocol.
 //! Invariant: inside a turn of a shard nothing waits; what cannot be done at once is queued, refused or counted.
 
+pub mod accepting;
 pub mod admin;
 pub mod admission;
 pub mod allocator;
@@ -16,8 +17,11 @@ pub mod log_service;
 pub mod mailer;
 pub mod operator;
 pub mod output;
+pub mod overseer;
 pub mod peers;
+pub mod ramp;
 pub mod rules;
+pub mod supervisor;
 pub mod switchboard;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! Starts the exchange, watches it, stops it.
+//! Starts the exchange, drains it, stops it; `overseer.rs` says when.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
 //! thread for slow work, one thread for each shard, then the one that calls other exchanges, and the admin listener. Stop: nobody is
@@ -6,7 +6,7 @@
 //! its last lines, and last the admin listener, so that probes are answered until then. What ends later serves what ends earlier.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,13 +14,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
 use crate::console::readiness::Readiness;
-use crate::console::{Board, Report, metrics};
+use crate::console::{Board, Report, ServiceState, StateBoard, metrics};
 use crate::exchange::address;
+use crate::exchange::event::DrainOrder;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
@@ -30,14 +31,17 @@ use crate::store::{CallLog, CallLogError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
+use super::accepting::Entrance;
 use super::admin::{self, Admin, AdminError, Facts};
 use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
 use super::doorway::Doorway;
-use super::listener::{HandshakeLimits, bind};
+use super::listener::HandshakeLimits;
 use super::log_service::LogService;
+use super::overseer::DrainDesk;
 use super::peers::{Dialler, Link, LinkCounts};
+use super::ramp::Ramp;
 use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Inquiry, Parts, Post, Switchboard, WAKER};
 use super::trunk;
@@ -46,8 +50,9 @@ use super::trunk;
 const MAILBOX_LEN: usize = 4096;
 /// How long a shard may take to set itself up: a fault of it must not leave the start hanging.
 const SHARD_START_MAX: Duration = Duration::from_secs(10);
-/// How often files that may be renewed are looked at; two or three of them.
-const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(2);
+/// The part of a drain's time over which idle clients are spread; those in parties and broadcasts have as much after it, and the rest is
+/// for whom either leaves over.
+const DRAIN_SPREAD: (u32, u32) = (2, 5);
 /// How long the admin listener may take to stop; it waits for nothing.
 const ADMIN_STOP_MAX: Duration = Duration::from_millis(500);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
@@ -62,6 +67,13 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// More sockets were handed over than there are shards to serve them.
+    Sockets {
+        /// Sockets.
+        sockets: usize,
+        /// Shards.
+        shards: usize,
     },
     /// The call log cannot be written.
     CallLog(CallLogError),
@@ -87,6 +99,11 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
+            Self::Sockets { sockets, shards } => write!(
+                f,
+                "{sockets} listening sockets were inherited (LISTEN_FDS) and there are {shards} shards: name fewer in the \
+                 socket unit, or set SYSTEMX_SHARDS to {sockets}"
+            ),
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
             Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
@@ -100,6 +117,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
+            Self::Sockets { .. } => None,
             Self::CallLog(error) => Some(error),
             Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
@@ -120,6 +138,26 @@ pub struct Running {
     admin: Option<Admin>,
     readiness: Readiness,
     stop_timeout: Duration,
+    drains: Drains,
+}
+
+/// What a drain needs.
+struct Drains {
+    state: StateBoard,
+    desk: DrainDesk,
+    /// Until somebody takes them.
+    orders: Option<mpsc::Receiver<Duration>>,
+    retry_ms: u64,
+    /// The thread that called other exchanges, when it has been told to end.
+    dialler: Option<JoinHandle<()>>,
+}
+
+impl Drains {
+    fn new(config: &Config) -> Self {
+        let state = StateBoard::default();
+        let (desk, orders) = DrainDesk::new(config.drain_seconds, state.clone());
+        Self { state, desk, orders: Some(orders), retry_ms: config.drain_retry_ms, dialler: None }
+    }
 }
 
 struct ShardThread {
@@ -158,46 +196,14 @@ impl Wire {
         is_posted && self.waker.wake().is_ok()
     }
 
-    fn post(&self, post: Post) {
-        // A full mailbox loses a wake result at worst: the callers' own timers end their wait.
-        if self.mailbox.try_send(post).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
+    /// Hands something over if there is room; whether there was.
+    fn post(&self, post: Post) -> bool {
+        let is_posted = self.mailbox.try_send(post).is_ok();
+        if is_posted && let Err(error) = self.waker.wake() {
             warn!(%error, "a shard cannot be woken");
         }
+        is_posted
     }
-}
-
-/// Starts an exchange and runs it until SIGTERM or SIGINT. SIGHUP reads anew what can be read anew.
-///
-/// # Errors
-/// If it cannot start.
-pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| StartError::System { what: "a runtime", source })?;
-    let _guard = runtime.enter();
-    // Before the start, so that no signal is lost.
-    let caught =
-        |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
-    let (mut terminate, mut interrupt) = (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
-    let mut hangup = caught(SignalKind::hangup())?;
-    let mut running = start(config, feed)?;
-    let name = runtime.block_on(async {
-        let mut looks = tokio::time::interval(LOOK_AT_FILES_EVERY);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return "SIGTERM",
-                _ = interrupt.recv() => return "SIGINT",
-                _ = hangup.recv() => running.reload(),
-                _ = looks.tick(), if running.certificate.is_some() => running.look_at_files(),
-            }
-        }
-    });
-    info!(signal = name, "stopping");
-    running.stop();
-    Ok(())
 }
 
 /// Starts an exchange; it accepts connections when this returns.
@@ -205,22 +211,29 @@ pub fn run(config: &Config, feed: Option<FeedReader>) -> Result<(), StartError> 
 /// # Errors
 /// If the address, the certificate, the call log or the system does not allow it.
 pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, StartError> {
+    start_on(config, feed, Vec::new())
+}
+
+/// The same on sockets that somebody else has opened, if there are any: then the configured address does not count.
+///
+/// # Errors
+/// As [`start`], and if there are more sockets than shards.
+pub fn start_on(
+    config: &Config,
+    feed: Option<FeedReader>,
+    inherited: Vec<TcpListener>,
+) -> Result<Running, StartError> {
     let watch = |files| tls::Watch::start(files, unix_s()).map_err(StartError::Tls);
     let certificate = config.tls.as_ref().map(watch).transpose()?;
-    let listeners = bind_all(config)?;
+    let entrances = entrances(config, inherited)?;
+    let first = entrances.first().and_then(|entrance| entrance.listener.local_addr().ok());
+    let address = first.unwrap_or(config.listen);
     let admin = config.admin.as_ref().map(admin::Bound::new).transpose().map_err(StartError::Admin)?;
-    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
         trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
-    let (mailboxes, letters): (Vec<_>, Vec<_>) =
-        (0..config.shards).map(|_| sync_channel(MAILBOX_LEN)).unzip();
-    let wires: Vec<Wire> = mailboxes
-        .into_iter()
-        .zip(&wakers)
-        .map(|(mailbox, waker)| Wire { mailbox, waker: waker.clone() })
-        .collect();
+    let (wires, letters) = wires(wakers);
     let (book, rules) = start_rules(config, wires.clone())?.unzip();
     let (wakes, commands) = wake::channel();
     let operator = start_operator(commands, wires.clone())?;
@@ -230,19 +243,20 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
-    let each = listeners.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
-    for (number, ((((listener, poll), port), mailbox), wire)) in each.enumerate() {
+    let each = entrances.into_iter().zip(polls).zip(ports).zip(letters).zip(wires);
+    for (number, ((((entrance, poll), port), mailbox), wire)) in each.enumerate() {
         let id = ShardId::new(number);
         let serves_log = address::home(address::LOG_SERVICE, config.shards) == id;
         let log_service = feed.take_if(|_| serves_log).map(|feed| log_service(feed, wire.waker.clone()));
         let board = Board::default();
-        let wiring = Wiring { listener, poll, port, mailbox, wire: &wire, board: board.clone(), log_service };
+        let wiring = Wiring { entrance, poll, port, mailbox, wire: &wire, board: board.clone(), log_service };
         let thread = start_shard(id, common.parts(id, wiring), config.pin, ready.clone())?;
         shards.push(ShardThread { wire, board, thread: Some(thread) });
     }
     let (clock, credentials) = (common.clock, common.credentials.clone());
     let mut running = Running {
         address,
+        drains: Drains::new(config),
         shards,
         operator: Some(operator),
         call_log,
@@ -323,6 +337,7 @@ impl Running {
             credentials,
             call_log: self.call_log.as_ref().map(CallLog::handle),
             peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
+            drains: self.drains.desk.clone(),
             links,
         }
     }
@@ -330,6 +345,43 @@ impl Running {
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.shards.iter().map(|shard| shard.board.read()).collect()
+    }
+
+    /// What it is up to.
+    pub fn state(&self) -> ServiceState {
+        self.drains.state.read()
+    }
+
+    /// Where any thread may order a drain, and see the state.
+    pub fn drain_desk(&self) -> DrainDesk {
+        self.drains.desk.clone()
+    }
+
+    /// The orders that are given there, once; from the second time on there are none.
+    pub fn take_orders(&mut self) -> mpsc::Receiver<Duration> {
+        self.drains.orders.take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
+    /// Lets nobody in any more and sends away whoever has nothing going on, spread over a part of `limit`. The reports say when nobody
+    /// is left; that, and the end of the time, are for the caller to see, who then stops the exchange.
+    pub fn drain(&mut self, limit: Duration) {
+        self.drains.state.advance(ServiceState::Draining);
+        self.readiness.part("drain").goes_down("the exchange is draining");
+        // Links that are up stay until the stop. One that is lost now would not be let in again.
+        let dialler = self.dialler.take().map(Dialler::stop);
+        self.drains.dialler = self.drains.dialler.take().or(dialler);
+        let (part, of) = DRAIN_SPREAD;
+        let spread_ms = u64::try_from((limit * part / of).as_millis()).unwrap_or(u64::MAX);
+        let order = DrainOrder { spread_ms, retry_ms: self.drains.retry_ms };
+        for (number, shard) in self.shards.iter().enumerate() {
+            // Not waited for: whoever sees to the end must not hang because a shard does.
+            if !shard.wire.post(Post::Drain(order)) {
+                error!(
+                    shard = number,
+                    "a shard takes no more words, so it does not drain; it is stopped in the end"
+                );
+            }
+        }
     }
 
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
@@ -352,8 +404,9 @@ impl Running {
 
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
+        self.drains.state.advance(ServiceState::Stopping);
         self.readiness.part("stop").goes_down("the exchange is stopping");
-        let dialler = self.dialler.take().map(Dialler::stop);
+        let dialler = self.dialler.take().map(Dialler::stop).or(self.drains.dialler.take());
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
         }
@@ -410,20 +463,41 @@ fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
     thread.join().is_ok()
 }
 
+/// What each shard listens on: a socket of its own on the same port, or a handle of one that was opened for the exchange.
+fn entrances(config: &Config, inherited: Vec<TcpListener>) -> Result<Vec<Entrance>, StartError> {
+    let share = |per_second| Ramp::new(per_second as f64 / config.shards as f64);
+    let ramp = config.accept_per_second.map(share);
+    if inherited.is_empty() {
+        return bind_all(config, ramp);
+    }
+    let sockets = inherited.len();
+    if sockets > config.shards {
+        // Whoever connected to one that no shard serves would wait for ever.
+        return Err(StartError::Sockets { sockets, shards: config.shards });
+    }
+    // Shards that have to share a socket are all woken when somebody knocks, and the first takes him: the least busy one.
+    let entrance = |shard: usize| -> std::io::Result<Entrance> {
+        Ok(Entrance { listener: inherited[shard % sockets].try_clone()?, is_shared: true, ramp })
+    };
+    let refused = |source| StartError::System { what: "a socket's second handle", source };
+    (0..config.shards).map(|shard| entrance(shard).map_err(refused)).collect()
+}
+
 /// One listener for each shard, all on the same port.
-fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+fn bind_all(config: &Config, ramp: Option<Ramp>) -> Result<Vec<Entrance>, StartError> {
     let mut address = config.listen;
     let taken = |source| StartError::Listen { address, source };
     // The shards share the port, and the system would let another exchange share it too, and take half the callers.
-    drop(std::net::TcpListener::bind(address).map_err(taken)?);
-    let mut listeners = Vec::new();
+    drop(TcpListener::bind(address).map_err(taken)?);
+    let mut entrances = Vec::new();
     for _ in 0..config.shards {
-        let listener = bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let entrance =
+            Entrance::bind(address, ramp).map_err(|source| StartError::Listen { address, source })?;
         // With port 0 the first listener decides for all.
-        address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        listeners.push(listener);
+        address = entrance.listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        entrances.push(entrance);
     }
-    Ok(listeners)
+    Ok(entrances)
 }
 
 fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
@@ -437,6 +511,15 @@ fn pollers(shards: usize) -> Result<(Vec<Poll>, Vec<Arc<Waker>>), StartError> {
         .map(|_| pair().map_err(refused))
         .collect::<Result<Vec<_>, _>>()
         .map(|pairs| pairs.into_iter().unzip())
+}
+
+/// The ways to the shards, and where what is sent on them arrives.
+fn wires(wakers: Vec<Arc<Waker>>) -> (Vec<Wire>, Vec<Receiver<Post>>) {
+    let pair = |waker| {
+        let (mailbox, letters) = sync_channel(MAILBOX_LEN);
+        (Wire { mailbox, waker }, letters)
+    };
+    wakers.into_iter().map(pair).unzip()
 }
 
 fn peer_wake(waker: Arc<Waker>) -> trunk::Wake {
@@ -461,8 +544,11 @@ fn start_dialler(
     counts: &Arc<LinkCounts>,
 ) -> std::io::Result<Option<Dialler>> {
     let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
-    let deliver =
-        move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
+    let deliver = move |link: Link| {
+        let wire = &wires[link.peer.position as usize % wires.len()];
+        // A link that there is no room for is dropped with what was to be posted, and called again.
+        wire.post(Post::Link(Box::new(link)));
+    };
     Dialler::start(&config.federation, Arc::new(deliver), counts.clone())
 }
 
@@ -492,6 +578,7 @@ fn start_operator(
     let report: wake::Report = Arc::new(move |result: wake::WakeResult| {
         let run = run_of(result.run);
         if let Some(wire) = wires.get(run.shard.index()) {
+            // One that is lost is missed by nobody: the callers' own timers end their wait.
             wire.post(Post::Woken(run, outcome_of(result.outcome)));
         }
     });
@@ -564,7 +651,7 @@ struct Common {
 
 /// What is one shard's own.
 struct Wiring<'a> {
-    listener: std::net::TcpListener,
+    entrance: Entrance,
     poll: Poll,
     port: trunk::TrunkPort<Freight>,
     mailbox: Receiver<Post>,
@@ -609,7 +696,7 @@ impl Common {
     }
 
     fn parts(&self, id: ShardId, wiring: Wiring<'_>) -> Parts {
-        let Wiring { listener, poll, port, mailbox, wire, board, log_service } = wiring;
+        let Wiring { entrance, poll, port, mailbox, wire, board, log_service } = wiring;
         let (seed, limits) = (self.seeds[id.index()], self.limits.clone());
         Parts {
             setup: Setup { id, shards: self.shards, seed, limits },
@@ -617,7 +704,7 @@ impl Common {
             port,
             depot: self.depot.clone(),
             poll,
-            listener,
+            entrance,
             handshakes: self.handshakes,
             door: self.door.clone(),
             credentials: self.credentials.clone(),

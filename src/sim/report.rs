@@ -56,6 +56,8 @@ impl Summary {
             Fact::Lost(_, Loss::Vanished) => count(&mut self.asked, "vanish".to_owned()),
             Fact::Lost(_, Loss::SlowConsumer) => count(&mut self.asked, "overflow".to_owned()),
             Fact::Heard(_, heard) => count(&mut self.heard, name(heard)),
+            Fact::Draining => count(&mut self.asked, "drain".to_owned()),
+            Fact::Stopping => count(&mut self.asked, "stop".to_owned()),
             Fact::Recorded(_) => count(&mut self.heard, "(call record)".to_owned()),
         }
     }

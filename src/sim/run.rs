@@ -29,6 +29,8 @@ const LIVENESS_STEP_MS: u64 = 1000;
 const CROWD: usize = 7;
 /// How often the end may wait for the next deadline. Lines that are silent take one each, timers a few.
 const LAST_DEADLINES_MAX: usize = 10_000;
+/// One run in so many ends with a drain.
+const DRAINED_PART: u64 = 4;
 /// How many times a failing list is played again to shorten it.
 const SHRINKING_RUNS_MAX: usize = 4000;
 
@@ -87,6 +89,9 @@ impl Scenario {
         let mut script: Vec<_> = crowd.collect();
         let rest = (script.len()..events).map(|_| choose(&mut dice, self.weather));
         script.extend(rest.map(|action| if self.agents { action } else { action.without_agents() }));
+        if self.seed.is_multiple_of(DRAINED_PART) {
+            script.insert(script.len() / 4 * 3, Action::Drain);
+        }
         script
     }
 
@@ -232,6 +237,10 @@ impl<'a> Run<'a> {
                 }
             }
             _ => {
+                if matches!(step, Step::Drain) {
+                    // Each shard sends its lines away in an order of its own.
+                    self.twins.iter_mut().for_each(Twins::give_up);
+                }
                 apply(&mut self.world, step);
                 if let Some(twins) = &mut self.twins {
                     twins.apply(step);
@@ -344,9 +353,8 @@ impl<'a> Run<'a> {
 /// Carries out a step that takes no time.
 pub fn apply(world: &mut World, step: &Step) {
     match step {
-        Step::Open { shard, internal } => {
-            world.open(*shard, *internal);
-        }
+        Step::Open { shard, internal } => drop(world.open(*shard, *internal)),
+        Step::Drain => world.drain(),
         Step::Lose(client, loss) => world.lose(*client, *loss),
         Step::Congest(client) => world.congest(*client),
         Step::CutCall(call) => world.cut_call(*call),
@@ -355,8 +363,9 @@ pub fn apply(world: &mut World, step: &Step) {
         Step::Deliver { nth, count } => world.deliver(*nth, *count),
         Step::EndWake { nth, outcome, agent } => {
             world.end_wake(*nth, *outcome);
-            if let Some(registration) = agent {
-                let client = world.open(*nth, false);
+            if let Some(registration) = agent
+                && let Some(client) = world.open(*nth, false)
+            {
                 world.ask(client, Want::Register(registration.clone()));
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::{CallRecord, Effect, Notice, Outbox};
-use crate::exchange::event::{ContentType, Event, Loss, Request, WakeOutcome};
+use crate::exchange::event::{ContentType, DrainOrder, Event, Loss, Request, WakeOutcome};
 use crate::exchange::ids::{CallId, LineId, ShardId, WakeRun};
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
@@ -28,6 +28,9 @@ const WAKEUPS_MAX: usize = 1000;
 /// How many events pass between two looks at a shard's own invariants.
 const CHECK_EVERY: u32 = 16;
 
+/// How the exchange is drained, if it is: a script has time for some of it.
+const DRAIN: DrainOrder = DrainOrder { spread_ms: 4_000, retry_ms: 1_000 };
+
 /// Something that happened and that somebody may want to judge.
 #[derive(Debug)]
 pub enum Fact {
@@ -39,6 +42,10 @@ pub enum Fact {
     Heard(ClientNo, Heard),
     /// A shard has been told that a client's connection is lost.
     Lost(ClientNo, Loss),
+    /// A drain begins.
+    Draining,
+    /// The exchange stops.
+    Stopping,
     /// A record was written.
     Recorded(Box<CallRecord>),
 }
@@ -71,6 +78,7 @@ pub struct World {
     lines: BTreeMap<LineId, ClientNo>,
     backlog: Vec<ClientNo>,
     last_wakeup: (Tick, usize),
+    draining: bool,
     /// Events performed so far.
     performed: u32,
 }
@@ -93,6 +101,7 @@ impl World {
             lines: BTreeMap::new(),
             backlog: Vec::new(),
             last_wakeup: (Tick::default(), 0),
+            draining: false,
             performed: 0,
         }
     }
@@ -117,15 +126,20 @@ impl World {
         (0..self.clients.len()).filter(|&client| self.clients[client].is_alive()).collect()
     }
 
-    /// A new client connects, landing on the shard with this number.
-    pub fn open(&mut self, shard: usize, internal: bool) -> ClientNo {
+    /// A new client connects, landing on the shard with this number. `None` during a drain.
+    ///
+    /// # Panics
+    /// If it is let in during a drain, or is not at another time.
+    pub fn open(&mut self, shard: usize, internal: bool) -> Option<ClientNo> {
         let at = shard % self.shards.len();
-        let line = self.shards[at].open_line(self.now, internal).expect("a simulation is far from full");
+        let opened = self.shards[at].open_line(self.now, internal);
+        assert_eq!(opened.is_none(), self.draining, "nobody is let in during a drain, and everybody else");
+        let line = opened?;
         let client = self.clients.len();
         self.clients.push(Client::new(line, internal));
         self.lines.insert(line, client);
         self.facts.push(Fact::Opened(client));
-        client
+        Some(client)
     }
 
     /// A client sends a request. It is handed to the shard at once, or as soon as that is allowed.
@@ -231,8 +245,19 @@ impl World {
         }
     }
 
+    /// The exchange is about to stop.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.facts.push(Fact::Draining);
+        for at in 0..self.shards.len() {
+            self.handle(ShardId::new(at), Event::Drain(DRAIN));
+        }
+        self.serve_backlog();
+    }
+
     /// The exchange stops.
     pub fn shut_down(&mut self) {
+        self.facts.push(Fact::Stopping);
         for at in 0..self.shards.len() {
             self.handle(ShardId::new(at), Event::Shutdown);
         }
@@ -261,6 +286,11 @@ impl World {
             Effect::Notify { line, notice } => self.notify(line, &notice),
             Effect::Publish { lines, notice } => lines.iter().for_each(|&line| self.notify(line, &notice)),
             Effect::Close { line, cause } => self.close(line, cause),
+            Effect::SendAway { line, retry_after_ms } => {
+                let allowed = DRAIN.retry_ms..=2 * DRAIN.retry_ms;
+                assert!(allowed.contains(&retry_after_ms), "a hint of {retry_after_ms} ms");
+                self.close(line, Cause::Restarting);
+            }
             Effect::Pause(line) => {
                 let client = self.client_at(line);
                 self.clients[client].paused = true;

@@ -26,6 +26,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// The server failed.
     pub const INTERNAL: Self = Self(1011);
+    /// The server restarts; the peer should come back, to it or to another.
+    pub const RESTART: Self = Self(1012);
     /// The server is overloaded; the peer should come back later.
     pub const TRY_AGAIN: Self = Self(1013);
     /// SystemX's own code, told apart by its reason text (spec section 3).

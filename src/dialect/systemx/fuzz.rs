@@ -116,6 +116,7 @@ impl Room {
                     let seat = self.lines.iter_mut().find(|seat| *seat == line).expect("a line of ours");
                     *seat = open(&mut self.shard, self.now);
                 }
+                Effect::SendAway { .. } => panic!("nobody begins a drain"),
                 Effect::Relocate { .. } | Effect::Signal { .. } => panic!("there is one shard only"),
                 Effect::Pause(_)
                 | Effect::Resume(_)

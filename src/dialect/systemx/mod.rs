@@ -28,7 +28,7 @@ mod tie_tests;
 pub use encode::{encode, encode_invalid_address, encode_named, encoded_len_hint};
 pub use refusal::{Bounded, Context, Count, Fault, Refusal, encode_refusal};
 pub use tie_encode::CallNames;
-pub use wire_error::{CloseWhy, WireError, close_of};
+pub use wire_error::{CloseWhy, WireError, close_of, close_of_restart, retry_after_ms};
 
 use crate::dialect::json::{InvalidJson, Object, Parsed, Parser, Value, display_js};
 use crate::exchange::effect::Notice;

@@ -15,6 +15,8 @@ const CODE_UNSUPPORTED_DATA: u16 = 1003;
 const CODE_GOING_AWAY: u16 = 1001;
 /// The exchange failed (RFC 6455: internal error).
 const CODE_INTERNAL_ERROR: u16 = 1011;
+/// The exchange restarts (the registry of close codes: service restart).
+const CODE_RESTARTING: u16 = 1012;
 /// The protocol's own ends; the reason says which.
 const CODE_SYSTEMX: u16 = 4000;
 
@@ -64,10 +66,27 @@ impl std::error::Error for WireError {}
 pub fn close_of(cause: Cause) -> (u16, &'static str) {
     let code = match cause {
         Cause::Shutdown | Cause::ServiceShutdown => CODE_GOING_AWAY,
+        Cause::Restarting => CODE_RESTARTING,
         Cause::Error => CODE_INTERNAL_ERROR,
         _ => CODE_SYSTEMX,
     };
     (code, cause.name())
+}
+
+/// The close code and reason for a line that is to come back after so many ms, here or elsewhere.
+pub fn close_of_restart(retry_after_ms: u64) -> (u16, String) {
+    let name = Cause::Restarting.name();
+    (CODE_RESTARTING, format!(r#"{{"reason":"{name}","retry_after_ms":{retry_after_ms}}}"#))
+}
+
+/// After how many ms to come back, if that is what a close frame says.
+pub fn retry_after_ms(code: u16, reason: &str) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Hint {
+        retry_after_ms: u64,
+    }
+    let hint = || serde_json::from_str::<Hint>(reason).ok();
+    (code == CODE_RESTARTING).then(hint).flatten().map(|hint| hint.retry_after_ms)
 }
 
 #[cfg(test)]
@@ -93,6 +112,20 @@ mod tests {
                 (1000..5000).contains(&code) && (1..=REASON_BYTES_MAX).contains(&reason.len()),
                 "{cause}"
             );
+        }
+    }
+
+    #[test]
+    fn the_hint_of_a_restart_fits_into_a_close_frame_and_is_understood() {
+        const REASON_BYTES_MAX: usize = 123;
+        let (code, reason) = close_of_restart(12_345);
+        assert_eq!((code, &*reason), (1012, r#"{"reason":"restarting","retry_after_ms":12345}"#));
+        assert_eq!(retry_after_ms(code, &reason), Some(12_345));
+        assert!(close_of_restart(u64::MAX).1.len() <= REASON_BYTES_MAX);
+        for (code, reason) in
+            [(1001, &*reason), (1012, ""), (1012, "restarting"), (1012, "{\"retry_after_ms\":-1}")]
+        {
+            assert_eq!(retry_after_ms(code, reason), None, "{code} {reason}");
         }
     }
 }

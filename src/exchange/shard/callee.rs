@@ -51,6 +51,10 @@ impl Shard {
             return self.send_on(now, tie.shard(), Some(tie), dial, out);
         }
         match holder {
+            // Whoever was here may have been sent away, and whoever were woken would not be let in.
+            Holder::Asleep | Holder::PoolAsleep | Holder::Nobody if self.is_draining() => {
+                self.refuse_call(now, &dial, Cause::Unavailable, CallMode::Single, out);
+            }
             Holder::Here(line) => self.offer(now, line, dial, out),
             Holder::Elsewhere(line) => self.send_on(now, line.shard(), Some(line), dial, out),
             Holder::Pool | Holder::PoolAsleep => self.offer_to_pool(now, dial, out),

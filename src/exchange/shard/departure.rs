@@ -58,8 +58,12 @@ impl Shard {
     /// Everybody goes, and nobody comes.
     pub(super) fn shut_down(&mut self, now: Moment, out: &mut Outbox<'_>) {
         self.stopping = true;
-        let lines: Vec<_> = self.lines.iter().map(|(handle, _)| LineId(handle)).collect();
-        for line in lines {
+        self.end_drain();
+        let lines = self.lines.iter().map(|(handle, line)| (line.tie().is_some(), LineId(handle)));
+        let mut lines: Vec<_> = lines.collect();
+        // Links to other exchanges go last: what ends on this side is still told on the other.
+        lines.sort_by_key(|&(is_tie, _)| is_tie);
+        for (_, line) in lines {
             self.send_home(now, line, out);
             self.settle(now, out);
         }
@@ -68,6 +72,9 @@ impl Shard {
     /// A line goes because the exchange stops.
     pub(super) fn send_home(&mut self, now: Moment, line: LineId, out: &mut Outbox<'_>) {
         let Some(entry) = self.lines.get(line.0) else { return };
+        if self.drain.is_some() && !entry.internal {
+            return self.send_away(now, line, out);
+        }
         let cause = if entry.internal { Cause::ServiceShutdown } else { Cause::Shutdown };
         self.dismiss(now, line, cause, Afterlife::Sleeps, out);
     }
@@ -87,7 +94,7 @@ impl Shard {
     }
 
     /// Section 18, all but the socket. Says whether the line was there.
-    fn depart(
+    pub(super) fn depart(
         &mut self,
         now: Moment,
         line: LineId,

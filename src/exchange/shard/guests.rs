@@ -71,6 +71,7 @@ impl Shard {
         if self.stopping {
             self.send_home(now, line, out);
         }
+        self.keep_draining(now);
         Some(line)
     }
 

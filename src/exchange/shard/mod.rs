@@ -10,6 +10,7 @@ mod caller;
 mod calls;
 mod cutting;
 mod departure;
+mod drain;
 mod flow;
 mod forwarding;
 mod guests;
@@ -65,6 +66,7 @@ use super::tally::Tally;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use crate::identity::Rulebook;
+use drain::Drain;
 use ties::Announcement;
 use wake::Run;
 
@@ -145,6 +147,8 @@ pub struct Shard {
     sessions: usize,
     /// The exchange stops: nobody is let in, and lines that were on the move are closed when they arrive.
     stopping: bool,
+    /// The exchange is about to: nobody is let in, and lines are sent away.
+    drain: Option<Drain>,
 }
 
 impl Shard {
@@ -191,6 +195,7 @@ impl Shard {
             waiting_calls: 0,
             sessions: 0,
             stopping: false,
+            drain: None,
             limits,
             lottery,
             hasher,
@@ -199,7 +204,7 @@ impl Shard {
 
     /// A connection has landed here. `None` if the exchange stops, or the shard holds as many lines as it can count.
     pub fn open_line(&mut self, now: Moment, internal: bool) -> Option<LineId> {
-        if self.stopping || self.lines.is_full() {
+        if self.lets_nobody_in() || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -210,9 +215,13 @@ impl Shard {
         Some(line)
     }
 
+    fn lets_nobody_in(&self) -> bool {
+        self.stopping || self.drain.is_some()
+    }
+
     /// A line that need not say that it is alive.
     fn open_unwatched(&mut self, now: Moment) -> Option<LineId> {
-        if self.stopping || self.lines.is_full() {
+        if self.lets_nobody_in() || self.lines.is_full() {
             return None;
         }
         let session = SessionId::mint(self.draw());
@@ -237,6 +246,7 @@ impl Shard {
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
             Event::Rules(rules) => self.rules = rules,
+            Event::Drain(order) => self.begin_drain(now, order),
             Event::CutCall(call) => self.cut_call(now, call, out),
             Event::CutLine(line) => self.cut_line(now, line, out),
             Event::Shutdown => self.shut_down(now, out),
@@ -268,6 +278,7 @@ impl Shard {
                     self.tally.wakes_failed += 1;
                     self.forget_run(run);
                 }
+                Due::Drain => self.on_drain_due(now, out),
                 Due::Tie(line) => self.on_tie_due(now, line, out),
                 Due::Party(party) => self.on_party_due(now, party, out),
                 Due::Question(question) => self.on_question_due(now, question, out),

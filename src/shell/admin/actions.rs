@@ -1,4 +1,4 @@
-//! What the API does: hang up a call, disconnect a line, set the log's level. Each leaves an entry in the audit, whatever came
+//! What the API does: hang up a call, disconnect a line, set the log's level, drain. Each leaves an entry in the audit, whatever came
 //! of it.
 
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use crate::console::audit::Deed;
 use crate::exchange::cause::brief;
 use crate::exchange::ids::CallId;
 use crate::logging::{Timestamp, desk};
+use crate::shell::overseer::DrainRefused;
 use crate::shell::switchboard::Inquiry;
 
 /// What came of an action, as the audit says it.
@@ -119,5 +120,31 @@ fn name_of(level: LogLevel) -> &'static str {
         LogLevel::Info => "info",
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
+    }
+}
+
+/// GET drain.
+pub(super) fn drain_state(office: &Office) -> Answer {
+    Answer::json(&json!({ "state": office.facts.drains.state().name() }))
+}
+
+/// POST drain.
+pub(super) fn drain(office: &Office, who: SocketAddr, body: &Value) -> Answer {
+    let wanted = body.get("seconds");
+    let seconds = wanted.and_then(Value::as_u64);
+    if wanted.is_some() && seconds.is_none() {
+        return Answer::bad_request("\"seconds\" is to be a whole number, or left out");
+    }
+    let ordered = office.facts.drains.order(seconds);
+    let outcome = if ordered.is_ok() { Outcome::Done } else { Outcome::Refused };
+    note(office, who, "drain", &seconds.map(|seconds| format!("{seconds} s")).unwrap_or_default(), outcome);
+    match ordered {
+        Ok(seconds) => {
+            Answer::with(StatusCode::ACCEPTED, &json!({ "state": "draining", "seconds": seconds }))
+        }
+        Err(refused @ DrainRefused::Already(_)) => {
+            Answer::error(StatusCode::CONFLICT, "not_serving", &refused.to_string())
+        }
+        Err(refused @ DrainRefused::TooLong) => Answer::bad_request(&refused.to_string()),
     }
 }

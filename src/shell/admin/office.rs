@@ -18,6 +18,7 @@ use crate::logging::RateLimited;
 use crate::shell::allocator;
 use crate::shell::clock::Clock;
 use crate::shell::operator::Wire;
+use crate::shell::overseer::DrainDesk;
 use crate::shell::peers::LinkCounts;
 use crate::store::CallLogHandle;
 use crate::tls::Credentials;
@@ -40,6 +41,8 @@ pub struct Facts {
     pub call_log: Option<CallLogHandle>,
     /// The exchanges that are to be linked with, by their places in the configuration: name and number of routes.
     pub peers: Vec<(Box<str>, usize)>,
+    /// Where a drain is ordered.
+    pub drains: DrainDesk,
     /// What came of calling them.
     pub links: Arc<LinkCounts>,
 }
@@ -94,6 +97,7 @@ impl Office {
             certificate_ends_ms: facts.credentials.as_ref().map(|credentials| credentials.expires_unix_ms()),
             call_log: facts.call_log.as_ref().map(|log| (log.counts(), log.waiting())),
             federation: Federation { configured: facts.peers.len() as u64, ..facts.links.now() },
+            state: facts.drains.state(),
             now: facts.clock.tick(),
         }
     }

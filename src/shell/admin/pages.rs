@@ -61,11 +61,12 @@ mod tests {
 
     use super::super::office::Facts;
     use super::*;
-    use crate::console::Board;
     use crate::console::access::Access;
     use crate::console::readiness::Readiness;
+    use crate::console::{Board, StateBoard};
     use crate::exchange::time::Tick;
     use crate::shell::clock::Clock;
+    use crate::shell::overseer::DrainDesk;
 
     /// Five seconds after the start, with shards that have reported then.
     fn office(reported_ms: &[u64]) -> Office {
@@ -83,6 +84,7 @@ mod tests {
             credentials: None,
             call_log: None,
             peers: Vec::new(),
+            drains: DrainDesk::new(0, StateBoard::default()).0,
             links: std::sync::Arc::default(),
         };
         Office::new(Access::new(None, Box::default()), facts)

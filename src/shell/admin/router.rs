@@ -42,6 +42,7 @@ enum Place {
     Warnings,
     Audit,
     LogLevel,
+    Drain,
 }
 
 /// Answers a request.
@@ -104,6 +105,7 @@ async fn show(place: &Place, query: &str, office: &Office) -> Answer {
         Place::Warnings => lists::warnings(),
         Place::Audit => lists::audit(office),
         Place::LogLevel => actions::log_level(),
+        Place::Drain => actions::drain_state(office),
         Place::HangUp(_) | Place::Disconnect(_) => Answer::wrong_method(place.methods()),
     }
 }
@@ -117,6 +119,7 @@ async fn act(request: Request<Incoming>, place: &Place, peer: SocketAddr, office
         Place::HangUp(call) => actions::hang_up(office, peer, call).await,
         Place::Disconnect(address) => actions::disconnect(office, peer, address).await,
         Place::LogLevel => actions::turn_log_level(office, peer, &body),
+        Place::Drain => actions::drain(office, peer, &body),
         _ => Answer::wrong_method(place.methods()),
     }
 }
@@ -158,6 +161,7 @@ fn place_of(path: &str) -> Option<Place> {
         ["warnings"] => Place::Warnings,
         ["audit"] => Place::Audit,
         ["log-level"] => Place::LogLevel,
+        ["drain"] => Place::Drain,
         _ => return None,
     })
 }
@@ -188,6 +192,7 @@ impl Place {
         match self {
             Self::HangUp(_) | Self::Disconnect(_) => "POST",
             Self::LogLevel => "GET, HEAD, PUT",
+            Self::Drain => "GET, HEAD, POST",
             _ => "GET, HEAD",
         }
     }

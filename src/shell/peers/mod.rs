@@ -31,6 +31,8 @@ use standing::Standing;
 const DIAL_MAX: Duration = Duration::from_secs(10);
 /// A link that lasts so long has come to stay; one that does not is called again with as little noise as if it had failed.
 const STEADY: Duration = Duration::from_secs(10);
+/// Longest wait that another exchange can ask for: a drain and a restart are long over.
+const TOLD_MAX: Duration = Duration::from_secs(600);
 /// The part of the wait that is added at most, so that exchanges that lost the same peer do not come back all at once.
 const JITTER_PART: u32 = 10;
 
@@ -106,6 +108,7 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, common: Common) {
     let (mut standing, mut resolver) = (Standing::new(), Resolver::default());
     let known = Arc::new(known_to_the_core(position, &peer));
     loop {
+        let mut wait = with_jitter(peer.reconnect_delay, random());
         let dialled = timeout(DIAL_MAX, dial::dial(&peer, &tls, &mut resolver)).await;
         match dialled.unwrap_or(Err(DialError::TimedOut)) {
             Ok(called) => {
@@ -114,12 +117,17 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, common: Common) {
                 counts.is_up();
                 let (transport, early) = (called.transport, called.early);
                 deliver(Link { peer: known.clone(), transport, early, permit });
-                let is_steady = timeout(STEADY, &mut gone).await.is_err();
-                if is_steady {
-                    standing.is_steady(&peer);
-                    // An error is the word that is waited for: the permit has been dropped.
-                    drop(gone.await);
-                }
+                // An error is the word that is waited for as well: the permit has been dropped.
+                let early = timeout(STEADY, &mut gone).await;
+                let is_steady = early.is_err();
+                let told = match early {
+                    Ok(told) => told.ok(),
+                    Err(_) => {
+                        standing.is_steady(&peer);
+                        gone.await.ok()
+                    }
+                };
+                wait = wait_after(wait, told);
                 standing.is_lost(&peer, is_steady);
                 counts.is_lost();
             }
@@ -128,7 +136,7 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, common: Common) {
                 counts.has_failed();
             }
         }
-        sleep(with_jitter(peer.reconnect_delay, random())).await;
+        sleep(wait).await;
     }
 }
 
@@ -144,6 +152,11 @@ fn known_to_the_core(position: u32, peer: &Peer) -> tie::Peer {
         position,
         heartbeat_ms: peer.heartbeat.map(ms),
     }
+}
+
+/// How long to wait if the other exchange has said how long: at least that, which it has spread already, and never beyond reason.
+fn wait_after(usual: Duration, told: Option<Duration>) -> Duration {
+    told.map_or(usual, |told| told.min(TOLD_MAX).max(usual))
 }
 
 /// A wait, and up to a tenth more.
@@ -166,6 +179,15 @@ mod tests {
         assert_eq!(with_jitter(delay, 0), delay);
         assert_eq!(with_jitter(delay, u32::MAX), Duration::from_millis(5_500));
         assert!((delay..=delay * 11 / 10).contains(&with_jitter(delay, random())));
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_is_kept_within_reason() {
+        let s = Duration::from_secs;
+        assert_eq!(wait_after(s(5), None), s(5));
+        assert_eq!(wait_after(s(5), Some(s(1))), s(5));
+        assert_eq!(wait_after(s(5), Some(s(30))), s(30));
+        assert_eq!(wait_after(s(5), Some(s(1_000_000))), TOLD_MAX);
     }
 
     #[test]

@@ -15,9 +15,11 @@ use crate::exchange::ids::{Handle, LineId};
 use crate::identity::{self, Credentials};
 use crate::tls::PeerName;
 
+use super::super::admission::Permit;
 use super::super::connection::{Belongings, Connection, Role};
 use super::super::listener::Upgraded;
 use super::super::peers::Link;
+use super::super::transport::Transport;
 use super::{Crossing, Switchboard};
 
 /// What a client has shown before it says anything: a token in its handshake, a certificate.
@@ -45,7 +47,9 @@ impl Switchboard {
         let role = if echo {
             Role::Echo
         } else {
-            let Some(line) = self.shard.open_line(self.now, false) else { return };
+            let Some(line) = self.shard.open_line(self.now, false) else {
+                return self.turn_away(transport, permit);
+            };
             self.note_arrival(line, client);
             Role::Line(line)
         };
@@ -60,6 +64,14 @@ impl Switchboard {
         let handle = self.install(connection);
         self.after_consume(handle);
         self.send_off(handle);
+    }
+
+    /// The core lets nobody in. During a drain and at a stop whoever comes is told so.
+    fn turn_away(&mut self, transport: Transport, permit: Option<Box<Permit>>) {
+        let belongings = Belongings { permit, credentials: None };
+        // It has no line, as those who only echo; it does not get so far.
+        let handle = self.install(Connection::new(transport, Role::Echo, belongings));
+        self.say_farewell(handle);
     }
 
     /// A link to another exchange. The core has something to say on it at once, so it is seated before that is performed.
@@ -85,7 +97,7 @@ impl Switchboard {
     /// Whoever comes while the exchange stops is told so.
     pub(super) fn send_off(&mut self, handle: Handle) {
         if self.stopping.is_some() {
-            self.close(handle, crate::websocket::CloseCode::GOING_AWAY, "shutdown");
+            self.say_farewell(handle);
         }
     }
 

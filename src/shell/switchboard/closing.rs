@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use tracing::debug;
 
-use crate::dialect::systemx::close_of;
+use crate::dialect::systemx::{close_of, close_of_restart};
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::Handle;
 use crate::exchange::{Cause, LineId};
@@ -21,13 +21,31 @@ use super::{CLOSING_SECONDS, MESSAGES_PER_CLOSING, Switchboard};
 impl Switchboard {
     /// The core has dismissed a line.
     pub(super) fn close_line(&mut self, line: LineId, cause: Cause) {
-        let Some(handle) = self.connection_of(line) else { return };
         let (code, reason) = close_of(cause);
+        self.dismiss_line(line, cause, code, reason);
+    }
+
+    /// The core has sent a line away, because the exchange is about to stop.
+    pub(super) fn send_line_away(&mut self, line: LineId, retry_after_ms: u64) {
+        let (code, reason) = close_of_restart(retry_after_ms);
+        self.dismiss_line(line, Cause::Restarting, code, &reason);
+    }
+
+    fn dismiss_line(&mut self, line: LineId, cause: Cause, code: u16, reason: &str) {
+        let Some(handle) = self.connection_of(line) else { return };
         self.note_dismissed(line, cause);
         if let Some(connection) = self.connections.get_mut(handle) {
             connection.role = Role::Closing;
         }
         self.send_close(handle, CloseCode::new(code).unwrap_or(CloseCode::APPLICATION), reason);
+    }
+
+    /// Ends a connection because the exchange stops, or is about to.
+    pub(super) fn say_farewell(&mut self, handle: Handle) {
+        match self.shard.retry_after_ms() {
+            Some(ms) => self.close(handle, CloseCode::RESTART, &close_of_restart(ms).1),
+            None => self.close(handle, CloseCode::GOING_AWAY, close_of(Cause::Shutdown).1),
+        }
     }
 
     /// Ends a connection from our side; the core hears of it if it was a line.
@@ -38,7 +56,7 @@ impl Switchboard {
             return;
         }
         debug!(shard = self.id.index(), code = code.get(), reason, "connection closed by us");
-        if code != CloseCode::GOING_AWAY {
+        if code != CloseCode::GOING_AWAY && code != CloseCode::RESTART {
             self.meter.violations.count(code);
         }
         self.send_close(handle, code, reason);

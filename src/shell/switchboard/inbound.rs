@@ -3,9 +3,13 @@
 //! Bytes of one connection are handled in the order in which they arrived. A connection that is held (by the
 //! core, by a full trunk, by a move) keeps its bytes, is not read, and TCP slows its client down.
 
+use std::time::Duration;
+
 use tracing::{Level, debug, enabled};
 
-use crate::dialect::systemx::{CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal};
+use crate::dialect::systemx::{
+    CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal, retry_after_ms,
+};
 use crate::exchange::LineId;
 use crate::exchange::event::{Event, Loss, Registration, Request};
 use crate::exchange::ids::Handle;
@@ -55,7 +59,7 @@ impl Switchboard {
                     self.write(handle, Said::Signalling, |out| encoder::pong(out, &payload))
                 }
                 Incoming::Pong(_) => {}
-                Incoming::Close { code, .. } => self.on_peer_close(handle, code),
+                Incoming::Close { code, reason } => self.on_peer_close(handle, code, &reason),
                 Incoming::Violation(violation) => {
                     self.close(handle, violation.close_code(), violation.reason())
                 }
@@ -204,8 +208,13 @@ impl Switchboard {
     }
 
     /// The client closes: it gets its answer and is gone.
-    fn on_peer_close(&mut self, handle: Handle, code: Option<CloseCode>) {
+    fn on_peer_close(&mut self, handle: Handle, code: Option<CloseCode>, reason: &str) {
         let Some(connection) = self.connections.get_mut(handle) else { return };
+        if connection.state.outbound
+            && let Some(ms) = code.and_then(|code| retry_after_ms(code.get(), reason))
+        {
+            connection.come_back_after(Duration::from_millis(ms));
+        }
         let role = connection.role;
         connection.role = Role::Closing;
         match code {

@@ -46,12 +46,13 @@ use crate::exchange::time::{Moment, Tick};
 use crate::logging::unfed;
 use crate::websocket::Masks;
 
+use super::accepting::{self, Entrance, Porter};
 use super::allocator;
 use super::clock::{Clock, draw_seed};
 use super::connection::{Connection, State};
 use super::depot::Depot;
 use super::desk::Desk;
-use super::listener::{self, HANDSHAKE, Lobby};
+use super::listener::{HANDSHAKE, Lobby};
 use super::log_service::LogService;
 use super::mailer::Mailer;
 use super::output::Spares;
@@ -158,6 +159,8 @@ pub struct Switchboard {
     /// Whether accounts are being settled: what that brings about is settled by the same loop.
     settling: bool,
     stopping: Option<Stopping>,
+    /// Whether the last report says that a drain has come to its end.
+    said_drained: bool,
     stopped: Arc<AtomicUsize>,
 }
 
@@ -230,15 +233,15 @@ impl Switchboard {
     pub fn run(parts: Parts, ready: impl FnOnce()) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         tokio::task::LocalSet::new().block_on(&runtime, async move {
-            let listener = tokio::net::TcpListener::from_std(parts.listener.try_clone()?)?;
+            let Entrance { listener, is_shared, ramp } = parts.entrance.again()?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
             let mut source = mio::unix::SourceFd(&listener.as_raw_fd());
             parts.poll.registry().register(&mut source, LISTENER, mio::Interest::READABLE)?;
-            let (handshakes, door) = (parts.handshakes, parts.door.clone());
-            let credentials = parts.credentials.clone();
+            let (limits, door, credentials) =
+                (parts.handshakes, parts.door.clone(), parts.credentials.clone());
             let mut switchboard = Self::new(parts)?;
-            let lobby = switchboard.lobby.clone();
-            let accepting =
-                tokio::task::spawn_local(listener::accept(listener, handshakes, door, credentials, lobby));
+            let porter = Porter { limits, door, credentials, lobby: switchboard.lobby.clone() };
+            let accepting = tokio::task::spawn_local(accepting::accept(listener, is_shared, ramp, porter));
             info!(shard = switchboard.id.index(), "shard is up");
             ready();
             switchboard.serve(accepting.abort_handle()).await;
@@ -301,6 +304,7 @@ impl Switchboard {
             crowded: false,
             settling: false,
             stopping: None,
+            said_drained: false,
             stopped: parts.stopped,
         };
         // Before anybody is let in.
@@ -421,6 +425,7 @@ impl Switchboard {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
                 Post::Link(link) => self.take_link(*link),
                 Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
+                Post::Drain(order) => self.drain(order),
                 Post::Inquiry(inquiry) => self.answer(*inquiry),
                 Post::Stop => self.stop(),
             }

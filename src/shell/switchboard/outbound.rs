@@ -63,6 +63,7 @@ impl Switchboard {
                 Effect::Notify { line, notice } => self.notify(line, notice, out),
                 Effect::Publish { lines, notice } => self.publish(&lines, &notice),
                 Effect::Close { line, cause } => self.close_line(line, cause),
+                Effect::SendAway { line, retry_after_ms } => self.send_line_away(line, retry_after_ms),
                 Effect::Pause(line) => self.pause(line),
                 Effect::Resume(line) => self.resume(line),
                 Effect::Relocate { line, to, luggage } => self.relocate(line, to, luggage),

@@ -11,7 +11,7 @@ use mio::Poll;
 use tracing::info;
 
 use crate::console::Board;
-use crate::exchange::event::WakeOutcome;
+use crate::exchange::event::{DrainOrder, WakeOutcome};
 use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
 use crate::exchange::shard::Setup;
@@ -20,6 +20,7 @@ use crate::exchange::time::Tick;
 use crate::identity::Rulebook;
 use crate::tls::Credentials;
 
+use super::super::accepting::Entrance;
 use super::super::clock::Clock;
 use super::super::connection::Connection;
 use super::super::depot::Depot;
@@ -61,6 +62,8 @@ pub enum Post {
     Link(Box<Link>),
     /// These rules hold from now on.
     Rules(Arc<Rulebook>),
+    /// Let nobody in any more, and send away whoever has nothing going on, a few at a time.
+    Drain(DrainOrder),
     /// An operator asks something.
     Inquiry(Box<Inquiry>),
     /// Close everything and end.
@@ -104,8 +107,8 @@ pub struct Parts {
     pub depot: Depot,
     /// The poller; peers' wakers are registered with it.
     pub poll: Poll,
-    /// This shard's listener.
-    pub listener: std::net::TcpListener,
+    /// What this shard listens on.
+    pub entrance: Entrance,
     /// What handshakes may cost.
     pub handshakes: HandshakeLimits,
     /// Who may come in.

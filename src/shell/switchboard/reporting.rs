@@ -23,7 +23,9 @@ impl Switchboard {
     /// Does at the end of a turn what is due of this.
     pub(super) fn report(&mut self) {
         self.meter.turns += 1;
-        if is_due(self.now.tick, self.reported, REPORT_EVERY_MS) {
+        // The operator waits for the end of a drain.
+        let is_news = self.is_drained() != self.said_drained;
+        if is_news || is_due(self.now.tick, self.reported, REPORT_EVERY_MS) {
             self.write_report();
         }
     }
@@ -39,6 +41,7 @@ impl Switchboard {
     /// Writes how it stands.
     pub(super) fn write_report(&mut self) {
         let board = self.board.clone();
+        let is_drained = self.is_drained();
         let is_written = board.write(|report| {
             report.at = self.now.tick;
             report.tally.clone_from(self.shard.tally());
@@ -46,6 +49,7 @@ impl Switchboard {
             report.meter.clone_from(&self.meter);
             report.handshakes = self.lobby.handshakes();
             report.connections = self.connections.len();
+            report.is_drained = is_drained;
             report.congested = self.queues.congested.len();
             report.input_bytes = self.totals.input + self.totals.unregistered;
             report.output_bytes = self.totals.output;
@@ -54,6 +58,7 @@ impl Switchboard {
         });
         if is_written {
             self.reported = self.now.tick;
+            self.said_drained = is_drained;
         }
     }
 

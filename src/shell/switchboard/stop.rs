@@ -1,16 +1,16 @@
-//! The orderly end of a shard: everybody is told, what waits is written, and nobody is waited for too long.
+//! The orderly end of a shard, and the drain before it: everybody is told, what waits is written, and nobody is waited for too long.
 //!
 //! A shard ends only when all have stopped, because until then connections may be on their way to it that nobody has
 //! told anything. The operator's limit ends it in any case.
 
 use std::sync::atomic::Ordering;
 
-use crate::exchange::event::Event;
+use crate::exchange::event::{DrainOrder, Event};
 use crate::exchange::ids::Handle;
-use crate::websocket::CloseCode;
 
 use super::super::connection::Role;
 use super::Switchboard;
+use super::wait::RUNTIME_VISITS;
 
 /// At a stop: how long clients may take to answer the close frame. Whose socket is closed while it still sends would
 /// see a reset instead of the code; whoever does not answer is not waited for any longer.
@@ -30,6 +30,23 @@ pub(super) struct Stopping {
 }
 
 impl Switchboard {
+    /// Nobody is let in any more; lines are sent away as the core says.
+    pub(super) fn drain(&mut self, order: DrainOrder) {
+        self.lobby.close();
+        // The listener hears of it on the runtime.
+        self.visits_left = RUNTIME_VISITS;
+        self.feed(Event::Drain(order));
+    }
+
+    /// Whether nothing is left but what only a stop ends: links to other exchanges without calls, services of our own.
+    pub(super) fn is_drained(&self) -> bool {
+        if !self.shard.is_draining() || !self.lobby.is_closed() || !self.lobby.is_empty() {
+            return false;
+        }
+        let counts = self.shard.counts();
+        self.connections.len() <= counts.ties && counts.legs == 0 && counts.records == counts.sessions
+    }
+
     /// Ends every call and line; the connections get a moment to hear of it.
     pub(super) fn stop(&mut self) {
         if self.stopping.is_some() {
@@ -43,7 +60,7 @@ impl Switchboard {
         let echoes: Vec<Handle> =
             self.connections.iter().filter(|(_, c)| c.role == Role::Echo).map(|(h, _)| h).collect();
         for handle in echoes {
-            self.close(handle, CloseCode::GOING_AWAY, "shutdown");
+            self.say_farewell(handle);
         }
     }
 

@@ -122,6 +122,8 @@ pub enum Action {
         nth: u8,
         count: u8,
     },
+    /// The exchange is about to stop.
+    Drain,
     /// Time passes.
     Wait {
         millis: u32,
@@ -241,6 +243,8 @@ pub enum Step {
         /// How many.
         count: usize,
     },
+    /// The exchange is about to stop.
+    Drain,
     /// Time passes.
     Wait {
         /// How much.

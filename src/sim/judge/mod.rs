@@ -51,6 +51,15 @@ fn must(holds: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Res
     if holds { Ok(()) } else { Err(Breach::new(rule, detail())) }
 }
 
+/// Whether the exchange is about to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Drain {
+    #[default]
+    None,
+    UnderWay,
+    Over,
+}
+
 /// Follows a run and complains.
 #[derive(Default, Debug)]
 pub struct Judge {
@@ -63,6 +72,7 @@ pub struct Judge {
     heard: Vec<Tick>,
     /// How many lines an address may have, where somebody has asked for a pool.
     pools: BTreeMap<String, usize>,
+    drain: Drain,
 }
 
 impl Judge {
@@ -86,6 +96,7 @@ impl Judge {
                     format!("client {client} hears {heard:?}")
                 })?;
                 self.settle(*client, heard)?;
+                self.judge_drain(*client, heard)?;
                 self.calls.note_heard(*client, heard)?;
                 self.parties.note_heard(*client, heard)?;
                 match heard {
@@ -98,9 +109,24 @@ impl Judge {
                 }
             }
             Fact::Lost(client, _) => self.bury(*client),
+            Fact::Draining => self.drain = Drain::UnderWay,
+            Fact::Stopping => self.drain = Drain::Over,
             Fact::Recorded(record) => self.calls.note_record(record)?,
         }
         Ok(())
+    }
+
+    /// Whoever is in a call of two is not sent away, and a call ends because of a drain only with the exchange.
+    fn judge_drain(&self, client: ClientNo, heard: &Heard) -> Result<(), Breach> {
+        let is_of_two = |call| self.calls.is_of_two(client, call);
+        let fair = match (self.drain, heard) {
+            (Drain::Over, _) => true,
+            (Drain::None, Heard::Closed(Cause::Restarting)) => false,
+            (Drain::UnderWay, Heard::Closed(Cause::Restarting)) => !self.calls.talks(client),
+            (_, Heard::HungUp { call, reason, .. }) if reason == Cause::Shutdown.name() => !is_of_two(*call),
+            _ => true,
+        };
+        must(fair, "a drain waits for calls", || format!("client {client} hears {heard:?}, {:?}", self.drain))
     }
 
     /// A silent line is cut, but never before its time; a service never is (section 7).

@@ -87,7 +87,7 @@ impl Model {
             // Services of the exchange stay.
             Step::CutLine(client) if self.clients[*client].internal => {}
             Step::CutLine(client) => self.dismiss(*client, Cause::Admin),
-            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } => {}
+            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } | Step::Drain => {}
             Step::Wait { .. } | Step::Deadline => {}
         }
     }

@@ -264,6 +264,7 @@ impl Exchange {
                 self.forget(port, line);
                 self.said.push((port, Said::Closed(cause)));
             }
+            Effect::SendAway { .. } => panic!("nobody drains a tree"),
             Effect::Pause(line) => {
                 let port = self.port_at(line);
                 self.ports[port].paused = true;

@@ -333,7 +333,9 @@ impl Shard {
         let beats = self.lines.iter().filter_map(|(_, line)| line.tie()?.heartbeat);
         let waits = self.questions.iter().filter(|(_, question)| question.timer.is_some());
         let joins = self.parties.iter().filter_map(|(_, party)| party.upstream.as_ref()?.timer);
-        waits.count()
+        let drain = usize::from(self.drain_timer().is_some());
+        drain
+            + waits.count()
             + joins.count()
             + beats.count()
             + calls.count()

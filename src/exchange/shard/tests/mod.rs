@@ -7,6 +7,7 @@ mod broadcast;
 mod calls;
 mod cutting;
 mod departure;
+mod drain;
 mod flow;
 mod forwarding;
 mod guests;

@@ -72,6 +72,8 @@ pub(super) struct Rig {
     pub(super) wakes: Vec<(WakeRun, String)>,
     pub(super) settled: Vec<WakeRun>,
     pub(super) records: Vec<CallRecord>,
+    /// When those who were sent away are to come back.
+    pub(super) hints: Vec<u64>,
     /// How often newer keys were asked for.
     pub(super) keys_wanted: usize,
     trunks: BTreeMap<(usize, usize), VecDeque<Parcel>>,
@@ -94,6 +96,7 @@ impl Rig {
             wakes: Vec::new(),
             settled: Vec::new(),
             records: Vec::new(),
+            hints: Vec::new(),
             keys_wanted: 0,
             trunks: BTreeMap::new(),
             clients: Vec::new(),
@@ -466,6 +469,10 @@ impl Rig {
                 lines.into_iter().for_each(|line| self.deliver(shard, line, &text));
             }
             Effect::Close { line, cause } => self.close(self.lines[&line], &format!("CLOSE {cause}")),
+            Effect::SendAway { line, retry_after_ms } => {
+                self.hints.push(retry_after_ms);
+                self.close(self.lines[&line], "CLOSE restarting");
+            }
             Effect::Pause(line) => self.set_paused(line, true),
             Effect::Resume(line) => self.set_paused(line, false),
             Effect::Relocate { line, to, luggage } => {

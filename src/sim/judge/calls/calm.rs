@@ -24,6 +24,20 @@ impl Calls {
         Ok(())
     }
 
+    /// Whether a client has a call of two that rings for it, or that is up.
+    pub fn talks(&self, client: ClientNo) -> bool {
+        let mut legs = self.legs.range((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client);
+        legs.any(|(_, leg)| {
+            matches!((leg.role, leg.stage), (Role::Caller | Role::Callee, Stage::Ringing | Stage::Up))
+        })
+    }
+
+    /// Whether what a client calls so is a call of two.
+    pub fn is_of_two(&self, client: ClientNo, call: CallId) -> bool {
+        let role = self.legs.get(&(client, call)).map(|leg| leg.role);
+        matches!(role, None | Some(Role::Caller | Role::Callee))
+    }
+
     fn caller_of(&self, call: CallId) -> Option<&Dial> {
         self.by_call.get(&call).and_then(|dial| self.dials.get(dial))
     }
