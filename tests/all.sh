@@ -46,6 +46,15 @@ tools() {
         rm -rf "$folder"
     fi
     promtool --version
+    # Readers of the files in docs/deploy, with the schemas of Kubernetes and compose in them.
+    if ! [ -x target/lint/bin/kubernetes-validate ] || ! [ -x target/lint/bin/check-jsonschema ]; then
+        if ! python3 -c 'import ensurepip' 2>/dev/null; then
+            apt-get update -q
+            apt-get install -qy --no-install-recommends python3-venv
+        fi
+        python3 -m venv target/lint
+        target/lint/bin/pip install -q kubernetes-validate==1.37.0 check-jsonschema==0.39.0
+    fi
     cargo --version
 }
 

@@ -14,6 +14,8 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Can what operators deploy be used as it is, and does it fit the program?
+mod deploy;
 /// Who is let in through a browser or a proxy, and whose connection does it count as?
 mod doorway;
 /// Does an exchange make room for the next without a storm, and is everybody told?
