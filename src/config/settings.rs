@@ -298,7 +298,7 @@ table! {
     TRUNK_CAPACITY = number("trunk_capacity", "SYSTEMX_TRUNK_CAPACITY", "1024", Unit::None,
         (TRUNK_CAPACITY_SMALLEST, TRUNK_CAPACITY_LARGEST), "signals that fit on the way from one shard to another");
     ACCEPT_PER_SECOND = number("accept_per_second", "SYSTEMX_ACCEPT_PER_SECOND", "4000", Unit::None, (0, COUNT_LARGEST),
-        "connections let in in the first second of a storm, by as many more in each further one; 0: no limit");
+        "connections let in in the first second of a storm while there are calls, by as many more in each further one; 0: no limit");
     DRAIN_SECONDS = number("drain_seconds", "SYSTEMX_DRAIN_SECONDS", "0", Seconds, (0, DAY_MS / 1000),
         "how long SIGTERM lets calls go on while idle clients are sent away; 0: it stops at once");
     DRAIN_RETRY_MS = number("drain_retry_ms", "SYSTEMX_DRAIN_RETRY_MS", "5000", Milliseconds, (0, DAY_MS),

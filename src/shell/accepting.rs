@@ -114,17 +114,19 @@ pub async fn accept(listener: TcpListener, is_shared: bool, mut ramp: Option<Ram
     lobby.stir();
 }
 
-/// The next one, when there is leave for one.
+/// The next one, when there is leave for one. Without calls, there is nobody whom a storm could delay.
 async fn next(
     listener: &TcpListener,
     ramp: &mut Option<Ramp>,
     lobby: &Lobby,
 ) -> std::io::Result<(TcpStream, SocketAddr)> {
-    while let Some(wait) = ramp.as_mut().and_then(|ramp| ramp.wait(Instant::now())) {
+    while let Some(ramp) = ramp.as_mut().filter(|_| lobby.has_calls())
+        && let Some(wait) = ramp.wait(Instant::now())
+    {
         lobby.pausing(sleep(wait)).await;
     }
     let accepted = listener.accept().await;
-    if let Some(ramp) = ramp.as_mut().filter(|_| accepted.is_ok()) {
+    if let Some(ramp) = ramp.as_mut().filter(|_| accepted.is_ok() && lobby.has_calls()) {
         ramp.take(Instant::now());
     }
     accepted

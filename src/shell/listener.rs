@@ -91,6 +91,7 @@ pub struct Lobby {
     pauses: Rc<Cell<bool>>,
     stirs: Rc<Cell<bool>>,
     handshakes: Rc<Cell<Handshakes>>,
+    talks: Rc<Cell<bool>>,
     closing: Rc<Closing>,
     ring: Rc<dyn Fn()>,
 }
@@ -125,7 +126,7 @@ impl Lobby {
         let (pauses, stirs) = <(Rc<Cell<bool>>, Rc<Cell<bool>>)>::default();
         let (upgraded, handshakes) = <(Rc<RefCell<VecDeque<Upgraded>>>, Rc<Cell<Handshakes>>)>::default();
         let closing = Rc::default();
-        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, closing, ring }
+        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, talks: Rc::default(), closing, ring }
     }
 
     /// Tells the listener to close, which it does once those who have knocked are in.
@@ -200,6 +201,16 @@ impl Lobby {
             polled
         })
         .await;
+    }
+
+    /// Whether the shard has calls, which newcomers may not delay.
+    pub fn has_calls(&self) -> bool {
+        self.talks.get()
+    }
+
+    /// Says whether the shard has calls.
+    pub fn note_calls(&self, has_calls: bool) {
+        self.talks.set(has_calls);
     }
 
     /// What became of those who knocked.

@@ -309,6 +309,11 @@ impl Shard {
         set.without(self.id)
     }
 
+    /// Whether an end of any call is here, up or not.
+    pub fn has_calls(&self) -> bool {
+        !self.legs.is_empty() || !self.records.is_empty()
+    }
+
     /// Whether a line holds an address: it may then send larger messages.
     pub fn is_registered(&self, line: LineId) -> bool {
         self.lines.get(line.0).is_some_and(|line| line.address.is_some())

@@ -347,6 +347,7 @@ impl Switchboard {
         self.meet_deadlines();
         self.flush(FAN_OUT_WRITES_PER_TURN);
         self.depot.balance(&mut self.outbox);
+        self.lobby.note_calls(self.shard.has_calls());
         self.report();
         self.port.wake_peers();
     }
