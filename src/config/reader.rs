@@ -88,6 +88,21 @@ impl<'a> Reader<'a> {
         Some(Secret::new(given.value.as_str()))
     }
 
+    /// A text that is never repeated, not even if it is refused.
+    pub(super) fn secret(
+        &mut self,
+        setting: &'static Setting,
+        is_allowed: impl Fn(&str) -> bool,
+    ) -> Option<Secret> {
+        let given = self.raw.given(setting).filter(|given| !given.value.is_empty())?;
+        if !is_allowed(&given.value) {
+            let (value, origin) = ("(hidden)".to_owned(), given.origin.clone());
+            self.errors.push(ConfigError::Value { setting, value, origin });
+            return None;
+        }
+        Some(Secret::new(given.value.as_str()))
+    }
+
     pub(super) fn commands(&mut self, setting: &'static Setting) -> SpawnPolicy {
         self.parsed(setting, commands).unwrap_or(SpawnPolicy::Disabled)
     }

@@ -10,7 +10,9 @@ use crate::exchange::tally::{Histogram, PerReason, Tally};
 
 use super::exposition::{Kind, Page, seconds};
 use super::process::Process;
+use super::records;
 use super::report::{Report, TrunkReport};
+use crate::store::Sinks;
 
 /// What a page of metrics is made of.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Snapshot {
     pub reports: Vec<Report>,
     /// What the process takes.
     pub process: Process,
+    /// How it stands with those who keep call records.
+    pub records: Sinks,
 }
 
 /// Numbers of something by the value of a label.
@@ -36,6 +40,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     write_requests(&mut page, reports);
     write_doors(&mut page, reports);
     write_trunks(&mut page, reports);
+    records::write(&mut page, &snapshot.records);
     page.into_text()
 }
 
@@ -281,7 +286,11 @@ mod tests {
 
     fn two_shards() -> Snapshot {
         let report = Report { trunks: vec![TrunkReport::default(); 2], connections: 3, ..Report::default() };
-        Snapshot { reports: vec![report.clone(), report], process: Process::default() }
+        Snapshot {
+            reports: vec![report.clone(), report],
+            process: Process::default(),
+            records: Sinks::default(),
+        }
     }
 
     #[test]

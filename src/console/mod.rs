@@ -6,6 +6,7 @@
 pub mod exposition;
 pub mod metrics;
 pub mod process;
+pub mod records;
 pub mod report;
 
 pub use report::{Board, Handshakes, Meter, Report, TrunkReport};

@@ -2,7 +2,7 @@
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
 //! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
-//! more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
+//! more, shards close everything and end (within the limit), then the runner of wake handlers, then those who keep call records. The order matters: what ends later
 //! serves what ends earlier.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use mio::{Poll, Waker};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
+use crate::config::{self, Config, SpawnPolicy as ConfiguredSpawn};
 use crate::console::{Board, Report};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
@@ -25,7 +25,7 @@ use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
 use crate::identity::Rulebook;
 use crate::logging::FeedReader;
-use crate::store::{CallLog, CallLogError};
+use crate::store::{self, Recorder, Recorders, RecordersError, RecordersSettings};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
@@ -59,8 +59,8 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The call log cannot be written.
-    CallLog(CallLogError),
+    /// Call records cannot be kept.
+    Records(RecordersError),
     /// The rules are wrong.
     Rules(RulesError),
     /// The files of TLS cannot be used.
@@ -81,7 +81,7 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address}: {source}; stop what uses the port, or set SYSTEMX_HOST and SYSTEMX_PORT"
             ),
-            Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::Records(error) => error.fmt(f),
             Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
@@ -93,7 +93,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
-            Self::CallLog(error) => Some(error),
+            Self::Records(error) => Some(error),
             Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
         }
@@ -105,7 +105,7 @@ pub struct Running {
     address: SocketAddr,
     shards: Vec<ShardThread>,
     operator: Option<JoinHandle<()>>,
-    call_log: Option<CallLog>,
+    recorders: Recorders,
     dialler: Option<Dialler>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
@@ -186,7 +186,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let certificate = config.tls.as_ref().map(watch).transpose()?;
     let listeners = bind_all(config)?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
-    let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
+    let recorders = start_recorders(config)?;
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
         trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
@@ -202,7 +202,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
-    let mut common = Common::new(config, wakes, &call_log, credentials)?;
+    let mut common = Common::new(config, wakes, recorders.recorder(), credentials)?;
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
@@ -220,7 +220,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         address,
         shards,
         operator: Some(operator),
-        call_log,
+        recorders,
         dialler: None,
         rules,
         certificate,
@@ -255,6 +255,11 @@ impl Running {
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.shards.iter().map(|shard| shard.board.read()).collect()
+    }
+
+    /// The way to those who keep call records, who also say how they are.
+    pub fn recorder(&self) -> Recorder {
+        self.recorders.recorder()
     }
 
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
@@ -302,10 +307,8 @@ impl Running {
         {
             warn!("the runner of wake handlers did not stop in time");
         }
-        if let Some(call_log) = self.call_log.take() {
-            let counts = call_log.stop(deadline.saturating_duration_since(Instant::now()).max(STOP_GRACE));
-            info!(?counts, "call log closed");
-        }
+        // They have some time even if the shards took all of theirs.
+        std::mem::take(&mut self.recorders).stop(deadline.max(Instant::now() + STOP_GRACE));
         info!("exchange is down");
     }
 }
@@ -390,6 +393,28 @@ pub fn rule_sources(config: &Config) -> Option<RuleSources> {
     })
 }
 
+/// Those who keep call records, as configured.
+fn start_recorders(config: &Config) -> Result<Recorders, StartError> {
+    let node: Box<str> = (*config.federation.domain).into();
+    let config::RecordSettings { file, days, bytes_max, webhook, webhook_token } = config.records.clone();
+    let file = file.map(|path| store::records::Settings {
+        path,
+        node: node.clone(),
+        retention: store::records::Retention { days, bytes_max },
+        clock_unix_ms: unix_ms,
+    });
+    let webhook = webhook
+        .map(|url| {
+            let seed = draw_seed()?;
+            let (token, node) = (webhook_token, node.clone());
+            Ok(store::webhook::Settings { url, token, node, clock_unix_ms: unix_ms, seed })
+        })
+        .transpose()
+        .map_err(|source| StartError::System { what: "random bytes", source })?;
+    let settings = RecordersSettings { log: config.call_log.clone(), file, webhook, node };
+    Recorders::start(settings).map_err(StartError::Records)
+}
+
 /// The rules and the thread that keeps them, if there are any.
 fn start_rules(config: &Config, wires: Vec<Wire>) -> Result<Option<(Arc<Rulebook>, RuleDesk)>, StartError> {
     let Some(sources) = rule_sources(config) else { return Ok(None) };
@@ -465,7 +490,7 @@ struct Common {
     bounds: ByteBounds,
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
-    call_log: Option<crate::store::CallLogHandle>,
+    recorder: Recorder,
     shards: usize,
     seeds: Vec<[u8; 32]>,
     trunk_capacity: usize,
@@ -491,7 +516,7 @@ impl Common {
     fn new(
         config: &Config,
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
-        call_log: &Option<CallLog>,
+        recorder: Recorder,
         credentials: Option<Arc<Credentials>>,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
@@ -510,7 +535,7 @@ impl Common {
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
-            call_log: call_log.as_ref().map(CallLog::handle),
+            recorder,
             shards: config.shards,
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             trunk_capacity: config.trunk_capacity,
@@ -540,7 +565,7 @@ impl Common {
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),
-                call_log: self.call_log.clone(),
+                recorder: self.recorder.clone(),
                 keys: self.keys.clone(),
                 answer: wire.mailbox.clone(),
             },
