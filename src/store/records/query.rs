@@ -16,6 +16,9 @@ use super::trouble::Trouble;
 
 /// How long a question waits for somebody who has locked the file as a whole.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often, and how long between, a file is looked at that is in the making; half a second in all.
+const MAKING_LOOKS: u32 = 50;
+const MAKING_PAUSE: Duration = Duration::from_millis(10);
 /// Most reasons that a summary names.
 const REASONS_MAX: usize = 20;
 
@@ -142,6 +145,9 @@ impl fmt::Display for QueryError {
                 path.display(),
                 schema::VERSION
             ),
+            Self::Version(path, 0) => {
+                write!(f, "{} is empty: the exchange has not written to it yet", path.display())
+            }
             Self::Version(path, version) => write!(
                 f,
                 "{} is of version {version}, which is too old; start this systemx with it once",
@@ -178,7 +184,7 @@ impl Archive {
         if id != schema::APPLICATION_ID {
             return Err(QueryError::Stranger(path.to_owned()));
         }
-        let version = schema::version(&connection).map_err(trouble)?;
+        let version = settled_version(&connection).map_err(trouble)?;
         if version != schema::VERSION {
             return Err(QueryError::Version(path.to_owned(), version));
         }
@@ -258,6 +264,17 @@ impl Archive {
     fn trouble(&self, error: &rusqlite::Error) -> QueryError {
         QueryError::Trouble(self.path.clone(), Trouble::of(error))
     }
+}
+
+/// The version of a file that may be in the making: it bears our mark a moment before it has its tables.
+fn settled_version(connection: &Connection) -> rusqlite::Result<usize> {
+    for _ in 0..MAKING_LOOKS {
+        match schema::version(connection)? {
+            0 => std::thread::sleep(MAKING_PAUSE),
+            version => return Ok(version),
+        }
+    }
+    schema::version(connection)
 }
 
 /// A connection and the file's mark. Reading a file in WAL mode needs a place for shared memory beside it; where none can be
