@@ -10,22 +10,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use support::coarse;
+use support::{coarse, processor_time, scaled};
 use systemx::exchange::Tick;
 use systemx::exchange::address::Address;
 use systemx::exchange::call::Traffic;
 use systemx::exchange::cause::Cause;
 use systemx::exchange::effect::{CallMode, CallRecord, EndedBy, Name};
-use systemx::exchange::ids::{CallId, LegId, ShardId};
+use systemx::exchange::ids::{CallId, Handle, LegId, ShardId};
 use systemx::exchange::time::Moment;
 use systemx::shell::desk::foreign_record;
 use systemx::store::records::{Retention, Settings};
 use systemx::store::{Recorder, Recorders, RecordersSettings};
 
 /// Records between two looks of the keeper: fewer than its queue holds.
-const ROUND: u64 = 50_000;
+const ROUND: usize = 50_000;
 /// Calls in the large file.
-const LARGE: u64 = 1_000_000;
+const LARGE: usize = 1_000_000;
 /// How long a full queue may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -48,7 +48,8 @@ fn recorders(path: &Path) -> Recorders {
         retention: Retention { days: 36_500, bytes_max: 1 << 40 },
         clock_unix_ms: || 1_795_219_200_000,
     };
-    let settings = RecordersSettings { file: Some(file), node: "bench.test".into(), ..RecordersSettings::default() };
+    let settings =
+        RecordersSettings { file: Some(file), node: "bench.test".into(), ..RecordersSettings::default() };
     Recorders::start(settings).expect("the file can be made")
 }
 
@@ -56,11 +57,16 @@ fn recorders(path: &Path) -> Recorders {
 fn call(number: u64) -> CallRecord {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let address = |name: &str, part: u64| {
-        Address::parse(&format!("{name}-{:05}@domain{}.example.test", part % 100_000, part % 100)).expect("an address")
+        Address::parse(&format!("{name}-{:05}@domain{}.example.test", part % 100_000, part % 100))
+            .expect("an address")
     };
-    let moment = |micros: u64| Moment { tick: Tick::from_micros(micros), wall_ms: 1_795_219_200_000 + number };
+    let moment =
+        |micros: u64| Moment { tick: Tick::from_micros(micros), wall_ms: 1_795_219_200_000 + number };
     CallRecord {
-        call: CallId::mint(LegId::new(ShardId::new(0), number as usize), u128::from(mixed) << 32),
+        call: CallId::mint(
+            LegId(Handle::new(ShardId::new(0), number as u32 % 4096, number as u32)),
+            u128::from(mixed),
+        ),
         from: address("caller", mixed >> 17),
         to: Name::Address(address("callee", mixed >> 37)),
         mode: CallMode::Single,
@@ -101,8 +107,9 @@ fn round(path: &Path, calls: &[CallRecord]) -> (Duration, Duration) {
 fn records(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("records");
     coarse(&mut group);
-    group.throughput(Throughput::Elements(ROUND));
-    let calls: Vec<CallRecord> = (0..ROUND).map(call).collect();
+    let length = scaled(ROUND, 500) as u64;
+    group.throughput(Throughput::Elements(length));
+    let calls: Vec<CallRecord> = (0..length).map(call).collect();
     group.bench_function("a_shard_without_records", |bencher| {
         bencher.iter(|| hand_over(std::hint::black_box(&Recorder::default()), &calls));
     });
@@ -129,24 +136,29 @@ fn records(criterion: &mut Criterion) {
     });
     remove(&path);
     let mut next = 0;
-    while next < LARGE {
-        let more: Vec<CallRecord> = (next..next + ROUND).map(call).collect();
-        round(&path, &more);
-        next += ROUND;
+    while next < scaled(LARGE, 1_000) as u64 {
+        let more: Vec<CallRecord> = (next..next + length).map(call).collect();
+        let before = processor_time();
+        let (handed, written) = round(&path, &more);
+        let all = (processor_time() - before).as_nanos() / u128::from(length);
+        eprintln!(
+            "at {next} calls: {all} ns of processor time a record, handing over {handed:?}, writing {written:?}"
+        );
+        next += length;
     }
     group.bench_function("the_keeper_writes_to_a_million", |bencher| {
         bencher.iter_custom(|rounds| {
             (0..rounds)
                 .map(|_| {
-                    let more: Vec<CallRecord> = (next..next + ROUND).map(call).collect();
-                    next += ROUND;
+                    let more: Vec<CallRecord> = (next..next + length).map(call).collect();
+                    next += length;
                     round(&path, &more).1
                 })
                 .sum()
         });
     });
     let bytes = std::fs::metadata(&path).expect("it is there").len();
-    println!("a file of {next} calls has {bytes} bytes, {} a call", bytes / next);
+    eprintln!("a file of {next} calls has {bytes} bytes, {} a call", bytes / next);
     remove(&path);
     group.finish();
 }

@@ -2,14 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
-
-use systemx::store::records::{CallRecords, Retention, Settings};
-use systemx::store::{CallMode, CallRecord, Dialect, EndedBy, Volume};
 
 use super::*;
-use crate::support::LIMIT;
+use crate::support::records::fill;
 
 /// Two calls that were answered, one cancelled, two that nobody took.
 fn exchange_with_calls(file: &Path) -> (String, String) {
@@ -146,40 +141,6 @@ fn what_cannot_be_asked_is_told_with_what_to_do() {
     let (output, said) = run(&["calls", "--file", text(&old)], &[]);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("it is damaged; restore a back-up"), "{said}");
-}
-
-/// Fills a file with so many records of the same moment.
-pub(super) fn fill(file: &Path, count: usize, ended_at_ms: u64) {
-    let records = CallRecords::start(Settings {
-        path: file.to_owned(),
-        node: "seed.test".into(),
-        retention: Retention { days: 36_500, bytes_max: 1 << 40 },
-        clock_unix_ms: || 1_800_000_000_000,
-    });
-    let records = records.expect("the file can be made");
-    for number in 0..count {
-        records.handle().record(Arc::new(CallRecord {
-            call_id: format!("seed-{number}").into(),
-            from: A.into(),
-            to: B.into(),
-            mode: CallMode::Single,
-            started_at_ms: ended_at_ms,
-            answered_at_ms: None,
-            ended_at_ms,
-            end_reason: "timeout".into(),
-            ended_by: EndedBy::Exchange,
-            dialect: Dialect::Systemx,
-            ring_us: None,
-            answer_us: None,
-            talk_us: None,
-            to_callee: Volume::default(),
-            to_caller: Volume::default(),
-            forwarded: None,
-            link: None,
-        }));
-    }
-    let state = records.stop(LIMIT.max(Duration::from_secs(60)));
-    assert_eq!((state.kept, state.lost), (count as u64, 0));
 }
 
 #[test]

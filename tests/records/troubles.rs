@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use super::command::fill;
 use super::*;
+use crate::support::records::fill;
 
 /// Whether the file has the record of this call.
 fn has(file: &Path, call: &str) -> bool {

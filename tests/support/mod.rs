@@ -5,6 +5,7 @@
 pub mod certificates;
 pub mod phone;
 pub mod process;
+pub mod records;
 pub mod rig;
 pub mod webhooks;
 pub mod wire;

@@ -78,6 +78,18 @@ fn the_file_and_what_belongs_to_it_are_for_their_owner_alone() {
 }
 
 #[test]
+fn each_transaction_is_flushed_to_the_disk() {
+    let scratch = Scratch::new();
+    let file = File::open(&scratch.records()).expect("it opens");
+    let word = |pragma| {
+        file.connection().pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0))
+    };
+    assert_eq!(word("journal_mode"), Ok("wal".to_owned().into()));
+    assert_eq!(word("synchronous"), Ok(2.into()), "FULL: the log is flushed at each commit");
+    assert_eq!(word("auto_vacuum"), Ok(2.into()), "INCREMENTAL");
+}
+
+#[test]
 fn a_lock_of_somebody_else_is_waited_for_and_nothing_is_lost() {
     let scratch = Scratch::new();
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
