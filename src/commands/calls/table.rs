@@ -46,7 +46,6 @@ fn cells(kept: &Kept) -> [String; COLUMNS.len()] {
         None => kept.mode.clone(),
     };
     [
-        // Without the milliseconds' end, which nobody reads.
         ended.replace('T', " "),
         shown(&kept.from),
         shown(&kept.to),
@@ -182,7 +181,7 @@ pub(super) mod tests {
         let column = |name| lines[0].find(name).expect("the column is there");
         assert!(lines.iter().skip(1).all(|line| line[column("TO")..].starts_with("b@y.test")), "{text}");
         assert!(
-            lines[1].contains("1.5ms   -       1m05s  1/2       20B/12.3kB  caller  timeout  c-1"),
+            lines[1].contains("1.5ms  -       1m05s  1/2       20B/12.3kB  caller  timeout  c-1"),
             "{text}"
         );
         assert!(lines[1].starts_with("2026-11-21 00:00:01.500Z"), "{text}");

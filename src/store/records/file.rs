@@ -6,7 +6,7 @@
 
 use std::fs::{self, File as PlainFile, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ const CHECKED_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct File {
     connection: Connection,
     path: PathBuf,
+    /// The same file once more, to look at it. Closing any descriptor of a file lets go of all locks that this process has on it, so
+    /// this one is opened before the connection and closed after it, and no other may be opened meanwhile.
+    plain: PlainFile,
     identity: Identity,
 }
 
@@ -52,12 +55,12 @@ struct Identity {
 impl File {
     /// Opens the file at `path`, or makes it, and brings it to our version.
     pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
-        let identity = make(path).map_err(|error| Trouble::of_system(&error))?;
+        let (plain, identity) = make(path).map_err(|error| Trouble::of_system(&error))?;
         if !is_ours(path)? {
             return Err(Trouble::Stranger);
         }
         let connection = prepare(path)?;
-        Ok(Self { connection, path: path.to_owned(), identity })
+        Ok(Self { connection, path: path.to_owned(), plain, identity })
     }
 
     /// Whether the whole of a file that is not too large makes sense. Reads all of it.
@@ -87,17 +90,15 @@ impl File {
 
     /// Whether the name still leads to this file, and to a file of SQLite.
     pub(super) fn look(&self) -> Result<(), Trouble> {
-        let mut file = PlainFile::open(&self.path).map_err(|_| Trouble::Unopenable)?;
-        let metadata = file.metadata().map_err(|error| Trouble::of_system(&error))?;
-        if identity(&metadata) != self.identity {
+        let named = fs::metadata(&self.path).map_err(|_| Trouble::Unopenable)?;
+        if identity(&named) != self.identity {
             return Err(Trouble::Unopenable);
         }
         let mut head = [0; HEAD.len()];
-        // The head is written by the first checkpoint, so a new file has none yet.
-        match file.read_exact(&mut head) {
-            Ok(()) if head != *HEAD => Err(Trouble::Corrupt),
-            Ok(()) => Ok(()),
-            Err(_) if metadata.len() == 0 => Ok(()),
+        match self.plain.read_exact_at(&mut head, 0) {
+            Ok(()) if head == *HEAD => Ok(()),
+            Ok(()) => Err(Trouble::Corrupt),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Trouble::Corrupt),
             Err(error) => Err(Trouble::of_system(&error)),
         }
     }
@@ -194,9 +195,10 @@ fn bears_our_mark(path: &Path) -> bool {
 }
 
 /// Makes the file if it is not there, for its owner alone; SQLite gives its other files the same mode.
-fn make(path: &Path) -> io::Result<Identity> {
+fn make(path: &Path) -> io::Result<(PlainFile, Identity)> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(FILE_MODE).open(path)?;
-    Ok(identity(&file.metadata()?))
+    let identity = identity(&file.metadata()?);
+    Ok((file, identity))
 }
 
 fn prepare(path: &Path) -> Result<Connection, Trouble> {

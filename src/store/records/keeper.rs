@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     intake: Arc<Intake>,
     shared: Arc<Shared>,
     file: Option<File>,
+    /// Whether the file has been looked through since it came to this path.
+    is_checked: bool,
     /// What the next transaction keeps.
     batch: Vec<Arc<CallRecord>>,
     tick: u32,
@@ -60,6 +62,7 @@ impl Keeper {
             intake,
             shared,
             file: None,
+            is_checked: false,
             batch: Vec::new(),
             tick: 0,
             pause: 0,
@@ -126,7 +129,10 @@ impl Keeper {
             Some(file) => file,
             closed => {
                 let file = closed.insert(File::open(&self.path)?);
-                file.check()?;
+                if !self.is_checked {
+                    file.check()?;
+                    self.is_checked = true;
+                }
                 file
             }
         };
@@ -151,7 +157,7 @@ impl Keeper {
             }
             Err(Trouble::Unopenable) => {
                 warn!(path = %self.path.display(), "call records: the file is gone or another is in its place; it is opened anew");
-                self.file = None;
+                (self.file, self.is_checked) = (None, false);
                 Ok(())
             }
             Err(trouble) => Err(trouble),
