@@ -16,6 +16,7 @@ pub mod mailer;
 pub mod operator;
 pub mod output;
 pub mod peers;
+mod recorders;
 pub mod rules;
 pub mod switchboard;
 #[cfg(test)]

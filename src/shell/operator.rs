@@ -17,7 +17,7 @@ use mio::{Poll, Waker};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, SpawnPolicy as ConfiguredSpawn};
+use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
 use crate::console::{Board, Report};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
@@ -25,7 +25,7 @@ use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
 use crate::identity::Rulebook;
 use crate::logging::FeedReader;
-use crate::store::{self, Recorder, Recorders, RecordersError, RecordersSettings};
+use crate::store::{Recorder, Recorders, RecordersError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
@@ -36,6 +36,7 @@ use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
 use super::peers::{Dialler, Link};
+use super::recorders;
 use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
 use super::trunk;
@@ -186,7 +187,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let certificate = config.tls.as_ref().map(watch).transpose()?;
     let listeners = bind_all(config)?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
-    let recorders = start_recorders(config)?;
+    let recorders = recorders::start(config)?;
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
         trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
@@ -391,28 +392,6 @@ pub fn rule_sources(config: &Config) -> Option<RuleSources> {
         tokens: config.auth_tokens.clone(),
         grace_ms: config.auth_grace_seconds.saturating_mul(MS),
     })
-}
-
-/// Those who keep call records, as configured.
-fn start_recorders(config: &Config) -> Result<Recorders, StartError> {
-    let node: Box<str> = (*config.federation.domain).into();
-    let config::RecordSettings { file, days, bytes_max, webhook, webhook_token } = config.records.clone();
-    let file = file.map(|path| store::records::Settings {
-        path,
-        node: node.clone(),
-        retention: store::records::Retention { days, bytes_max },
-        clock_unix_ms: unix_ms,
-    });
-    let webhook = webhook
-        .map(|url| {
-            let seed = draw_seed()?;
-            let (token, node) = (webhook_token, node.clone());
-            Ok(store::webhook::Settings { url, token, node, clock_unix_ms: unix_ms, seed })
-        })
-        .transpose()
-        .map_err(|source| StartError::System { what: "random bytes", source })?;
-    let settings = RecordersSettings { log: config.call_log.clone(), file, webhook, node };
-    Recorders::start(settings).map_err(StartError::Records)
 }
 
 /// The rules and the thread that keeps them, if there are any.
