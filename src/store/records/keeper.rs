@@ -20,16 +20,16 @@ use super::{Settings, Shared};
 
 /// Between two looks at what waits. A flush follows at once, so a record is on the disk this long after the end of its
 /// call, and what the disk takes for a flush.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 /// Records of one transaction at most: some 50 ms of writing, after which what is newer is looked at.
 pub(super) const BATCH_LEN_MAX: usize = 4096;
 /// Ticks between two looks at the file itself and at what is too old: a second.
-const TICKS_PER_LOOK: u32 = 4;
+const TICKS_PER_LOOK: u32 = 2;
 /// Ticks between two warnings about lost records: ten seconds.
-const TICKS_PER_WARNING: u32 = 40;
+const TICKS_PER_WARNING: u32 = 20;
 /// The first pause after a failed attempt, in ticks; each further one is twice as long, up to the longest (8 s).
 const PAUSE_TICKS_MIN: u32 = 1;
-const PAUSE_TICKS_MAX: u32 = 32;
+const PAUSE_TICKS_MAX: u32 = 16;
 
 pub(super) struct Keeper {
     path: PathBuf,

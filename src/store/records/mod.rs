@@ -28,7 +28,7 @@ pub use file::Verdict;
 pub use retention::Retention;
 pub use trouble::Trouble;
 
-/// Records that may wait for the keeper: a quarter of a second of 250,000 calls ending each second, or a minute of a
+/// Records that may wait for the keeper: half a second of 125,000 calls ending each second, or a minute of a
 /// thousand a second while the disk is full; some 30 MiB of memory when all are there.
 const QUEUE_LEN_MAX: usize = 64 * 1024;
 

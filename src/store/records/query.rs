@@ -209,8 +209,11 @@ impl Archive {
         };
         // A negative limit is none.
         let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        // What was found by an address is sorted; else the index of times would be walked to the end for the sake of its order.
+        let by = if filter.names_rows() { "+ended_at" } else { "ended_at" };
         let question = format!(
-            "SELECT * FROM calls WHERE {condition} ORDER BY ended_at {direction}, id {direction} LIMIT {limit}"
+            "{} SELECT * FROM calls WHERE {condition} ORDER BY {by} {direction}, id {direction} LIMIT {limit}",
+            blocks()
         );
         let mut ask = || -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare(&question)?;
@@ -237,8 +240,9 @@ impl Archive {
         let (condition, values) = filter.condition();
         // All parts speak of the same moment.
         let moment = self.connection.unchecked_transaction()?;
+        let blocks = blocks();
         let sums = format!(
-            "SELECT count(*), count(answered_at), \
+            "{blocks} SELECT count(*), count(answered_at), \
              coalesce(sum(messages_to_callee + messages_to_caller), 0), \
              coalesce(sum(bytes_to_callee + bytes_to_caller), 0) FROM calls WHERE {condition}"
         );
@@ -247,7 +251,7 @@ impl Archive {
             Ok(Summary { calls, answered, messages: row.get(2)?, bytes: row.get(3)?, ..Summary::default() })
         })?;
         let reasons = format!(
-            "SELECT end_reason, count(*) AS often FROM calls WHERE {condition} \
+            "{blocks} SELECT end_reason, count(*) AS often FROM calls WHERE {condition} \
              GROUP BY end_reason ORDER BY often DESC, end_reason LIMIT {REASONS_MAX}"
         );
         let mut statement = moment.prepare(&reasons)?;
@@ -306,7 +310,8 @@ fn spans(
     values: &[Value],
 ) -> rusqlite::Result<Spans> {
     let those = format!("FROM calls WHERE {condition} AND {column} IS NOT NULL");
-    let sums = format!("SELECT count(*), coalesce(avg({column}), 0) {those}");
+    let blocks = blocks();
+    let sums = format!("{blocks} SELECT count(*), coalesce(avg({column}), 0) {those}");
     let (count, mean_us): (u64, f64) =
         connection.query_row(&sums, params_from_iter(values.iter()), |row| Ok((row.get(0)?, row.get(1)?)))?;
     if count == 0 {
@@ -314,13 +319,37 @@ fn spans(
     }
     let percentile = |percent: u64| -> rusqlite::Result<u64> {
         let offset = (count * percent).div_ceil(100) - 1;
-        let question = format!("SELECT {column} {those} ORDER BY {column} LIMIT 1 OFFSET {offset}");
+        let question = format!("{blocks} SELECT {column} {those} ORDER BY {column} LIMIT 1 OFFSET {offset}");
         connection.query_row(&question, params_from_iter(values.iter()), |row| row.get(0))
     };
     Ok(Spans { count, mean_us, p50_us: percentile(50)?, p95_us: percentile(95)? })
 }
 
+/// What each question begins with: the numbers of all blocks.
+fn blocks() -> String {
+    let end = |which| format!("(SELECT {which}(id) FROM calls) >> {}", schema::BLOCK_SHIFT);
+    let (first, last) = (end("min"), end("max"));
+    format!(
+        "WITH RECURSIVE blocks (block) AS \
+         (SELECT {first} UNION ALL SELECT block + 1 FROM blocks WHERE block < {last})"
+    )
+}
+
+/// The rows that an index of blocks has for a value.
+fn found(index: &str, column: &str) -> String {
+    format!(
+        "SELECT calls.id FROM blocks CROSS JOIN calls INDEXED BY {index} \
+         ON calls.id >> {} = blocks.block AND calls.{column} = ?",
+        schema::BLOCK_SHIFT
+    )
+}
+
 impl Filter {
+    /// Whether it names rows by what only few have.
+    fn names_rows(&self) -> bool {
+        [&self.address, &self.from, &self.to, &self.call_id].iter().any(|text| text.is_some())
+    }
+
     /// What a row has to meet, and the values for its question marks.
     fn condition(&self) -> (String, Vec<Value>) {
         let mut parts = vec!["TRUE".to_owned()];
@@ -335,16 +364,18 @@ impl Filter {
         let time = |time_ms: Option<u64>| {
             time_ms.map(|time_ms| Value::Integer(i64::try_from(time_ms).unwrap_or(i64::MAX)))
         };
-        require("(from_address = ? OR to_address = ?)", text(&self.address));
-        require("from_address = ?", text(&self.from));
-        require("to_address = ?", text(&self.to));
+        let (caller, callee) =
+            (found("calls_by_caller", "from_address"), found("calls_by_callee", "to_address"));
+        require(&format!("id IN ({caller} UNION ALL {callee})"), text(&self.address));
+        require(&format!("id IN ({caller})"), text(&self.from));
+        require(&format!("id IN ({callee})"), text(&self.to));
+        require(&format!("id IN ({})", found("calls_by_id", "call_id")), text(&self.call_id));
         let domain_of = |column: &str| format!("substr({column}, instr({column}, '@') + 1) = ?");
         let domains = format!("({} OR {})", domain_of("from_address"), domain_of("to_address"));
         require(&domains, text(&self.domain));
         require("ended_at >= ?", time(self.since_ms));
         require("ended_at < ?", time(self.until_ms));
         require("end_reason = ?", text(&self.reason));
-        require("call_id = ?", text(&self.call_id));
         if self.failed {
             parts.push("answered_at IS NULL".to_owned());
         }

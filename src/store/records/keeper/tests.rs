@@ -117,7 +117,7 @@ fn pauses_grow_to_a_limit_and_shrink_when_it_is_over() {
         assert_eq!(bench.trouble(), Some(Trouble::Unopenable));
         pauses.push(bench.keeper.pause);
     }
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 32, 32]);
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16, 16]);
     fs::remove_dir(scratch.records()).expect("it is empty");
     assert_eq!(bench.keeps(), 0);
     assert_eq!((bench.keeper.pause, bench.keeper.next_pause), (0, PAUSE_TICKS_MIN));
