@@ -321,3 +321,53 @@ impl Sender {
 
 /// Bytes of the seed that batches are named by; nobody else's have the same.
 const NAME_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::{record, refused};
+    use super::*;
+
+    fn sender(seed: u8) -> Sender {
+        let settings = Settings {
+            url: Secret::new("http://127.0.0.1:9/"),
+            token: None,
+            node: "node \"7\"".into(),
+            clock_unix_ms: || 0,
+            seed: [seed; 32],
+        };
+        Sender::new(settings, Arc::new(Intake::new(1)), Arc::default()).expect("it can be used")
+    }
+
+    #[test]
+    fn a_batch_is_one_json_object_with_the_lines_of_the_call_log() {
+        let body = sender(1).encode("b-1", &[Arc::new(record(1)), Arc::new(refused())]);
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("it is JSON");
+        assert_eq!((&body["batch"], &body["node"]), (&"b-1".into(), &"node \"7\"".into()));
+        let mut line = Vec::new();
+        encode_object(&refused(), "node \"7\"", &mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).expect("it is JSON");
+        assert_eq!(body["records"][1], line);
+    }
+
+    #[test]
+    fn jitter_spreads_and_names_differ_from_start_to_start() {
+        let mut sender = sender(1);
+        let rolls: Vec<f64> = (0..1_000).map(|_| sender.roll()).collect();
+        assert!(rolls.iter().all(|roll| (0.0..=1.0).contains(roll)));
+        let (low, high) =
+            (rolls.iter().filter(|roll| **roll < 0.25), rolls.iter().filter(|roll| **roll > 0.75));
+        assert!(low.count() > 150 && high.count() > 150);
+        assert_ne!(sender.name, self::sender(2).name);
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_batch_itself_loses_it() {
+        for status in [400, 413, 415, 422] {
+            assert!(Rebuff::Status(status, None).is_about_content(), "{status}");
+        }
+        for status in [301, 401, 403, 404, 408, 409, 429, 500, 503] {
+            assert!(!Rebuff::Status(status, None).is_about_content(), "{status}");
+        }
+        assert!(!Rebuff::Unreachable.is_about_content());
+    }
+}
