@@ -180,11 +180,11 @@ impl Archive {
             Some(rusqlite::ErrorCode::NotADatabase) => QueryError::Stranger(path.to_owned()),
             _ => QueryError::Trouble(path.to_owned(), Trouble::of(&error)),
         };
-        let (connection, id) = connect(path).map_err(trouble)?;
+        let connection = connect(path).map_err(trouble)?;
+        let (id, version) = settled_marks(&connection).map_err(trouble)?;
         if id != schema::APPLICATION_ID {
             return Err(QueryError::Stranger(path.to_owned()));
         }
-        let version = settled_version(&connection).map_err(trouble)?;
         if version != schema::VERSION {
             return Err(QueryError::Version(path.to_owned(), version));
         }
@@ -270,26 +270,31 @@ impl Archive {
     }
 }
 
-/// The version of a file that may be in the making: it bears our mark a moment before it has its tables.
-fn settled_version(connection: &Connection) -> rusqlite::Result<usize> {
+/// The mark and the version of a file that may be in the making: it is empty for a moment, and then has no tables for another.
+fn settled_marks(connection: &Connection) -> rusqlite::Result<(i32, usize)> {
+    let look = || Ok((application_id(connection)?, schema::version(connection)?));
     for _ in 0..MAKING_LOOKS {
-        match schema::version(connection)? {
-            0 => std::thread::sleep(MAKING_PAUSE),
-            version => return Ok(version),
+        match look()? {
+            (0 | schema::APPLICATION_ID, 0) => std::thread::sleep(MAKING_PAUSE),
+            marks => return Ok(marks),
         }
     }
-    schema::version(connection)
+    look()
 }
 
-/// A connection and the file's mark. Reading a file in WAL mode needs a place for shared memory beside it; where none can be
+fn application_id(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+/// A connection that has read something. Reading a file in WAL mode needs a place for shared memory beside it; where none can be
 /// made and no log is left to be read either, the file by itself is all there is.
-fn connect(path: &Path) -> rusqlite::Result<(Connection, i32)> {
-    let open = |name: &Path| -> rusqlite::Result<(Connection, i32)> {
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let open = |name: &Path| -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(name, flags)?;
         connection.busy_timeout(LOCK_WAIT)?;
-        let id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok((connection, id))
+        application_id(&connection)?;
+        Ok(connection)
     };
     let opened = open(path);
     let mut log = path.as_os_str().to_owned();
