@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands;
+use crate::commands::calls::CallsArgs;
 use crate::commands::drain::DrainArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::token::TokenArgs;
@@ -37,6 +38,8 @@ pub enum Program {
     Phone(PhoneArgs),
     /// Ask a running exchange for a heartbeat; exit code 0 if it answers within 3 seconds
     Health(HealthArgs),
+    /// Show, sum up or export the records of ended calls and failed dials
+    Calls(CallsArgs),
     /// Have a running exchange send its clients away, let calls end, and go
     Drain(DrainArgs),
     /// Simulate an exchange from a seed and check what must hold in every run
@@ -55,6 +58,7 @@ impl Cli {
             Program::CheckConfig(flags) => commands::check_config::run(flags),
             Program::Phone(args) => phone::run(args),
             Program::Health(args) => commands::health::run(args),
+            Program::Calls(args) => commands::calls::run(args),
             Program::Drain(args) => commands::drain::run(args),
             Program::Sim(args) => crate::sim::main(&args),
             Program::Token(args) => commands::token::run(args),
@@ -76,6 +80,7 @@ mod tests {
             Some(
                 Program::Phone(_)
                 | Program::Health(_)
+                | Program::Calls(_)
                 | Program::Drain(_)
                 | Program::Sim(_)
                 | Program::Token(_)

@@ -55,7 +55,10 @@ fn each_alert_says_what_to_do() {
     assert!(alerts.len() >= 10);
     for alert in alerts {
         assert!(operations.contains(&format!("### {alert}\n")), "docs/OPERATIONS.md explains {alert}");
-        assert!(rules.contains(&format!("docs/OPERATIONS.md#{}\n", alert.to_lowercase())), "{alert} leads there");
+        assert!(
+            rules.contains(&format!("docs/OPERATIONS.md#{}\n", alert.to_lowercase())),
+            "{alert} leads there"
+        );
     }
 }
 
@@ -98,7 +101,8 @@ fn who_stops_an_exchange_waits_longer_than_it_takes() {
         + number(&text, "sleep: {seconds: ");
     assert!(number(&text, "terminationGracePeriodSeconds: ") > most + 5, "{most} s and some to spare");
     let text = read(COMPOSE[0]);
-    let stop_ms: u64 = by_env("SYSTEMX_STOP_TIMEOUT_MS").and_then(|setting| setting.default.parse().ok()).expect("a number");
+    let stop_ms: u64 =
+        by_env("SYSTEMX_STOP_TIMEOUT_MS").and_then(|setting| setting.default.parse().ok()).expect("a number");
     let most = number(&text, "SYSTEMX_DRAIN_SECONDS:-") + stop_ms.div_ceil(MS_PER_SECOND);
     assert!(number(&text, "stop_grace_period: ") > most + 5, "{most} s and some to spare");
 }
@@ -109,7 +113,8 @@ fn lint(program: &str, arguments: &[&str]) {
     let ours = root.join("target/lint/bin").join(program);
     let program = if ours.exists() { ours } else { program.into() };
     let output = Command::new(&program).args(arguments).current_dir(root).output();
-    let output = output.unwrap_or_else(|error| panic!("{}: {error}; tests/all.sh installs it", program.display()));
+    let output =
+        output.unwrap_or_else(|error| panic!("{}: {error}; tests/all.sh installs it", program.display()));
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{arguments:?}: {}{}", said(&output.stdout), said(&output.stderr));
 }

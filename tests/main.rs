@@ -54,6 +54,8 @@ mod programs;
 mod protocol_docs;
 /// Does every command in the documents work?
 mod readme;
+/// Is every call in the file of call records, whatever happens to the file, and can it be asked for?
+mod records;
 /// Who holds which address, and does a connection lose anything on its way to the home of its address?
 mod registration;
 /// Do faults that somebody has met stay away?

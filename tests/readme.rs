@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::certificates::Authority;
 use crate::support::http::get;
 use crate::support::process::systemx;
+use crate::support::records::fill;
 use crate::support::{Process, Scratch, eventually};
 
 fn root() -> &'static Path {
@@ -121,6 +122,13 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
             let ran = systemx(&ends, folder.path()).output().expect("it runs");
             assert!(ran.status.success(), "{command}: {ran:?}");
         }
+        Some("calls") => {
+            let ran = systemx(arguments, folder_with_calls(&folder).path())
+                .env("SYSTEMX_CALL_RECORDS", "calls.db")
+                .output()
+                .expect("it runs");
+            assert!(ran.status.success() && !ran.stdout.is_empty(), "{command}: {ran:?}");
+        }
         Some("token") => check_token(command, arguments, folder.path()),
         Some("health") => {
             let port = exchange.address().port().to_string();
@@ -142,6 +150,12 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
             assert!(ran.status.success(), "{command}: {ran:?}");
         }
     }
+}
+
+/// The folder, with a file of call records by the name that the documents give it.
+fn folder_with_calls(folder: &Scratch) -> &Scratch {
+    fill(&folder.path().join("calls.db"), 3, 1_795_219_200_000);
+    folder
 }
 
 /// Keys of the name that is shown are there, and so is a token where one is to be put in.
@@ -251,6 +265,17 @@ fn check_tool(command: &str) {
         ["docker", "compose", "-f", file, ..] => assert!(root().join(file).exists(), "{command}"),
         // They show what a machine allows; nothing depends on what they say.
         ["sysctl", ..] | ["ulimit", "-n", ..] => {}
+        ["sqlite3", ..] => {
+            let folder = Scratch::new();
+            let mut run = Command::new("sh");
+            run.args(["-c", command]).current_dir(folder_with_calls(&folder).path());
+            let ran = run.output().expect("a shell is there");
+            // Not every machine that builds this has it.
+            let is_missing = ran.status.code() == Some(127);
+            assert!(is_missing || (ran.status.success() && ran.stderr.is_empty()), "{command}: {ran:?}");
+            let copies = command.contains("copy.db");
+            assert!(is_missing || !copies || folder.path().join("copy.db").exists(), "{command}");
+        }
         ["openssl", arguments @ ..] => {
             let folder = Scratch::new();
             let run = Command::new("openssl").args(arguments).current_dir(folder.path()).output();

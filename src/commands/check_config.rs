@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print};
 use crate::config::federation::PeerUrl;
+use crate::config::records::shown_webhook;
 use crate::config::settings::Kind;
 use crate::config::{
     Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process, settings,
 };
 use crate::shell::{admin, operator};
+use crate::store;
 use crate::tls;
 
 /// Prints the table; exit code 2 if the exchange would not start.
@@ -53,8 +55,10 @@ fn mistakes_in_files(config: &Config) -> Vec<String> {
     let is_secure = links.peers.iter().any(|peer| peer.url.is_secure);
     let links = if is_secure { tls::link_config(&links.tls).map(drop) } else { Ok(()) };
     let admin = config.admin.as_ref().map_or(Ok(()), admin::check);
+    let records = config.records.file.as_deref().map_or(Ok(()), store::records::check);
     let mistakes = [
         admin.err().map(|error| error.to_string()),
+        records.err().map(|error| format!("SYSTEMX_CALL_RECORDS: {error}")),
         rules.err().map(|error| error.to_string()),
         listener.err().map(|error| format!("TLS_ENABLED is true, but {error}")),
         links.err().map(|error| format!("links by wss:// cannot be set up: {error}")),
@@ -68,6 +72,9 @@ fn row(setting: &Setting, value: String, origin: Origin, config: &Config) -> [St
         ("", _) if setting.name == settings::SHARDS.name => config.shards.to_string(),
         ("", _) => "-".to_owned(),
         _ if matches!(setting.kind, Kind::Hidden | Kind::Tokens) => "(hidden)".to_owned(),
+        (url, _) if setting.name == settings::CALL_RECORDS_WEBHOOK.name => {
+            shown_webhook(url).unwrap_or_else(|| "(no URL)".to_owned())
+        }
         (url, _) if setting.kind == Kind::Url => {
             PeerUrl::parse(url).map_or_else(|_| "(no URL)".to_owned(), |url| url.to_string())
         }

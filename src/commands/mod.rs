@@ -2,6 +2,7 @@
 //! Only these files write to standard output and error, apart from the log writer. Nothing here decides how an exchange
 //! behaves.
 
+pub mod calls;
 pub mod check_config;
 pub mod drain;
 pub mod health;

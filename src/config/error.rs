@@ -237,6 +237,8 @@ pub enum Warning {
     ProxyHeadersOfNobody,
     /// Anybody may claim to be anybody.
     TrustsEverybody,
+    /// Whoever listens on the way to the webhook of call records hears the token, and the records.
+    WebhookTokenInTheClear,
 }
 
 impl fmt::Display for Warning {
@@ -283,6 +285,10 @@ impl fmt::Display for Warning {
             Warning::ProxyHeadersOfNobody => f.write_str(
                 "SYSTEMX_PROXY_PROTOCOL is on and SYSTEMX_TRUSTED_PROXIES is not set: no connection's PROXY header is read; \
                  set it to the networks of your proxies",
+            ),
+            Warning::WebhookTokenInTheClear => f.write_str(
+                "SYSTEMX_CALL_RECORDS_WEBHOOK is http:// and leaves this machine: its token and who called whom can be read on the \
+                 way; use https://",
             ),
             Warning::TrustsEverybody => f.write_str(
                 "SYSTEMX_TRUSTED_PROXIES has a network of all addresses: whoever can reach the port may claim to be any client; \

@@ -11,6 +11,7 @@ mod later;
 pub mod process;
 pub mod raw;
 mod reader;
+pub mod records;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use admin::{Admin, AdminToken};
 pub use error::{ConfigError, Origin, Warning};
 pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
+pub use records::RecordSettings;
 pub use settings::{SETTINGS, Setting};
 pub use tls::TlsFiles;
 
@@ -82,6 +84,8 @@ pub struct Config {
     pub log_stream: bool,
     /// File that gets one JSON line per ended call (spec 22).
     pub call_log: Option<PathBuf>,
+    /// Where call records are kept and sent besides.
+    pub records: RecordSettings,
     /// Whether the path `/echo` echoes.
     pub echo_endpoint: bool,
 
@@ -264,6 +268,7 @@ impl Config {
             log_format: reader.log_format(&settings::LOG_FORMAT),
             log_stream: reader.switch(&settings::LOG_STREAM),
             call_log: reader.file(&settings::CALL_LOG),
+            records: records::read(reader),
             echo_endpoint: reader.switch(&settings::ECHO_ENDPOINT),
             message_bytes_max: reader.count(&settings::MESSAGE_BYTES_MAX),
             unregistered_message_bytes_max: reader.count(&settings::UNREGISTERED_MESSAGE_BYTES_MAX),

@@ -82,21 +82,6 @@ impl<'a> Reader<'a> {
         self.list(setting, hosts).unwrap_or_default()
     }
 
-    /// A secret that `is_good`; one that is not is not shown.
-    pub(super) fn secret(
-        &mut self,
-        setting: &'static Setting,
-        is_good: impl Fn(&str) -> bool,
-    ) -> Option<Secret> {
-        let given = self.raw.given(setting)?;
-        if !is_good(&given.value) {
-            let (value, origin) = ("(hidden)".to_owned(), given.origin.clone());
-            self.errors.push(ConfigError::Value { setting, value, origin });
-            return None;
-        }
-        Some(Secret::new(given.value.as_str()))
-    }
-
     pub(super) fn file(&mut self, setting: &'static Setting) -> Option<PathBuf> {
         self.parsed(setting, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }
@@ -106,6 +91,21 @@ impl<'a> Reader<'a> {
         let given = self.raw.given(setting).filter(|given| !given.value.is_empty())?;
         if let Err(error) = parse_short(&given.value, &mut Rules::default()) {
             let (value, origin) = (format!("(hidden) {error}"), given.origin.clone());
+            self.errors.push(ConfigError::Value { setting, value, origin });
+            return None;
+        }
+        Some(Secret::new(given.value.as_str()))
+    }
+
+    /// A text that is never repeated, not even if it is refused.
+    pub(super) fn secret(
+        &mut self,
+        setting: &'static Setting,
+        is_allowed: impl Fn(&str) -> bool,
+    ) -> Option<Secret> {
+        let given = self.raw.given(setting).filter(|given| !given.value.is_empty())?;
+        if !is_allowed(&given.value) {
+            let (value, origin) = ("(hidden)".to_owned(), given.origin.clone());
             self.errors.push(ConfigError::Value { setting, value, origin });
             return None;
         }

@@ -156,6 +156,10 @@ const SPIN_US_LARGEST: i64 = 10_000;
 const TRUNK_CAPACITY_SMALLEST: i64 = 16;
 /// A trunk's slots are allocated at start: 64 shards of this capacity already take 256 GiB.
 const TRUNK_CAPACITY_LARGEST: i64 = 1 << 20;
+/// A century of call records.
+const RECORD_DAYS_LARGEST: i64 = 36_500;
+/// The smallest file of call records: empty tables and some thousand calls.
+const RECORD_BYTES_SMALLEST: i64 = 1 << 20;
 /// Switches the limit off when the number is 0 or less.
 const UNLIMITED: i64 = i64::MIN;
 
@@ -249,6 +253,16 @@ table! {
     LOG_STREAM = word("log_stream", "SYSTEMX_LOG_STREAM", "on", Kind::Switch,
         "offer the log stream at logs@system.local");
     CALL_LOG = word("call_log", "SYSTEMX_CALL_LOG", "", Kind::File, "file that gets one JSON line per ended call");
+    CALL_RECORDS = word("call_records", "SYSTEMX_CALL_RECORDS", "", Kind::File,
+        "SQLite file that keeps call records for `systemx calls`; unset: none are kept");
+    CALL_RECORDS_DAYS = number("call_records_days", "SYSTEMX_CALL_RECORDS_DAYS", "90", Unit::None, (1, RECORD_DAYS_LARGEST),
+        "days after which a call record is deleted from that file");
+    CALL_RECORDS_MAX_BYTES = number("call_records_max_bytes", "SYSTEMX_CALL_RECORDS_MAX_BYTES", "1073741824", Bytes,
+        (RECORD_BYTES_SMALLEST, TOTAL_BYTES_LARGEST), "size of that file beyond which the oldest records are deleted");
+    CALL_RECORDS_WEBHOOK = word("call_records_webhook", "SYSTEMX_CALL_RECORDS_WEBHOOK", "", Kind::Url,
+        "http:// or https:// URL that call records are posted to; unset: none");
+    CALL_RECORDS_WEBHOOK_TOKEN = word("call_records_webhook_token", "SYSTEMX_CALL_RECORDS_WEBHOOK_TOKEN", "", Kind::Hidden,
+        "bearer token that goes along with them");
     ECHO_ENDPOINT = word("echo_endpoint", "SYSTEMX_ECHO_ENDPOINT", "false", Kind::Switch,
         "echo messages on the path /echo, for conformance suites");
 

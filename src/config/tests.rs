@@ -77,8 +77,9 @@ fn every_default_is_a_value_that_could_be_given() {
 
 #[test]
 fn every_setting_is_read_and_checked() {
-    let is_checked =
-        |setting: &Setting| !matches!(setting.kind, settings::Kind::File) && !setting.is_of_federation();
+    let is_checked = |setting: &Setting| {
+        !matches!(setting.kind, settings::Kind::File | settings::Kind::Hidden) && !setting.is_of_federation()
+    };
     for setting in SETTINGS.iter().filter(|setting| is_checked(setting)) {
         let refused = env(&[(setting.env, "no-such/value")]).load();
         let is_noticed = match refused {

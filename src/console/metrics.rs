@@ -8,10 +8,11 @@ use crate::exchange::call::Volume;
 use crate::exchange::event::Verb;
 use crate::exchange::tally::{Histogram, PerReason, Tally};
 use crate::exchange::time::Tick;
-use crate::store::CallLogCounts;
+use crate::store::Sinks;
 
 use super::exposition::{Kind, Page, seconds};
 use super::process::Process;
+use super::records;
 use super::report::{Report, TrunkReport};
 use super::service::ServiceState;
 
@@ -28,14 +29,14 @@ pub struct Snapshot {
     pub limits: Limits,
     /// When the certificate in use ends, in milliseconds since 1970, if connections are encrypted.
     pub certificate_ends_ms: Option<u64>,
-    /// What became of the lines of the call log, and how many wait, if one is kept.
-    pub call_log: Option<(CallLogCounts, u64)>,
     /// Links to other exchanges.
     pub federation: Federation,
     /// What the exchange is up to.
     pub state: ServiceState,
     /// The exchange's clock.
     pub now: Tick,
+    /// How it stands with those who keep call records.
+    pub records: Sinks,
 }
 
 /// Limits that uses are to be compared with; 0 where there is none.
@@ -81,9 +82,9 @@ pub fn page(snapshot: &Snapshot) -> String {
     write_doors(&mut page, reports);
     write_tls(&mut page, snapshot);
     write_federation(&mut page, snapshot);
-    write_call_log(&mut page, snapshot);
     write_limits(&mut page, &snapshot.limits);
     write_trunks(&mut page, reports);
+    records::write(&mut page, &snapshot.records);
     write_ages(&mut page, snapshot);
     page.into_text()
 }
@@ -346,15 +347,6 @@ fn write_federation(page: &mut Page, snapshot: &Snapshot) {
     page.counter("systemx_federation_connect_failures_total", help, failed);
 }
 
-fn write_call_log(page: &mut Page, snapshot: &Snapshot) {
-    let Some((counts, waiting)) = snapshot.call_log else { return };
-    page.gauge("systemx_call_log_queued", "Calls that wait to be written to the call log.", waiting as f64);
-    page.counter("systemx_call_log_written_total", "Lines written to the call log.", counts.written);
-    page.counter("systemx_call_log_lost_total", "Calls that the call log could not take.", counts.lost);
-    let help = "Failed attempts to write to the call log; they are made again.";
-    page.counter("systemx_call_log_failures_total", help, counts.failures);
-}
-
 /// What may be held; 0 is no limit.
 fn write_limits(page: &mut Page, limits: &Limits) {
     let mut limit = |name, help, most: u64| page.gauge(name, help, most as f64);
@@ -403,10 +395,10 @@ mod tests {
             committed_bytes: 5,
             limits: Limits { output_bytes: 7, ..Limits::default() },
             certificate_ends_ms: Some(1_900_000_000_500),
-            call_log: Some((CallLogCounts { written: 4, lost: 1, failures: 0 }, 2)),
             federation: Federation { configured: 2, connected: 3, lost: 2, failed: 9 },
             state: ServiceState::Draining,
             now: Tick::from_millis(1500),
+            records: Sinks::default(),
         }
     }
 
@@ -438,7 +430,6 @@ mod tests {
             "systemx_trunk_queued{from=\"1\",to=\"0\"} 0",
             "systemx_tls_certificate_expiry_timestamp_seconds 1900000000.5",
             "systemx_federation_links_up 1",
-            "systemx_call_log_queued 2",
             "systemx_output_bytes_limit 7",
             "systemx_service_state{state=\"draining\"} 1",
             "systemx_service_state{state=\"serving\"} 0",

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod overview;
 pub mod process;
 pub mod readiness;
+pub mod records;
 pub mod report;
 pub mod service;
 pub mod views;

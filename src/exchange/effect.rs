@@ -438,6 +438,40 @@ pub struct CallRecord {
     pub ended_by: EndedBy,
     /// What went through it.
     pub traffic: Traffic,
+    /// How it came from, or went to, another exchange; `None` if both parties are here.
+    pub crossing: Option<Crossing>,
+}
+
+/// How a recorded call crossed to another exchange.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Crossing {
+    /// Which of its ends is elsewhere.
+    pub way: Way,
+    /// The domain of the link: the one it went out by, or else came in by. `None` if only another shard knows it.
+    pub link: Option<Box<str>>,
+}
+
+/// Which end of a recorded call is on another exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// The caller's.
+    In,
+    /// The callee's.
+    Out,
+    /// Both.
+    Through,
+}
+
+impl Way {
+    /// The way of a call that came from another exchange, or goes to one, or both.
+    pub fn of(comes_in: bool, goes_out: bool) -> Option<Self> {
+        match (comes_in, goes_out) {
+            (true, true) => Some(Self::Through),
+            (true, false) => Some(Self::In),
+            (false, true) => Some(Self::Out),
+            (false, false) => None,
+        }
+    }
 }
 
 /// How the callee of a recorded call takes calls.

@@ -1,6 +1,6 @@
 //! The way from a shard to the operator's thread: slow things are handed over and never waited for.
 //!
-//! Wake handlers go to their runner, call records to the call log. A shard only ever tries to hand something over;
+//! Wake handlers go to their runner, call records to those who keep them. A shard only ever tries to hand something over;
 //! what the other side cannot take is counted there or comes back as a failed run.
 
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::exchange::address::Address;
-use crate::exchange::effect::{CallMode, CallRecord, EndedBy};
+use crate::exchange::effect::{CallMode, CallRecord, EndedBy, Way};
 use crate::exchange::event::{WakeHandler, WakeKind, WakeOutcome};
 use crate::exchange::ids::{ShardId, WakeRun};
-use crate::store::{self, CallLogHandle};
+use crate::exchange::{call::Volume, time::Tick};
+use crate::store::{self, Recorder};
 use crate::wake::{self, WakeCommand, WakeJob};
 
 use super::rules::Orders;
@@ -27,8 +28,8 @@ const RUN_BITS: u32 = 48;
 pub struct Desk {
     /// To the runner of wake handlers.
     pub wakes: mpsc::Sender<WakeCommand>,
-    /// To the call log, if one is kept.
-    pub call_log: Option<CallLogHandle>,
+    /// To those who keep call records.
+    pub recorder: Recorder,
     /// To whoever fetches the keys of signed tokens, if the rules name a place for them.
     pub keys: Option<Orders>,
     /// Back to this shard, for runs that could not be handed over.
@@ -67,10 +68,10 @@ impl Desk {
         }
     }
 
-    /// Writes a finished call into the call log, by its name if it has one besides its id.
+    /// Has a finished call kept, by its name if it has one besides its id.
     pub fn record(&self, record: &CallRecord, name: Option<&str>) {
-        if let Some(log) = &self.call_log {
-            log.record(foreign_record(record, name));
+        if self.recorder.is_on() {
+            self.recorder.record(foreign_record(record, name));
         }
     }
 }
@@ -107,9 +108,12 @@ fn foreign_handler(handler: &WakeHandler) -> wake::WakeHandler {
     }
 }
 
-fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord {
+/// The record as it is kept.
+pub fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord {
+    let since = |from: Tick, to: Tick| to.micros().saturating_sub(from.micros());
+    let (started, answered) = (record.started.tick, record.answered.map(|at| at.tick));
     store::CallRecord {
-        call_id: Some(name.map_or_else(|| record.call.to_string().into(), Into::into)),
+        call_id: name.map_or_else(|| record.call.to_string().into(), Into::into),
         from: Arc::from(record.from.as_str()),
         to: Arc::from(record.to.as_str()),
         mode: match record.mode {
@@ -127,6 +131,21 @@ fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord 
             EndedBy::Callee => store::EndedBy::Callee,
             EndedBy::Exchange => store::EndedBy::Exchange,
         },
-        messages: record.traffic.messages(),
+        dialect: store::Dialect::Systemx,
+        ring_us: record.rang.map(|rang| since(started, rang)),
+        answer_us: answered.map(|answered| since(started, answered)),
+        talk_us: answered.map(|answered| since(answered, record.ended.tick)),
+        to_callee: foreign_volume(record.traffic.to_callee),
+        to_caller: foreign_volume(record.traffic.to_caller),
+        forwarded: record.crossing.as_ref().map(|crossing| match crossing.way {
+            Way::In => store::Forwarded::In,
+            Way::Out => store::Forwarded::Out,
+            Way::Through => store::Forwarded::Through,
+        }),
+        link: record.crossing.as_ref().and_then(|crossing| crossing.link.clone()),
     }
+}
+
+fn foreign_volume(volume: Volume) -> store::Volume {
+    store::Volume { messages: volume.messages, bytes: volume.bytes }
 }

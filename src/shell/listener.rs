@@ -126,7 +126,16 @@ impl Lobby {
         let (pauses, stirs) = <(Rc<Cell<bool>>, Rc<Cell<bool>>)>::default();
         let (upgraded, handshakes) = <(Rc<RefCell<VecDeque<Upgraded>>>, Rc<Cell<Handshakes>>)>::default();
         let closing = Rc::default();
-        Self { upgraded, poller: Rc::new(poller), pauses, stirs, handshakes, talks: Rc::default(), closing, ring }
+        Self {
+            upgraded,
+            poller: Rc::new(poller),
+            pauses,
+            stirs,
+            handshakes,
+            talks: Rc::default(),
+            closing,
+            ring,
+        }
     }
 
     /// Tells the listener to close, which it does once those who have knocked are in.

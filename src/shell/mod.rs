@@ -20,6 +20,7 @@ pub mod output;
 pub mod overseer;
 pub mod peers;
 pub mod ramp;
+mod recorders;
 pub mod rules;
 pub mod supervisor;
 pub mod switchboard;

@@ -2,8 +2,8 @@
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
 //! thread for slow work, one thread for each shard, then the one that calls other exchanges, and the admin listener. Stop: nobody is
-//! called any more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes
-//! its last lines, and last the admin listener, so that probes are answered until then. What ends later serves what ends earlier.
+//! called any more, shards close everything and end (within the limit), then the runner of wake handlers, then those who keep
+//! call records, and last the admin listener, so that probes are answered until then. What ends later serves what ends earlier.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -27,7 +27,7 @@ use crate::exchange::limits::{Limits, SpawnPolicy};
 use crate::exchange::shard::Setup;
 use crate::identity::Rulebook;
 use crate::logging::FeedReader;
-use crate::store::{CallLog, CallLogError};
+use crate::store::{Recorder, Recorders, RecordersError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
@@ -42,6 +42,7 @@ use super::log_service::LogService;
 use super::overseer::DrainDesk;
 use super::peers::{Dialler, Link, LinkCounts};
 use super::ramp::Ramp;
+use super::recorders;
 use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
 use super::switchboard::{ByteBounds, Freight, Inquiry, Parts, Post, Switchboard, WAKER};
 use super::trunk;
@@ -75,8 +76,8 @@ pub enum StartError {
         /// Shards.
         shards: usize,
     },
-    /// The call log cannot be written.
-    CallLog(CallLogError),
+    /// Call records cannot be kept.
+    Records(RecordersError),
     /// The rules are wrong.
     Rules(RulesError),
     /// The files of TLS cannot be used.
@@ -104,7 +105,7 @@ impl fmt::Display for StartError {
                 "{sockets} listening sockets were inherited (LISTEN_FDS) and there are {shards} shards: name fewer in the \
                  socket unit, or set SYSTEMX_SHARDS to {sockets}"
             ),
-            Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
+            Self::Records(error) => error.fmt(f),
             Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
             Self::Admin(error) => error.fmt(f),
@@ -118,7 +119,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { source, .. } | Self::System { source, .. } => Some(source),
             Self::Sockets { .. } => None,
-            Self::CallLog(error) => Some(error),
+            Self::Records(error) => Some(error),
             Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Admin(error) => Some(error),
@@ -131,7 +132,7 @@ pub struct Running {
     address: SocketAddr,
     shards: Vec<ShardThread>,
     operator: Option<JoinHandle<()>>,
-    call_log: Option<CallLog>,
+    recorders: Recorders,
     dialler: Option<Dialler>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
@@ -229,7 +230,7 @@ pub fn start_on(
     let first = entrances.first().and_then(|entrance| entrance.listener.local_addr().ok());
     let address = first.unwrap_or(config.listen);
     let admin = config.admin.as_ref().map(admin::Bound::new).transpose().map_err(StartError::Admin)?;
-    let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
+    let recorders = recorders::start(config)?;
     let (polls, wakers) = pollers(config.shards)?;
     let ports =
         trunk::mesh(config.trunk_capacity, wakers.iter().map(|waker| peer_wake(waker.clone())).collect());
@@ -239,7 +240,7 @@ pub fn start_on(
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
-    let mut common = Common::new(config, wakes, &call_log, credentials)?;
+    let mut common = Common::new(config, wakes, recorders.recorder(), credentials)?;
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
@@ -259,7 +260,7 @@ pub fn start_on(
         drains: Drains::new(config),
         shards,
         operator: Some(operator),
-        call_log,
+        recorders,
         dialler: None,
         rules,
         certificate,
@@ -335,7 +336,7 @@ impl Running {
             readiness: self.readiness.clone(),
             limits: shown_limits(config),
             credentials,
-            call_log: self.call_log.as_ref().map(CallLog::handle),
+            recorder: self.recorders.recorder(),
             peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
             drains: self.drains.desk.clone(),
             links,
@@ -345,6 +346,11 @@ impl Running {
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.shards.iter().map(|shard| shard.board.read()).collect()
+    }
+
+    /// The way to those who keep call records, who also say how they are.
+    pub fn recorder(&self) -> Recorder {
+        self.recorders.recorder()
     }
 
     /// What it is up to.
@@ -431,10 +437,8 @@ impl Running {
         {
             warn!("the runner of wake handlers did not stop in time");
         }
-        if let Some(call_log) = self.call_log.take() {
-            let counts = call_log.stop(deadline.saturating_duration_since(Instant::now()).max(STOP_GRACE));
-            info!(?counts, "call log closed");
-        }
+        // They have some time even if the shards took all of theirs.
+        std::mem::take(&mut self.recorders).stop(deadline.max(Instant::now() + STOP_GRACE));
         // Last, so that probes are answered until all else has ended.
         if let Some(admin) = self.admin.take()
             && !join_until(admin.stop(), deadline.max(Instant::now() + ADMIN_STOP_MAX))
@@ -638,7 +642,7 @@ struct Common {
     bounds: ByteBounds,
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
-    call_log: Option<crate::store::CallLogHandle>,
+    recorder: Recorder,
     shards: usize,
     seeds: Vec<[u8; 32]>,
     trunk_capacity: usize,
@@ -664,7 +668,7 @@ impl Common {
     fn new(
         config: &Config,
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
-        call_log: &Option<CallLog>,
+        recorder: Recorder,
         credentials: Option<Arc<Credentials>>,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
@@ -683,7 +687,7 @@ impl Common {
             bounds: byte_bounds(config),
             clock: Clock::start(),
             wakes,
-            call_log: call_log.as_ref().map(CallLog::handle),
+            recorder,
             shards: config.shards,
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             trunk_capacity: config.trunk_capacity,
@@ -713,7 +717,7 @@ impl Common {
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),
-                call_log: self.call_log.clone(),
+                recorder: self.recorder.clone(),
                 keys: self.keys.clone(),
                 answer: wire.mailbox.clone(),
             },

@@ -16,98 +16,11 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use compact_str::CompactString;
-use serde::Serialize;
-
+use super::CallRecord;
 use writer::Writer;
 
 /// Records that may wait for the writer: 100 ms of 160,000 calls ending each second, and about 2.5 MiB of memory.
 const QUEUE_LEN_MAX: usize = 16 * 1024;
-
-/// What is kept of an ended call or a failed dial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallRecord {
-    /// The call's id; none for a dial that failed before it got one.
-    pub call_id: Option<CompactString>,
-    /// The caller's address.
-    pub from: Arc<str>,
-    /// The address that was dialled.
-    pub to: Arc<str>,
-    /// What kind of call it was.
-    pub mode: CallMode,
-    /// When it was dialled, in milliseconds since 1970 (UTC), as the following.
-    pub started_at_ms: u64,
-    /// When it was answered, if it was.
-    pub answered_at_ms: Option<u64>,
-    /// When it ended.
-    pub ended_at_ms: u64,
-    /// The reason that the parties were given; may come from a party or from another exchange.
-    pub end_reason: CompactString,
-    /// Who ended it.
-    pub ended_by: EndedBy,
-    /// Messages carried, both ways.
-    pub messages: u64,
-}
-
-/// Kinds of calls, as they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CallMode {
-    /// One call at a time on the callee's side.
-    Single,
-    /// One of several at once.
-    Parallel,
-    /// A listener on a broadcast.
-    Broadcast,
-    /// One leg is on another exchange.
-    Forwarded,
-}
-
-/// Who ended a call, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EndedBy {
-    /// The side that dialled.
-    Caller,
-    /// The side that was dialled.
-    Callee,
-    /// This exchange: a refused dial, a timer, a link that broke, a stop.
-    Exchange,
-}
-
-/// Appends `record` to `out` as one JSON object and a newline.
-pub fn encode_line(record: &CallRecord, out: &mut Vec<u8>) {
-    let line = Line {
-        call_id: record.call_id.as_deref(),
-        from: &record.from,
-        to: &record.to,
-        mode: record.mode,
-        started_at: record.started_at_ms,
-        answered_at: record.answered_at_ms,
-        ended_at: record.ended_at_ms,
-        end_reason: &record.end_reason,
-        ended_by: record.ended_by,
-        messages: record.messages,
-    };
-    serde_json::to_writer(&mut *out, &line)
-        .expect("strings and integers always encode, and a Vec takes any write");
-    out.push(b'\n');
-}
-
-/// The file's schema: names and order of the fields.
-#[derive(Serialize)]
-struct Line<'a> {
-    call_id: Option<&'a str>,
-    from: &'a str,
-    to: &'a str,
-    mode: CallMode,
-    started_at: u64,
-    answered_at: Option<u64>,
-    ended_at: u64,
-    end_reason: &'a str,
-    ended_by: EndedBy,
-    messages: u64,
-}
 
 /// Why the call log could not be started.
 #[derive(Debug)]
@@ -156,7 +69,6 @@ pub struct CallLogCounts {
 /// Shared by handles and writer.
 #[derive(Debug, Default)]
 struct State {
-    taken: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
     failures: AtomicU64,
@@ -176,12 +88,14 @@ impl CallLog {
     /// Opens `path` for appending, creating it if it is missing, and starts the writer.
     /// A named pipe (also `/dev/stdout` as one) is never waited for, neither for its reader nor for space.
     ///
+    /// `node` is what this exchange is called in the lines.
+    ///
     /// # Errors
     /// When the file cannot be opened or the thread not started.
-    pub fn start(path: &Path) -> Result<Self, CallLogError> {
+    pub fn start(path: &Path, node: &str) -> Result<Self, CallLogError> {
         let state = Arc::new(State::default());
         let (sender, queue) = mpsc::sync_channel(QUEUE_LEN_MAX);
-        let writer = Writer::open(path.to_owned(), queue, Arc::clone(&state))
+        let writer = Writer::open(path.to_owned(), node.into(), queue, Arc::clone(&state))
             .map_err(|source| CallLogError::Open { path: path.to_owned(), source })?;
         let (finished, done) = mpsc::sync_channel(0);
         let thread = std::thread::Builder::new()
@@ -218,22 +132,16 @@ impl CallLog {
 /// The shards' side: hands over records and never waits.
 #[derive(Clone, Debug)]
 pub struct CallLogHandle {
-    sender: SyncSender<CallRecord>,
+    sender: SyncSender<Arc<CallRecord>>,
     state: Arc<State>,
 }
 
 impl CallLogHandle {
     /// Hands `record` to the writer. When the queue is full, or the log has stopped, the record is lost and counted.
-    pub fn record(&self, record: CallRecord) {
-        let is_taken = self.sender.try_send(record).is_ok();
-        let counter = if is_taken { &self.state.taken } else { &self.state.lost };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Records that were taken in and are not written yet.
-    pub fn waiting(&self) -> u64 {
-        let written = self.state.written.load(Ordering::Relaxed);
-        self.state.taken.load(Ordering::Relaxed).saturating_sub(written)
+    pub fn record(&self, record: Arc<CallRecord>) {
+        if self.sender.try_send(record).is_err() {
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// What became of the records so far.

@@ -1,10 +1,18 @@
 //! What is kept beyond the life of a process; nothing here is ever waited for by a shard.
 //!
-//! So far the call log (specification, section 22). A record is handed over without blocking and may be lost only where
-//! a counter says so; a full disk, a slow reader or a rotated file never touches a call.
+//! Call records go to up to three places: the call log (specification, section 22), a file that can be asked (`records`), and
+//! a webhook. Each has a bounded queue and a thread of its own, so none delays another. A record is handed over without
+//! blocking and may be lost only where a counter says so; a full disk, a slow reader or a dead server never touches a call.
 
 mod call_log;
+mod intake;
+mod record;
+mod recorder;
+pub mod records;
+#[cfg(test)]
+mod testing;
+pub mod webhook;
 
-pub use call_log::{
-    CallLog, CallLogCounts, CallLogError, CallLogHandle, CallMode, CallRecord, EndedBy, encode_line,
-};
+pub use call_log::{CallLog, CallLogCounts, CallLogError, CallLogHandle};
+pub use record::{CallMode, CallRecord, Dialect, EndedBy, Forwarded, Volume, encode_line};
+pub use recorder::{Recorder, Recorders, RecordersError, RecordersSettings, Sinks};

@@ -34,7 +34,7 @@ const HTTPS_PORT: u16 = 443;
 
 /// Why no connection came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConnectFailure {
+pub(crate) enum ConnectFailure {
     /// The host has no address, or the resolver failed.
     Unresolvable,
     /// Every address of the host is one that webhooks may not reach.
@@ -57,12 +57,12 @@ impl std::error::Error for ConnectFailure {}
 
 /// Opens connections to permitted addresses only. Clones share the bound on lookups.
 #[derive(Clone, Debug)]
-pub(super) struct GuardedConnector {
+pub(crate) struct GuardedConnector {
     lookups: Arc<Semaphore>,
 }
 
 impl GuardedConnector {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
     }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use connector::ConnectFailure;
+pub(crate) use connector::{ConnectFailure, GuardedConnector};
 pub use runner::run;
 
 /// Commands that may wait for the runner. It takes them without ever waiting itself, so this covers a burst, not work.

@@ -83,8 +83,7 @@ fn the_numbers_are_those_of_known_traffic_and_the_linter_is_content() {
     // The last call rang until its parties left.
     eventually("the call log is written", || {
         let found = samples(exchange.admin());
-        (found["systemx_call_log_written_total"] == 7.0 && found["systemx_call_log_queued"] == 0.0)
-            .then_some(())
+        (found["systemx_call_records_kept_total{sink=\"log\"}"] == 7.0).then_some(())
     });
     lint(&get(exchange.admin(), "/metrics").body);
 }

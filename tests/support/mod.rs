@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod http;
 pub mod phone;
 pub mod process;
+pub mod records;
 pub mod rig;
 pub mod webhooks;
 pub mod wire;

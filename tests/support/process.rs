@@ -20,9 +20,19 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// A new, empty one.
     pub fn new() -> Self {
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// A new, empty one in memory, if this machine has such a place: others who are busy with the disk do not matter there.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    fn within(parent: &Path) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("systemx-test-{}-{number}", std::process::id()));
+        let path = parent.join(format!("systemx-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("the temporary folder can be written");
         Self(path)
     }

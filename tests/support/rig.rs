@@ -11,6 +11,7 @@ use systemx::console::readiness::Readiness;
 use systemx::exchange::address::home;
 use systemx::exchange::ids::ShardId;
 use systemx::shell::operator::{Running, start};
+use systemx::store::Sinks;
 
 use super::Phone;
 
@@ -81,6 +82,11 @@ impl Rig {
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.running.as_ref().map(Running::reports).unwrap_or_default()
+    }
+
+    /// How it stands with those who keep call records.
+    pub fn sinks(&self) -> Sinks {
+        self.running.as_ref().map(|running| running.recorder().sinks()).unwrap_or_default()
     }
 
     /// Stops it now and waits until it has stopped.

@@ -269,6 +269,7 @@ impl Shard {
             ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
             traffic: listener.traffic,
+            crossing: None,
         })));
     }
 }

@@ -9,7 +9,9 @@ use crate::exchange::address::Address;
 use crate::exchange::call::{Call, Record, Stage, Traffic};
 use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::directory::Holder;
-use crate::exchange::effect::{CallMode, CallRecord, Effect, EndedBy, Name, Notice, Outbox, Payload};
+use crate::exchange::effect::{
+    CallMode, CallRecord, Crossing, Effect, EndedBy, Name, Notice, Outbox, Payload, Way,
+};
 use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
@@ -373,6 +375,7 @@ impl Shard {
             reason: cause.into(),
             ended_by: EndedBy::Exchange,
             traffic: Traffic::default(),
+            crossing: crossing(dial.inbound.is_some(), mode, None),
         })));
     }
 
@@ -396,6 +399,19 @@ impl Shard {
             ended_by: ended_by.unless_stopped(&reason),
             reason: reason.brief(),
             traffic: call.traffic,
+            crossing: crossing(call.is_inbound, call.mode, self.link_of(call)),
         })));
     }
+
+    /// The domain of the link by which a call goes out, or else came in, if that is this shard's and still there.
+    fn link_of(&self, call: &Call) -> Option<Box<str>> {
+        let tie = |line: LineId| (line.shard() == self.id).then(|| self.tie(line)).flatten();
+        let beyond = call.callee.filter(|_| call.mode == CallMode::Forwarded).and_then(tie);
+        let before = || if call.is_inbound { tie(call.caller) } else { None };
+        beyond.or_else(before).map(|tie| tie.domain.clone())
+    }
+}
+
+fn crossing(comes_in: bool, mode: CallMode, link: Option<Box<str>>) -> Option<Crossing> {
+    Way::of(comes_in, mode == CallMode::Forwarded).map(|way| Crossing { way, link })
 }

@@ -128,6 +128,7 @@ impl Shard {
             reason: cause.into(),
             ended_by: EndedBy::Exchange,
             traffic: Traffic::default(),
+            crossing: None,
         })));
         let reference = reference.map(|reference| (reference, call));
         out.notify(line, Notice::Busy { to, reason: cause.into(), reference });

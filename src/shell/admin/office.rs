@@ -20,7 +20,7 @@ use crate::shell::clock::Clock;
 use crate::shell::operator::Wire;
 use crate::shell::overseer::DrainDesk;
 use crate::shell::peers::LinkCounts;
-use crate::store::CallLogHandle;
+use crate::store::Recorder;
 use crate::tls::Credentials;
 
 /// What it is told at the start.
@@ -37,8 +37,8 @@ pub struct Facts {
     pub limits: Limits,
     /// What connections are encrypted with.
     pub credentials: Option<Arc<Credentials>>,
-    /// The call log, if one is kept.
-    pub call_log: Option<CallLogHandle>,
+    /// Who keeps call records.
+    pub recorder: Recorder,
     /// The exchanges that are to be linked with, by their places in the configuration: name and number of routes.
     pub peers: Vec<(Box<str>, usize)>,
     /// Where a drain is ordered.
@@ -95,7 +95,7 @@ impl Office {
             committed_bytes: allocator::committed_bytes(),
             limits: facts.limits,
             certificate_ends_ms: facts.credentials.as_ref().map(|credentials| credentials.expires_unix_ms()),
-            call_log: facts.call_log.as_ref().map(|log| (log.counts(), log.waiting())),
+            records: facts.recorder.sinks(),
             federation: Federation { configured: facts.peers.len() as u64, ..facts.links.now() },
             state: facts.drains.state(),
             now: facts.clock.tick(),

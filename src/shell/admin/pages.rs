@@ -34,16 +34,23 @@ pub(super) fn readiness(office: &Office) -> Answer {
         let numbers: Vec<String> = silent.iter().map(|(shard, _)| shard.to_string()).collect();
         format!("no word of shard {}", numbers.join(", "))
     });
-    let shards = part("shards", why.as_deref());
+    let shards = part("shards", why.as_deref(), true);
     let parts = office.facts.readiness.parts();
     let is_ready = why.is_none() && parts.iter().all(|part| part.why.is_none());
-    let others = parts.iter().map(|state| part(state.name, state.why.as_deref()));
-    let parts: Vec<Value> = std::iter::once(shards).chain(others).collect();
+    let others = parts.iter().map(|state| part(state.name, state.why.as_deref(), true));
+    let parts: Vec<Value> = std::iter::once(shards).chain(others).chain(records_part(office)).collect();
     Answer::with(status_of(is_ready), &json!({ "ready": is_ready, "parts": parts }))
 }
 
-fn part(name: &str, why: Option<&str>) -> Value {
-    json!({ "part": name, "ready": why.is_none(), "why": why })
+/// The file of call records, if there is to be one. Calls go on without it, so clients may be sent here when it is down.
+fn records_part(office: &Office) -> Option<Value> {
+    let sinks = office.facts.recorder.sinks();
+    let why = sinks.file_trouble().map(ToString::to_string);
+    sinks.file.is_some().then(|| part("call_records", why.as_deref(), false))
+}
+
+fn part(name: &str, why: Option<&str>, is_required: bool) -> Value {
+    json!({ "part": name, "ready": why.is_none(), "required": is_required, "why": why })
 }
 
 /// The page of metrics.
@@ -82,7 +89,7 @@ mod tests {
             readiness: Readiness::default(),
             limits: metrics::Limits::default(),
             credentials: None,
-            call_log: None,
+            recorder: crate::store::Recorder::default(),
             peers: Vec::new(),
             drains: DrainDesk::new(0, StateBoard::default()).0,
             links: std::sync::Arc::default(),

@@ -1,55 +1,20 @@
 //! The file's exact lines, and that trouble with queue or file is counted and survived.
 
-use std::fs;
-use std::sync::atomic::AtomicU32;
-use std::time::Instant;
-
+use super::super::encode_line;
+use super::super::testing::{PATIENCE, Scratch, eventually};
 use super::*;
+use std::fs;
 
-/// For what must happen: long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// What the exchange is called.
+const NODE: &str = "node.test";
 
-/// A directory of this test alone, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("systemx-calls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a new directory");
-        Self(path)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("calls.jsonl")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn record(messages: u64) -> CallRecord {
-    CallRecord {
-        call_id: Some("c-1".into()),
-        from: "a@test".into(),
-        to: "b@test".into(),
-        mode: CallMode::Single,
-        started_at_ms: 1_000,
-        answered_at_ms: Some(2_000),
-        ended_at_ms: 3_000,
-        end_reason: "normal".into(),
-        ended_by: EndedBy::Caller,
-        messages,
-    }
+fn record(messages: u64) -> Arc<CallRecord> {
+    Arc::new(super::super::record::tests::record(messages))
 }
 
 fn line(record: &CallRecord) -> String {
     let mut out = Vec::new();
-    encode_line(record, &mut out);
+    encode_line(record, NODE, &mut out);
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
@@ -61,7 +26,7 @@ fn lines(range: std::ops::Range<u64>) -> String {
 fn writer(path: &Path, queue_len: usize) -> (Writer, CallLogHandle) {
     let state = Arc::new(State::default());
     let (sender, queue) = mpsc::sync_channel(queue_len);
-    let writer = Writer::open(path.to_owned(), queue, Arc::clone(&state)).expect("it opens");
+    let writer = Writer::open(path.to_owned(), NODE.into(), queue, Arc::clone(&state)).expect("it opens");
     (writer, CallLogHandle { sender, state })
 }
 
@@ -69,48 +34,11 @@ fn counts(written: u64, lost: u64, failures: u64) -> CallLogCounts {
     CallLogCounts { written, lost, failures }
 }
 
-fn eventually(mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "the condition is met in time");
-        std::thread::yield_now();
-    }
-}
-
-#[test]
-fn a_line_has_exactly_the_documented_fields() {
-    assert_eq!(
-        line(&record(7)),
-        concat!(
-            r#"{"call_id":"c-1","from":"a@test","to":"b@test","mode":"single","started_at":1000,"#,
-            r#""answered_at":2000,"ended_at":3000,"end_reason":"normal","ended_by":"caller","messages":7}"#,
-            "\n"
-        )
-    );
-    let refused = CallRecord {
-        call_id: None,
-        mode: CallMode::Forwarded,
-        answered_at_ms: None,
-        end_reason: "no \"such\"\naddress".into(),
-        ended_by: EndedBy::Exchange,
-        ..record(0)
-    };
-    assert_eq!(
-        line(&refused),
-        concat!(
-            r#"{"call_id":null,"from":"a@test","to":"b@test","mode":"forwarded","started_at":1000,"#,
-            r#""answered_at":null,"ended_at":3000,"end_reason":"no \"such\"\naddress","#,
-            r#""ended_by":"exchange","messages":0}"#,
-            "\n"
-        )
-    );
-}
-
 #[test]
 fn records_reach_the_file_in_order_and_a_stop_writes_the_rest() {
     let scratch = Scratch::new();
     fs::write(scratch.log(), "earlier\n").expect("the file is written");
-    let log = CallLog::start(&scratch.log()).expect("it starts");
+    let log = CallLog::start(&scratch.log(), NODE).expect("it starts");
     let handle = log.handle();
     handle.record(record(0));
     eventually(|| handle.counts().written == 1);
@@ -140,8 +68,8 @@ fn what_the_queue_cannot_hold_is_counted() {
 #[test]
 fn a_path_that_cannot_be_opened_is_a_clear_error() {
     let scratch = Scratch::new();
-    for path in [scratch.0.clone(), scratch.0.join("missing/calls.jsonl")] {
-        let error = CallLog::start(&path).expect_err("it cannot be opened");
+    for path in [scratch.path().to_owned(), scratch.path().join("missing/calls.jsonl")] {
+        let error = CallLog::start(&path, NODE).expect_err("it cannot be opened");
         assert!(matches!(&error, CallLogError::Open { path: named, .. } if *named == path));
         assert!(error.to_string().contains(&path.display().to_string()));
     }
@@ -150,7 +78,7 @@ fn a_path_that_cannot_be_opened_is_a_clear_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_survived_counted_and_does_not_delay_the_stop() {
-    let log = CallLog::start(Path::new("/dev/full")).expect("it starts");
+    let log = CallLog::start(Path::new("/dev/full"), NODE).expect("it starts");
     let handle = log.handle();
     handle.record(record(0));
     handle.record(record(1));
@@ -181,7 +109,7 @@ fn writing_goes_on_where_it_stopped_once_the_disk_has_space() {
 fn a_rotated_or_removed_file_is_made_anew() {
     let scratch = Scratch::new();
     let (mut writer, handle) = writer(&scratch.log(), 8);
-    let rotated = scratch.0.join("calls.1");
+    let rotated = scratch.path().join("calls.1");
     handle.record(record(0));
     writer.write_queued();
     fs::rename(scratch.log(), &rotated).expect("it is renamed");
@@ -204,8 +132,8 @@ fn a_rotated_or_removed_file_is_made_anew() {
 #[test]
 fn the_running_log_follows_a_rotation() {
     let scratch = Scratch::new();
-    let log = CallLog::start(&scratch.log()).expect("it starts");
-    fs::rename(scratch.log(), scratch.0.join("calls.1")).expect("it is renamed");
+    let log = CallLog::start(&scratch.log(), NODE).expect("it starts");
+    fs::rename(scratch.log(), scratch.path().join("calls.1")).expect("it is renamed");
     eventually(|| scratch.log().exists());
     log.stop(PATIENCE);
 }
@@ -267,5 +195,5 @@ fn a_line_cut_by_a_rotation_is_lost_as_a_whole() {
 fn a_pipe_without_a_reader_is_a_start_error() {
     let scratch = Scratch::new();
     drop(pipe(&scratch));
-    assert!(matches!(CallLog::start(&scratch.log()), Err(CallLogError::Open { .. })));
+    assert!(matches!(CallLog::start(&scratch.log(), NODE), Err(CallLogError::Open { .. })));
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use tracing::{info, warn};
 
-use super::{CallRecord, State, encode_line};
+use super::super::{CallRecord, encode_line};
+use super::State;
 
 /// Pause between looks into the queue. Long enough to make batches, short enough for a reader who follows the file.
 const TICK: Duration = Duration::from_millis(50);
@@ -33,8 +34,9 @@ const FILE_MODE: u32 = 0o640;
 
 pub(super) struct Writer {
     path: PathBuf,
+    node: Box<str>,
     file: File,
-    queue: Receiver<CallRecord>,
+    queue: Receiver<Arc<CallRecord>>,
     state: Arc<State>,
     /// Encoded lines that the file has not taken yet; begins within a line when `torn`.
     batch: Vec<u8>,
@@ -49,10 +51,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(path: PathBuf, queue: Receiver<CallRecord>, state: Arc<State>) -> io::Result<Self> {
+    pub(super) fn open(
+        path: PathBuf,
+        node: Box<str>,
+        queue: Receiver<Arc<CallRecord>>,
+        state: Arc<State>,
+    ) -> io::Result<Self> {
         let file = open(&path)?;
         Ok(Self {
             path,
+            node,
             file,
             queue,
             state,
@@ -102,7 +110,7 @@ impl Writer {
     fn fill_batch(&mut self) {
         while self.batch.len() < BATCH_LEN {
             let Ok(record) = self.queue.try_recv() else { return };
-            encode_line(&record, &mut self.batch);
+            encode_line(&record, &self.node, &mut self.batch);
         }
     }
 

@@ -1,0 +1,252 @@
+//! The thread that keeps records: takes what waits a few times a second, writes it in one transaction, tidies up.
+//!
+//! A batch that cannot be written is kept for the next attempt and the rest waits in the intake, so memory is bounded and the
+//! intake's overflow is the only loss. Attempts come at growing pauses and begin with opening the file if need be, so
+//! whatever heals heals by itself. A damaged file is set aside and a new one begun. Nothing here is known to a shard.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::super::CallRecord;
+use super::super::intake::Intake;
+use super::file::{self, File};
+use super::retention::Retention;
+use super::trouble::Trouble;
+use super::{Settings, Shared};
+
+/// Between two looks at what waits. A flush follows at once, so a record is on the disk this long after the end of its
+/// call, and what the disk takes for a flush.
+const TICK: Duration = Duration::from_millis(500);
+/// Records of one transaction at most: some 50 ms of writing, after which what is newer is looked at.
+pub(super) const BATCH_LEN_MAX: usize = 4096;
+/// Ticks between two looks at the file itself and at what is too old: a second.
+const TICKS_PER_LOOK: u32 = 2;
+/// Ticks between two warnings about lost records: ten seconds.
+const TICKS_PER_WARNING: u32 = 20;
+/// The first pause after a failed attempt, in ticks; each further one is twice as long, up to the longest (8 s).
+const PAUSE_TICKS_MIN: u32 = 1;
+const PAUSE_TICKS_MAX: u32 = 16;
+
+pub(super) struct Keeper {
+    path: PathBuf,
+    node: Box<str>,
+    retention: Retention,
+    clock_unix_ms: fn() -> u64,
+    intake: Arc<Intake>,
+    shared: Arc<Shared>,
+    file: Option<File>,
+    /// Whether the file has been looked through since it came to this path.
+    is_checked: bool,
+    /// What the next transaction keeps.
+    batch: Vec<Arc<CallRecord>>,
+    tick: u32,
+    /// Ticks until the next attempt, and the pause after that one if it fails.
+    pause: u32,
+    next_pause: u32,
+    /// Lost records that a warning has told of.
+    lost_told: u64,
+}
+
+impl Keeper {
+    pub(super) fn new(settings: Settings, intake: Arc<Intake>, shared: Arc<Shared>) -> Self {
+        let Settings { path, node, retention, clock_unix_ms } = settings;
+        Self {
+            path,
+            node,
+            retention,
+            clock_unix_ms,
+            intake,
+            shared,
+            file: None,
+            is_checked: false,
+            batch: Vec::new(),
+            tick: 0,
+            pause: 0,
+            next_pause: PAUSE_TICKS_MIN,
+            lost_told: 0,
+        }
+    }
+
+    /// Works until nothing more comes, then keeps what is left if that can be done at once.
+    pub(super) fn run(mut self) {
+        loop {
+            let is_last = self.intake.is_stopping();
+            let has_more = self.turn();
+            if is_last {
+                return self.finish();
+            }
+            if !has_more {
+                std::thread::park_timeout(TICK);
+                self.tick = self.tick.wrapping_add(1);
+                self.pause = self.pause.saturating_sub(1);
+            }
+        }
+    }
+
+    /// One round. Whether another should follow at once.
+    pub(super) fn turn(&mut self) -> bool {
+        self.take();
+        if self.tick.is_multiple_of(TICKS_PER_WARNING) {
+            self.tell_losses();
+        }
+        if self.pause > 0 {
+            return false;
+        }
+        // A step of tidying up goes between any two transactions, so that neither has to wait for the end of the other.
+        let outcome = self.keep().and_then(|()| self.tidy());
+        let has_more = outcome == Ok(true) || (outcome.is_ok() && self.intake.len() >= BATCH_LEN_MAX);
+        self.note(outcome.map(drop));
+        has_more
+    }
+
+    fn take(&mut self) {
+        self.intake.take_into(&mut self.batch, BATCH_LEN_MAX);
+        let oldest = self.batch.first().map_or(0, |record| record.ended_at_ms);
+        self.shared.oldest_ms.store(oldest, Ordering::Relaxed);
+        self.shared.batched.store(self.batch.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Writes the batch. A damaged file is set aside, and the batch is the first of the next.
+    fn keep(&mut self) -> Result<(), Trouble> {
+        match self.try_keep() {
+            Err(Trouble::Corrupt) => {
+                self.set_aside()?;
+                self.try_keep()
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn try_keep(&mut self) -> Result<(), Trouble> {
+        if self.tick.is_multiple_of(TICKS_PER_LOOK) {
+            self.look()?;
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            closed => {
+                let file = closed.insert(File::open(&self.path)?);
+                if !self.is_checked {
+                    file.check()?;
+                    self.is_checked = true;
+                }
+                file
+            }
+        };
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        file.write(&self.batch, &self.node)?;
+        self.shared.kept.fetch_add(self.batch.len() as u64, Ordering::Relaxed);
+        self.batch.clear();
+        self.shared.oldest_ms.store(0, Ordering::Relaxed);
+        self.shared.batched.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Lets go of a file that its name leads away from: what is written there would be lost.
+    fn look(&mut self) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        match file.look() {
+            Ok(()) => {
+                self.shared.file_bytes.store(file.bytes(), Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Trouble::Unopenable) => {
+                warn!(path = %self.path.display(), "call records: the file is gone or another is in its place; it is opened anew");
+                (self.file, self.is_checked) = (None, false);
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn set_aside(&mut self) -> Result<(), Trouble> {
+        let now_ms = (self.clock_unix_ms)();
+        let aside = match self.file.take() {
+            Some(file) => file.set_aside(now_ms),
+            None => file::set_aside(&self.path, now_ms),
+        }?;
+        self.shared.set_aside.fetch_add(1, Ordering::Relaxed);
+        error!(
+            path = %self.path.display(), kept_as = %aside.display(),
+            "call records: the file was damaged; it is set aside and a new one begun: what it held is not in the new one"
+        );
+        Ok(())
+    }
+
+    /// A step of what is to be deleted, now and then and in each attempt after a failure. Whether there is more to do.
+    fn tidy(&mut self) -> Result<bool, Trouble> {
+        let Some(file) = self.file.as_ref() else { return Ok(false) };
+        if !self.tick.is_multiple_of(TICKS_PER_LOOK) && self.shared.trouble().is_none() {
+            return Ok(false);
+        }
+        match self.retention.step(file.connection(), (self.clock_unix_ms)()) {
+            Ok(step) => {
+                self.shared.deleted.fetch_add(step.deleted as u64, Ordering::Relaxed);
+                Ok(step.is_unfinished)
+            }
+            // Nothing is kept from the disk by that: what is old can wait.
+            Err(Trouble::Locked) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Counts a failure and sets the pause; logs when trouble begins, changes and is over.
+    fn note(&mut self, outcome: Result<(), Trouble>) {
+        let before = self.shared.trouble();
+        let path = self.path.display();
+        match &outcome {
+            Ok(()) => {
+                self.next_pause = PAUSE_TICKS_MIN;
+                if before.is_some() {
+                    info!(%path, "call records are kept again");
+                }
+            }
+            Err(trouble) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                self.pause = self.next_pause;
+                self.next_pause = (self.next_pause * 2).min(PAUSE_TICKS_MAX);
+                if !trouble.keeps_open() {
+                    self.file = None;
+                }
+                if before.as_ref() != Some(trouble) {
+                    let advice = trouble.advice();
+                    warn!(%path, %trouble, advice, "call records cannot be kept; calls go on, and it is tried again");
+                }
+            }
+        }
+        self.shared.set_trouble(outcome.err());
+    }
+
+    fn tell_losses(&mut self) {
+        let lost_total = self.intake.lost();
+        if lost_total != self.lost_told {
+            warn!(lost = lost_total - self.lost_told, lost_total, "call records lost");
+            self.lost_told = lost_total;
+        }
+    }
+
+    /// Keeps what is left, or counts it.
+    fn finish(mut self) {
+        loop {
+            self.take();
+            if self.batch.is_empty() {
+                break;
+            }
+            if let Err(trouble) = self.keep() {
+                let left = self.batch.len() + self.intake.len();
+                warn!(path = %self.path.display(), %trouble, left, "call records cannot be kept at the end");
+                self.intake.note_lost(left);
+                break;
+            }
+        }
+        self.tell_losses();
+    }
+}
+
+#[cfg(test)]
+mod tests;
