@@ -24,7 +24,8 @@ fn probes_and_scrapers_get_what_they_ask_for() {
     assert_eq!((health.status, health.json()), (200, json!({"healthy": true, "silent_shards": []})));
     let ready = get(rig.admin(), "/readyz");
     assert_eq!(ready.status, 200);
-    let expected = json!({"ready": true, "parts": [{"part": "shards", "ready": true, "why": null}]});
+    let expected =
+        json!({"ready": true, "parts": [{"part": "shards", "ready": true, "required": true, "why": null}]});
     assert_eq!(ready.json(), expected);
     let metrics = get(rig.admin(), "/metrics");
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -41,7 +42,7 @@ fn a_part_that_is_down_is_named_with_its_reason() {
     part.goes_down("disk full");
     let ready = get(rig.admin(), "/readyz");
     assert_eq!((ready.status, &ready.json()["ready"]), (503, &json!(false)));
-    let expected = json!({"part": "records", "ready": false, "why": "disk full"});
+    let expected = json!({"part": "records", "ready": false, "required": true, "why": "disk full"});
     assert_eq!(ready.json()["parts"][1], expected);
     assert_eq!(get(rig.admin(), "/healthz").status, 200, "it lives all the same");
     part.comes_up();

@@ -8,8 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 use systemx::config::settings::by_env;
 
-use crate::support::Process;
+use crate::support::certificates::Authority;
 use crate::support::http::get;
+use crate::support::{Process, Scratch};
 
 const ALERTS: &str = "docs/deploy/prometheus/alerts.yaml";
 const DASHBOARD: &str = "docs/deploy/grafana-dashboard.json";
@@ -28,9 +29,14 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
-/// The samples that an exchange exports, histograms by all their names.
+/// The samples that an exchange exports which does everything, histograms by all their names.
 fn exported() -> BTreeSet<String> {
-    let exchange = Process::start(&[]);
+    let folder = Scratch::new();
+    Authority::new().server().write(&folder);
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (certificate, key, records) = (path("cert.pem"), path("key.pem"), path("calls.db"));
+    let tls = ["--tls-enabled=true", "--tls-cert-path", &certificate, "--tls-key-path", &key];
+    let exchange = Process::start(&[&tls[..], &["--call-records", &records, "--shards", "2"]].concat());
     let page = get(exchange.admin(), "/metrics").body;
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
