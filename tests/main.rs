@@ -22,6 +22,8 @@ mod golden;
 mod hierarchy;
 /// Can only those who may register, dial, see and wake, and does nobody learn their secrets?
 mod identity;
+/// Does an operator who watches an address or a call see every frame of it, and nothing of others?
+mod ladders;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
 /// Does the load generator find what is there, and notice a server that cheats?

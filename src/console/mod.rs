@@ -4,6 +4,7 @@
 //! second, and whoever wants to know reads the boards. A slow reader costs the shards nothing.
 
 pub mod exposition;
+pub mod ladder;
 pub mod metrics;
 pub mod process;
 pub mod report;

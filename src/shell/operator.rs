@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
+use crate::console::ladder::{LadderDesk, Ladders, StepSink, WatchList, step_channel};
 use crate::console::{Board, Report};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
@@ -109,6 +110,7 @@ pub struct Running {
     dialler: Option<Dialler>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
+    ladders: LadderDesk,
     stop_timeout: Duration,
 }
 
@@ -202,7 +204,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
-    let mut common = Common::new(config, wakes, &call_log, credentials)?;
+    let (steps, ladders) = ladders_of(wires.clone());
+    let mut common = Common::new(config, wakes, &call_log, credentials, steps)?;
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
@@ -224,6 +227,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         dialler: None,
         rules,
         certificate,
+        ladders,
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
     // What is left of it would keep the threads that serve the shards from ending.
@@ -255,6 +259,11 @@ impl Running {
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.shards.iter().map(|shard| shard.board.read()).collect()
+    }
+
+    /// What is watched, and the ladders of it.
+    pub fn ladders(&self) -> &LadderDesk {
+        &self.ladders
     }
 
     /// Reads anew what may change while it runs (SIGHUP): certificate, key, client authorities and rules. What cannot be
@@ -466,6 +475,7 @@ struct Common {
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
     call_log: Option<crate::store::CallLogHandle>,
+    steps: StepSink,
     shards: usize,
     seeds: Vec<[u8; 32]>,
     trunk_capacity: usize,
@@ -474,6 +484,14 @@ struct Common {
     io_uring: bool,
     stop_timeout: Duration,
     stopped: Arc<AtomicUsize>,
+}
+
+/// Where shards hand over what is watched, and who keeps it. A full mailbox loses no order to watch.
+fn ladders_of(wires: Vec<Wire>) -> (StepSink, LadderDesk) {
+    let (sink, steps) = step_channel();
+    let publish =
+        move |list: WatchList| wires.iter().for_each(|wire| wire.deliver(Post::Watch(list.clone())));
+    (sink.clone(), LadderDesk::new(Ladders::new(sink, steps, Box::new(publish))))
 }
 
 /// What is one shard's own.
@@ -493,6 +511,7 @@ impl Common {
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
         call_log: &Option<CallLog>,
         credentials: Option<Arc<Credentials>>,
+        steps: StepSink,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
@@ -511,6 +530,7 @@ impl Common {
             clock: Clock::start(),
             wakes,
             call_log: call_log.as_ref().map(CallLog::handle),
+            steps,
             shards: config.shards,
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             trunk_capacity: config.trunk_capacity,
@@ -537,6 +557,7 @@ impl Common {
             credentials: self.credentials.clone(),
             bounds: self.bounds,
             board,
+            steps: self.steps.clone(),
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use systemx::config::{Config, RawFlags};
 use systemx::console::Report;
+use systemx::console::ladder::LadderDesk;
 use systemx::exchange::address::home;
 use systemx::exchange::ids::ShardId;
 use systemx::shell::operator::{Running, start};
@@ -60,6 +61,11 @@ impl Rig {
         let mut phone = self.phone();
         phone.register_with(address, fields);
         phone
+    }
+
+    /// What is watched.
+    pub fn ladders(&self) -> &LadderDesk {
+        self.running.as_ref().map(Running::ladders).expect("it runs until it is stopped")
     }
 
     /// What each shard last said about itself.

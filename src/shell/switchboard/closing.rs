@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 
 use tracing::debug;
 
+use crate::console::ladder::Way;
 use crate::dialect::systemx::close_of;
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::Handle;
@@ -24,6 +25,7 @@ impl Switchboard {
         let Some(handle) = self.connection_of(line) else { return };
         let (code, reason) = close_of(cause);
         self.note_dismissed(line, cause);
+        self.watch_remark(line, Way::Out, "close", reason);
         if let Some(connection) = self.connections.get_mut(handle) {
             connection.role = Role::Closing;
         }
@@ -44,6 +46,7 @@ impl Switchboard {
         self.send_close(handle, code, reason);
         if let Role::Line(line) = role {
             self.note_gone(line, reason);
+            self.watch_remark(line, Way::Out, "close", reason);
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }
@@ -131,6 +134,7 @@ impl Switchboard {
             self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
         }
         if let Role::Line(line) = role {
+            self.watch_remark(line, Way::Out, "close", "slow_consumer");
             self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
         }
     }
@@ -146,6 +150,7 @@ impl Switchboard {
         self.drop_connection(handle);
         if let Role::Line(line) = role {
             self.note_gone(line, "connection lost");
+            self.watch_remark(line, Way::In, "lost", "");
             self.feed(Event::Lost { line, loss });
         }
     }

@@ -5,6 +5,7 @@
 
 use tracing::{Level, debug, enabled};
 
+use crate::console::ladder::Way;
 use crate::dialect::systemx::{CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal};
 use crate::exchange::LineId;
 use crate::exchange::event::{Event, Loss, Registration, Request};
@@ -143,6 +144,7 @@ impl Switchboard {
             }
             return;
         }
+        self.watch_request(line, &request);
         self.feed(Event::Request { line, request });
     }
 
@@ -182,6 +184,9 @@ impl Switchboard {
 
     fn on_wire_error(&mut self, handle: Handle, error: &WireError) {
         self.meter.bad_messages += 1;
+        if let Some(Role::Line(line)) = self.connections.get(handle).map(|connection| connection.role) {
+            self.watch_remark(line, Way::In, "?", "not understood");
+        }
         match error {
             WireError::Refuse(refusal) => {
                 self.write_text(handle, Said::Signalling, 256, |out| encode_refusal(refusal, out))
@@ -215,6 +220,7 @@ impl Switchboard {
         self.begin_closing(handle);
         if let Role::Line(line) = role {
             self.note_gone(line, "closed by the other side");
+            self.watch_remark(line, Way::In, "close", "");
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }

@@ -17,6 +17,7 @@ mod reporting;
 mod stop;
 mod timepiece;
 mod wait;
+mod watching;
 
 pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
 
@@ -32,6 +33,7 @@ use mio::{Events, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use crate::console::ladder::{Filter, StepSink};
 use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
@@ -130,6 +132,9 @@ pub struct Switchboard {
     totals: Totals,
     meter: Meter,
     board: Board,
+    /// What is watched, and where it is handed over.
+    filter: Filter,
+    steps: StepSink,
     /// When the last report was written, and when the trunks were last timed.
     reported: Tick,
     stamped: Tick,
@@ -284,6 +289,8 @@ impl Switchboard {
             totals: Totals::default(),
             meter: Meter::default(),
             board: parts.board,
+            filter: Filter::default(),
+            steps: parts.steps,
             reported: now.tick,
             stamped: now.tick,
             gags: Gags::default(),
@@ -418,6 +425,7 @@ impl Switchboard {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
                 Post::Link(link) => self.take_link(*link),
+                Post::Watch(list) => self.watch(list),
                 Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
                 Post::Stop => self.stop(),
             }
