@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every check of the project, in the order in which they fail fastest. Needs Rust (rust-toolchain of Cargo.toml's
-# rust-version or newer) and, for the allocator and TLS, a C compiler, which is installed if this is a Debian as root.
+# rust-version or newer), for the allocator and TLS a C compiler, and Prometheus' linter; both are installed if this is a Debian as root.
 # One profile and one target folder for all of it: tests, docs and benches share what they compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,6 +30,16 @@ tools() {
     # The slim Rust images come without these two.
     cargo fmt --version || rustup component add rustfmt
     cargo clippy --version || rustup component add clippy
+    # Prometheus' own linter reads our page of metrics. Only that program: the package would start a server.
+    if ! command -v promtool >/dev/null; then
+        apt-get update -q
+        local folder
+        folder=$(mktemp -d)
+        (cd "$folder" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb .)
+        install -m 755 "$folder/usr/bin/promtool" /usr/local/bin/promtool
+        rm -rf "$folder"
+    fi
+    promtool --version
     cargo --version
 }
 

@@ -1,5 +1,7 @@
 //! The one integration binary: what can only be seen from outside the library. One module for each question.
 
+/// Do operators, scrapers and probes get what is theirs, and nobody else anything?
+mod admin;
 /// What can clients do to the exchange that they should not be able to?
 mod bad_input;
 /// Do frames for many reach each of them, sent together or one by one?

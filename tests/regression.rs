@@ -196,7 +196,7 @@ fn heartbeats_that_came_while_the_process_was_stopped_count() {
 fn an_exchange_does_not_share_its_port_with_another() {
     let rig = Rig::new();
     let port = rig.address().port().to_string();
-    let values = [("host", "127.0.0.1"), ("port", &port), ("shards", "1")];
+    let values = [("host", "127.0.0.1"), ("port", &port), ("admin", "off"), ("shards", "1")];
     let values = values.map(|(name, value)| (name, value.to_owned())).into_iter().collect();
     let flags = RawFlags { values, config_file: None };
     let (config, _) = Config::load(flags, std::iter::empty(), None, None).expect("the settings are right");

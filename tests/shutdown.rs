@@ -156,7 +156,8 @@ fn an_exchange_that_lacks_descriptors_says_so_at_once() {
         let script = format!(r#"ulimit -n {descriptors}; exec "$0" "$@""#);
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_systemx")]);
-        shell.args(["--host", "127.0.0.1", "--port", "0", "--shards", "4", "--stop-timeout-ms", "60000"]);
+        shell.args(["--host", "127.0.0.1", "--port", "0", "--admin", "127.0.0.1:0"]);
+        shell.args(["--shards", "4", "--stop-timeout-ms", "60000"]);
         let Some(said) = said_in_vain(shell.current_dir(folder.path())) else { break };
         if said.contains("the system refused") {
             assert!(said.contains("Too many open files"), "{descriptors}: {said}");

@@ -28,8 +28,13 @@ pub struct Hub {
 impl Hub {
     /// With so many shards, no limit on dials, and the defaults otherwise.
     pub fn start(shards: usize) -> Self {
-        let settings =
-            [("host", "127.0.0.1"), ("port", "0"), ("dial_max_attempts", "0"), ("log_level", "error")];
+        let settings = [
+            ("host", "127.0.0.1"),
+            ("port", "0"),
+            ("admin", "off"),
+            ("dial_max_attempts", "0"),
+            ("log_level", "error"),
+        ];
         let mut values: BTreeMap<&'static str, String> =
             settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
         values.insert("shards", shards.to_string());

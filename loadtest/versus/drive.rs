@@ -62,6 +62,8 @@ fn start(hub: &Path, setup: &Setup) -> Result<Server, Fault> {
                 ("SYSTEMX_SHARDS", shards.to_string()),
                 ("SYSTEMX_SPIN_US", spin_us.to_string()),
                 ("SYSTEMX_HOST", "127.0.0.1".to_owned()),
+                // Several hubs may run on one machine.
+                ("SYSTEMX_ADMIN", "off".to_owned()),
             ];
             Server::start(hub, cores, &environment, |port| {
                 ["serve", "--port", &port.to_string()].map(String::from).into()

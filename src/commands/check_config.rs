@@ -10,7 +10,7 @@ use crate::config::settings::Kind;
 use crate::config::{
     Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process, settings,
 };
-use crate::shell::operator;
+use crate::shell::{admin, operator};
 use crate::tls;
 
 /// Prints the table; exit code 2 if the exchange would not start.
@@ -52,7 +52,9 @@ fn mistakes_in_files(config: &Config) -> Vec<String> {
     let links = &config.federation;
     let is_secure = links.peers.iter().any(|peer| peer.url.is_secure);
     let links = if is_secure { tls::link_config(&links.tls).map(drop) } else { Ok(()) };
+    let admin = config.admin.as_ref().map_or(Ok(()), admin::check);
     let mistakes = [
+        admin.err().map(|error| error.to_string()),
         rules.err().map(|error| error.to_string()),
         listener.err().map(|error| format!("TLS_ENABLED is true, but {error}")),
         links.err().map(|error| format!("links by wss:// cannot be set up: {error}")),

@@ -72,6 +72,13 @@ pub enum ConfigError {
         /// What needs it.
         needed_by: &'static Setting,
     },
+    /// Others can reach the admin listener, and need no token.
+    AdminTokenMissing {
+        /// Its address.
+        listen: SocketAddr,
+    },
+    /// The token of the admin listener is given twice.
+    AdminTokenTwice,
     /// A TOML key that no setting has.
     UnknownKey {
         /// The key.
@@ -129,6 +136,14 @@ impl fmt::Display for ConfigError {
             ConfigError::Missing { setting, needed_by } => {
                 let (missing, needing) = (setting.env, needed_by.env);
                 write!(f, "{needing} is true, but {missing} is not set; set it to {}", setting.allowed())
+            }
+            ConfigError::AdminTokenMissing { listen } => write!(
+                f,
+                "SYSTEMX_ADMIN is {listen}, which others can reach, and there is no token; set SYSTEMX_ADMIN_TOKEN or \
+                 SYSTEMX_ADMIN_TOKEN_FILE, or a loopback address"
+            ),
+            ConfigError::AdminTokenTwice => {
+                f.write_str("both SYSTEMX_ADMIN_TOKEN and SYSTEMX_ADMIN_TOKEN_FILE are set; set one of them")
             }
             ConfigError::UnknownKey { key, path, nearest } => {
                 write!(f, "unknown key {key:?} in {}", path.display())?;

@@ -1,5 +1,4 @@
-//! Variables that the specification names and that this version does not serve yet: Redis and
-//! the console. They have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
+//! Variables that the specification names and that this version does not serve yet: Redis. They have no effect and are warned about. Each later issue removes its lines here and adds its rows to the table
 //! of settings. Values are never repeated: they may be tokens or passwords.
 
 use super::error::Warning;
@@ -8,7 +7,7 @@ use super::raw::{Given, RawConfig};
 /// Variables of the original's compose file, which the exchange itself never reads: nobody is warned.
 const COMPOSE_ONLY: [&str; 2] = ["TLS_DOMAIN", "TLS_ROOT"];
 /// Everything else of later versions.
-const HARMLESS_PREFIXES: [&str; 2] = ["SYSTEMX_REDIS_URL", "SYSTEMX_ADMIN"];
+const HARMLESS_PREFIXES: [&str; 1] = ["SYSTEMX_REDIS_URL"];
 
 /// Names of later versions that a misspelt variable may have meant.
 pub(super) const HINTS: [&str; 1] = ["SYSTEMX_REDIS_URL"];

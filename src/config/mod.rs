@@ -3,6 +3,7 @@
 //! No other module may read an environment variable or repeat a default, and a `Config` never changes after the start.
 //! Adding a setting: one row in [`settings`], one field here, one line in [`Config::check`].
 
+pub mod admin;
 mod doorway;
 pub mod error;
 pub mod federation;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use crate::exchange::tie::Secret;
+pub use admin::{Admin, AdminToken};
 pub use error::{ConfigError, Origin, Warning};
 pub use federation::Federation;
 pub use raw::{RawConfig, RawFlags};
@@ -68,6 +70,9 @@ pub struct Config {
     pub auth_tokens: Option<Secret>,
     /// How long a registration outlives its token.
     pub auth_grace_seconds: u64,
+
+    /// The admin listener; `None`: there is none.
+    pub admin: Option<Admin>,
 
     /// Least level that is logged.
     pub log_level: LogLevel,
@@ -248,6 +253,7 @@ impl Config {
             auth_file: reader.file(&settings::AUTH_FILE),
             auth_tokens: reader.tokens(&settings::AUTH_TOKENS),
             auth_grace_seconds: reader.amount(&settings::AUTH_GRACE_SECONDS),
+            admin: admin::read(reader),
             log_level: reader.log_level(&settings::LOG_LEVEL),
             log_format: reader.log_format(&settings::LOG_FORMAT),
             log_stream: reader.switch(&settings::LOG_STREAM),

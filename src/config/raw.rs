@@ -72,6 +72,8 @@ fn flag_of(setting: &'static Setting) -> Arg {
         }
         Kind::Integer { .. } => arg.value_name("N").allow_negative_numbers(true),
         Kind::Host => arg.value_name("ADDRESS"),
+        Kind::Listener => arg.value_name("ADDRESS:PORT"),
+        Kind::Hosts => arg.value_name("NAMES"),
         Kind::Word(_) => arg.value_name("WORD"),
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),

@@ -2,7 +2,7 @@
 //! that the check goes on and all mistakes are reported together. Rules for single values live here; rules between
 //! settings live in `config`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::{ConfigError, Warning};
@@ -73,6 +73,30 @@ impl<'a> Reader<'a> {
         self.parsed(setting, host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
+    /// `None` if it is off; localhost is 127.0.0.1.
+    pub(super) fn listener(&mut self, setting: &'static Setting) -> Option<SocketAddr> {
+        self.parsed(setting, listener).flatten()
+    }
+
+    pub(super) fn hosts(&mut self, setting: &'static Setting) -> Box<[Box<str>]> {
+        self.list(setting, hosts).unwrap_or_default()
+    }
+
+    /// A secret that `is_good`; one that is not is not shown.
+    pub(super) fn secret(
+        &mut self,
+        setting: &'static Setting,
+        is_good: impl Fn(&str) -> bool,
+    ) -> Option<Secret> {
+        let given = self.raw.given(setting)?;
+        if !is_good(&given.value) {
+            let (value, origin) = ("(hidden)".to_owned(), given.origin.clone());
+            self.errors.push(ConfigError::Value { setting, value, origin });
+            return None;
+        }
+        Some(Secret::new(given.value.as_str()))
+    }
+
     pub(super) fn file(&mut self, setting: &'static Setting) -> Option<PathBuf> {
         self.parsed(setting, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }
@@ -136,6 +160,8 @@ pub(super) fn largest(setting: &Setting) -> usize {
         Kind::Switch
         | Kind::ExactSwitch
         | Kind::Host
+        | Kind::Listener
+        | Kind::Hosts
         | Kind::Word(_)
         | Kind::Commands
         | Kind::File
@@ -168,6 +194,28 @@ fn host(text: &str) -> Option<IpAddr> {
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok()
+}
+
+fn listener(text: &str) -> Option<Option<SocketAddr>> {
+    if text.eq_ignore_ascii_case("off") {
+        return Some(None);
+    }
+    let (name, port) = text.rsplit_once(':')?;
+    // An IPv6 address without brackets would be taken apart at the wrong colon.
+    let is_bare_v6 = name.contains(':') && !name.starts_with('[');
+    let ip = if is_bare_v6 { None } else { host(name) };
+    Some(Some(SocketAddr::new(ip?, port.parse().ok()?)))
+}
+
+/// Names as browsers say them in `Host`, in lower case; the one that is wrong otherwise.
+fn hosts(text: &str) -> Result<Box<[Box<str>]>, &str> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    names
+        .map(
+            |name| if name.bytes().all(is_letter) { Ok(name.to_ascii_lowercase().into()) } else { Err(name) },
+        )
+        .collect()
 }
 
 fn commands(text: &str) -> Option<SpawnPolicy> {

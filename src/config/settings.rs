@@ -51,6 +51,10 @@ pub enum Kind {
     ExactSwitch,
     /// An IP address to listen on, or `localhost`.
     Host,
+    /// An IP address and a port to listen on, or `off`.
+    Listener,
+    /// A comma list of host names.
+    Hosts,
     /// One of these words, in any case.
     Word(&'static [&'static str]),
     /// A comma list of absolute paths, or `*`.
@@ -87,10 +91,16 @@ impl Setting {
             Kind::Switch => "true or false".to_owned(),
             Kind::ExactSwitch => "exactly true or false".to_owned(),
             Kind::Host => "an IP address or localhost".to_owned(),
+            Kind::Listener => "an IP address and a port (127.0.0.1:8081, [::1]:8081), or off".to_owned(),
+            Kind::Hosts => "a comma list of host names without ports (console.corp.test, systemx)".to_owned(),
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Commands => "a comma list of absolute paths, or *".to_owned(),
             Kind::File => "the path of a file".to_owned(),
-            Kind::Text | Kind::Hidden => "a text".to_owned(),
+            Kind::Text => "a text".to_owned(),
+            Kind::Hidden if self.env == ADMIN_TOKEN.env => {
+                format!("at least {ADMIN_TOKEN_BYTES_MIN} visible characters of ASCII")
+            }
+            Kind::Hidden => "a text".to_owned(),
             Kind::Url => "a URL".to_owned(),
             Kind::Tokens => "a comma list of token=pattern".to_owned(),
             Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
@@ -224,6 +234,15 @@ table! {
     AUTH_GRACE_SECONDS = number("auth_grace_seconds", "SYSTEMX_AUTH_GRACE_SECONDS", "30", Seconds, (0, DAY_MS / 1000),
         "how long a registration outlives the token it was made with");
 
+    ADMIN = word("admin", "SYSTEMX_ADMIN", "127.0.0.1:8081", Kind::Listener,
+        "address and port of the admin listener: health, metrics, console; off for none");
+    ADMIN_TOKEN = word("admin_token", "SYSTEMX_ADMIN_TOKEN", "", Kind::Hidden,
+        "token that whoever uses the admin listener has to show; required if it is not on loopback");
+    ADMIN_TOKEN_FILE = word("admin_token_file", "SYSTEMX_ADMIN_TOKEN_FILE", "", Kind::File,
+        "file that holds this token, instead of the variable");
+    ADMIN_HOSTS = word("admin_hosts", "SYSTEMX_ADMIN_HOSTS", "", Kind::Hosts,
+        "names by which the admin listener may be called, besides localhost and IP addresses");
+
     LOG_LEVEL = word("log_level", "SYSTEMX_LOG_LEVEL", "info", Kind::Word(&["debug", "info", "warn", "error"]),
         "least level that is logged");
     LOG_FORMAT = word("log_format", "SYSTEMX_LOG_FORMAT", "text", Kind::Word(&["text", "json"]), "form of log lines");
@@ -307,6 +326,9 @@ table! {
         "PEM file with the certificate chain that is shown to wss:// exchanges that ask for one");
     FEDERATION_KEY = word("federation_key", "FEDERATION_KEY", "", Kind::File, "PEM file with its key");
 }
+
+/// The shortest token of the admin listener, in bytes: with fewer it could be guessed.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 
 /// The domain of an exchange that was given none (spec 21).
 pub const DOMAIN_DEFAULT: &str = "local.systemx";

@@ -312,18 +312,11 @@ fn whoever_has_rules_is_not_told_that_he_has_none() {
 
 #[test]
 fn other_variables_of_later_versions_are_warned_about_without_their_values() {
-    let given = [
-        ("SYSTEMX_ADMIN_TOKEN", "s3cret"),
-        ("SYSTEMX_REDIS_URL", "redis://:s3cret@h"),
-        ("TLS_CERT_PATH", "/c"),
-    ];
+    let given = [("SYSTEMX_REDIS_URL", "redis://:s3cret@h"), ("TLS_CERT_PATH", "/c")];
     let warnings = env(&given).warnings();
     assert_eq!(
         warnings,
-        [
-            "SYSTEMX_ADMIN_TOKEN (environment) is not supported by this version yet and has no effect",
-            "SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",
-        ]
+        ["SYSTEMX_REDIS_URL (environment) is not supported by this version yet and has no effect",]
     );
 }
 
@@ -399,5 +392,34 @@ proptest::proptest! {
         for line in lines {
             assert!((1..=line_max).contains(&line), "line {line} of {text:?}");
         }
+    }
+}
+
+#[test]
+fn the_admin_listener_needs_a_token_where_others_can_reach_it() {
+    const TOKEN: (&str, &str) = ("SYSTEMX_ADMIN_TOKEN", "sixteen-letters-");
+    const PUBLIC: (&str, &str) = ("SYSTEMX_ADMIN", "0.0.0.0:9000");
+    let admin = |given: &[(&str, &str)]| env(given).config().admin;
+    let usual = admin(&[]).expect("it is on");
+    assert_eq!((usual.listen.to_string().as_str(), usual.token), ("127.0.0.1:8081", AdminToken::None));
+    assert_eq!(admin(&[("SYSTEMX_ADMIN", "off")]), None);
+    assert_eq!(admin(&[("SYSTEMX_ADMIN", "localhost:1")]).expect("it is on").listen.port(), 1);
+    let public = admin(&[PUBLIC, TOKEN, ("SYSTEMX_ADMIN_HOSTS", "Ops.corp.test, hub")]).expect("it is on");
+    assert_eq!(public.token, AdminToken::Given(Secret::new(TOKEN.1)));
+    assert_eq!(*public.hosts, ["ops.corp.test".into(), "hub".into()]);
+    let file = admin(&[PUBLIC, ("SYSTEMX_ADMIN_TOKEN_FILE", "/t")]).expect("it is on");
+    assert_eq!(file.token, AdminToken::File(PathBuf::from("/t")));
+    let missing = env(&[PUBLIC]).errors();
+    assert!(missing.len() == 1 && missing[0].contains("SYSTEMX_ADMIN_TOKEN_FILE"), "{missing:?}");
+    assert_eq!(env(&[PUBLIC, TOKEN, ("SYSTEMX_ADMIN_TOKEN_FILE", "/t")]).errors().len(), 1);
+    for token in ["fifteen-letters", "with white space in it", "überüberüber"] {
+        let errors = env(&[("SYSTEMX_ADMIN_TOKEN", token)]).errors();
+        assert!(
+            errors.len() == 1 && errors[0].contains("(hidden)") && !errors[0].contains(token),
+            "{errors:?}"
+        );
+    }
+    for listen in ["8081", "::1:8081", "name:80", "1.2.3.4:x"] {
+        assert_eq!(env(&[("SYSTEMX_ADMIN", listen)]).errors().len(), 1, "{listen}");
     }
 }

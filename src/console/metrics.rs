@@ -7,6 +7,8 @@
 use crate::exchange::call::Volume;
 use crate::exchange::event::Verb;
 use crate::exchange::tally::{Histogram, PerReason, Tally};
+use crate::exchange::time::Tick;
+use crate::store::CallLogCounts;
 
 use super::exposition::{Kind, Page, seconds};
 use super::process::Process;
@@ -19,6 +21,42 @@ pub struct Snapshot {
     pub reports: Vec<Report>,
     /// What the process takes.
     pub process: Process,
+    /// Bytes that the allocator holds of the system.
+    pub committed_bytes: u64,
+    /// What may be taken.
+    pub limits: Limits,
+    /// When the certificate in use ends, in milliseconds since 1970, if connections are encrypted.
+    pub certificate_ends_ms: Option<u64>,
+    /// What became of the lines of the call log, and how many wait, if one is kept.
+    pub call_log: Option<(CallLogCounts, u64)>,
+    /// Links to other exchanges.
+    pub federation: Federation,
+    /// The exchange's clock.
+    pub now: Tick,
+}
+
+/// Limits that uses are to be compared with; 0 where there is none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Limits {
+    /// Connections.
+    pub connections: u64,
+    /// Bytes of incomplete messages.
+    pub input_bytes: u64,
+    /// Bytes that wait for receivers.
+    pub output_bytes: u64,
+}
+
+/// Links that this exchange calls by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Federation {
+    /// How many there are to be.
+    pub configured: u64,
+    /// How often one has come up.
+    pub connected: u64,
+    /// How often one that was up was lost.
+    pub lost: u64,
+    /// Attempts that came to nothing.
+    pub failed: u64,
 }
 
 /// Numbers of something by the value of a label.
@@ -28,6 +66,8 @@ type Named<Of, Number, const LEN: usize> = [(&'static str, fn(&Of) -> Number); L
 pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page::default();
     write_process(&mut page, &snapshot.process);
+    let help = "Memory that the allocator holds of the system, in use or not.";
+    page.gauge("systemx_allocator_committed_bytes", help, snapshot.committed_bytes as f64);
     let reports = &snapshot.reports;
     write_presence(&mut page, reports);
     write_calls(&mut page, reports);
@@ -35,7 +75,12 @@ pub fn page(snapshot: &Snapshot) -> String {
     write_messages(&mut page, reports);
     write_requests(&mut page, reports);
     write_doors(&mut page, reports);
+    write_tls(&mut page, snapshot);
+    write_federation(&mut page, snapshot);
+    write_call_log(&mut page, snapshot);
+    write_limits(&mut page, &snapshot.limits);
     write_trunks(&mut page, reports);
+    write_ages(&mut page, snapshot);
     page.into_text()
 }
 
@@ -245,9 +290,65 @@ fn write_trunks(page: &mut Page, reports: &[Report]) {
     for (shard, report) in reports.iter().enumerate() {
         turns.sample(&[("shard", &shard.to_string())], report.meter.turns as f64);
     }
-    let oldest = reports.iter().map(|report| report.at.micros()).min().unwrap_or_default();
-    let help = "Exchange time of the oldest report of a shard: it stands still if a shard does.";
-    page.gauge("systemx_oldest_report_seconds", help, seconds(oldest));
+}
+
+/// How long ago each shard has said something.
+fn write_ages(page: &mut Page, snapshot: &Snapshot) {
+    let help = "Age of the last report of a shard; it grows if the shard is stuck.";
+    let mut ages = page.family("systemx_report_age_seconds", Kind::Gauge, help);
+    for (shard, report) in snapshot.reports.iter().enumerate() {
+        let age_us = snapshot.now.micros().saturating_sub(report.at.micros());
+        ages.sample(&[("shard", &shard.to_string())], seconds(age_us));
+    }
+}
+
+fn write_tls(page: &mut Page, snapshot: &Snapshot) {
+    if let Some(ends_ms) = snapshot.certificate_ends_ms {
+        let help = "When the certificate in use ends, in seconds since the epoch.";
+        page.gauge("systemx_tls_certificate_expiry_timestamp_seconds", help, ends_ms as f64 / 1e3);
+    }
+    let mut handshakes =
+        page.family("systemx_tls_handshakes_total", Kind::Counter, "TLS handshakes, by outcome.");
+    let outcomes: Named<Report, u64, 2> =
+        [("done", |report| report.handshakes.encrypted), ("failed", |report| report.handshakes.tls)];
+    for (outcome, of) in outcomes {
+        handshakes.sample(&[("outcome", outcome)], sum(&snapshot.reports, of) as f64);
+    }
+}
+
+fn write_federation(page: &mut Page, snapshot: &Snapshot) {
+    let Federation { configured, connected, lost, failed } = snapshot.federation;
+    let help = "Links to other exchanges that the configuration names.";
+    page.gauge("systemx_federation_links_configured", help, configured as f64);
+    let up = connected.saturating_sub(lost);
+    let help = "Connections of such links that are up.";
+    page.gauge("systemx_federation_links_up", help, up as f64);
+    let calls = sum(&snapshot.reports, |report| report.counts.tie_calls as u64);
+    page.gauge("systemx_federation_calls", "Calls over links, in both directions.", calls as f64);
+    page.counter("systemx_federation_connects_total", "Links that have come up, again or not.", connected);
+    page.counter("systemx_federation_losses_total", "Links that were up and are gone.", lost);
+    let help = "Attempts to set up a link that came to nothing.";
+    page.counter("systemx_federation_connect_failures_total", help, failed);
+}
+
+fn write_call_log(page: &mut Page, snapshot: &Snapshot) {
+    let Some((counts, waiting)) = snapshot.call_log else { return };
+    page.gauge("systemx_call_log_queued", "Calls that wait to be written to the call log.", waiting as f64);
+    page.counter("systemx_call_log_written_total", "Lines written to the call log.", counts.written);
+    page.counter("systemx_call_log_lost_total", "Calls that the call log could not take.", counts.lost);
+    let help = "Failed attempts to write to the call log; they are made again.";
+    page.counter("systemx_call_log_failures_total", help, counts.failures);
+}
+
+/// What may be held; 0 is no limit.
+fn write_limits(page: &mut Page, limits: &Limits) {
+    let mut limit = |name, help, most: u64| page.gauge(name, help, most as f64);
+    let help = "Connections that there may be; 0 if only descriptors bound them.";
+    limit("systemx_connections_limit", help, limits.connections);
+    let help = "Bytes that may be held for incomplete messages.";
+    limit("systemx_input_bytes_limit", help, limits.input_bytes);
+    let help = "Bytes that may be held for receivers that have not taken them.";
+    limit("systemx_output_bytes_limit", help, limits.output_bytes);
 }
 
 fn by_cause(
@@ -281,7 +382,16 @@ mod tests {
 
     fn two_shards() -> Snapshot {
         let report = Report { trunks: vec![TrunkReport::default(); 2], connections: 3, ..Report::default() };
-        Snapshot { reports: vec![report.clone(), report], process: Process::default() }
+        Snapshot {
+            reports: vec![report.clone(), report],
+            process: Process::default(),
+            committed_bytes: 5,
+            limits: Limits { output_bytes: 7, ..Limits::default() },
+            certificate_ends_ms: Some(1_900_000_000_500),
+            call_log: Some((CallLogCounts { written: 4, lost: 1, failures: 0 }, 2)),
+            federation: Federation { configured: 2, connected: 3, lost: 2, failed: 9 },
+            now: Tick::from_millis(1500),
+        }
     }
 
     #[test]
@@ -310,6 +420,11 @@ mod tests {
             "systemx_requests_total{verb=\"dial\"} 0",
             "systemx_connections{shard=\"1\"} 3",
             "systemx_trunk_queued{from=\"1\",to=\"0\"} 0",
+            "systemx_tls_certificate_expiry_timestamp_seconds 1900000000.5",
+            "systemx_federation_links_up 1",
+            "systemx_call_log_queued 2",
+            "systemx_output_bytes_limit 7",
+            "systemx_report_age_seconds{shard=\"1\"} 1.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

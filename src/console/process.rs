@@ -30,12 +30,19 @@ impl Process {
             started_s: booted_s + field(&stat, 22) / TICKS_PER_SECOND,
             cpu_s: (field(&stat, 14) + field(&stat, 15)) / TICKS_PER_SECOND,
             resident_bytes: field(&stat, 24) as u64 * rustix::param::page_size() as u64,
-            open_fds: fs::read_dir("/proc/self/fd").map_or(0, |fds| fds.count() as u64),
+            open_fds: open_fds(),
             max_fds: rustix::process::getrlimit(rustix::process::Resource::Nofile)
                 .current
                 .unwrap_or_default(),
         }
     }
+}
+
+/// Descriptors in use. Since Linux 6.2 the folder's size tells; before, a million of them have to be counted one by one.
+fn open_fds() -> u64 {
+    const FDS: &str = "/proc/self/fd";
+    let told = fs::metadata(FDS).map_or(0, |folder| folder.len());
+    if told > 0 { told } else { fs::read_dir(FDS).map_or(0, |fds| fds.count() as u64) }
 }
 
 /// A field of `/proc/PID/stat` by its number in proc(5). The second, the program's name, may hold anything.

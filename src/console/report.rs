@@ -98,6 +98,8 @@ pub struct Handshakes {
     pub origin: u64,
     /// TLS came to nothing.
     pub tls: u64,
+    /// TLS is done; WebSocket need not be. Not among the outcomes.
+    pub encrypted: u64,
     /// They took too long.
     pub timed_out: u64,
     /// They left, or asked for something else than WebSocket.

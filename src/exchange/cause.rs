@@ -63,6 +63,8 @@ pub enum Cause {
     Replaced,
     /// The token that the line has registered with has expired.
     AuthExpired,
+    /// The operator ended the call, or closed the line.
+    Admin,
 
     // Why a request was turned down.
     /// Another line holds the address.
@@ -97,7 +99,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that walk through all of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::NoSuchAddress,
         Self::AlreadyInCall,
         Self::Dnd,
@@ -123,6 +125,7 @@ impl Cause {
         Self::SlowConsumer,
         Self::Replaced,
         Self::AuthExpired,
+        Self::Admin,
         Self::AddressInUse,
         Self::AuthFailed,
         Self::RateLimited,
@@ -167,6 +170,7 @@ impl Cause {
             Self::SlowConsumer => "slow_consumer",
             Self::Replaced => "replaced",
             Self::AuthExpired => "auth_expired",
+            Self::Admin => "admin",
             Self::AddressInUse => "address_in_use",
             Self::AuthFailed => "auth_failed",
             Self::RateLimited => "rate_limited",

@@ -89,6 +89,20 @@ impl Census {
         }
     }
 
+    /// The registered lines from a slot on, of one domain or of all.
+    pub fn of_domain_from(
+        &self,
+        domain: Option<&str>,
+        from: u32,
+        lines: &Rack<Line>,
+    ) -> impl Iterator<Item = u32> {
+        let set = match domain {
+            Some(domain) => self.domain(&lower(domain), lines),
+            None => Some(&self.everyone),
+        };
+        set.into_iter().flat_map(move |set| set.iter_from(from))
+    }
+
     /// Whether every index has a line that is registered. For checks only.
     pub fn has(&self, slot: u32, lines: &Rack<Line>) -> bool {
         let has = |set: Option<&SlotSet>| set.is_some_and(|set| set.contains(slot));

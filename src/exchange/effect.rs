@@ -458,9 +458,10 @@ pub enum EndedBy {
 }
 
 impl EndedBy {
-    /// The same, but a stop is the exchange's doing, whichever party it reaches first.
+    /// The same, but a stop and the operator's word are the exchange's doing, whichever party they reach first.
     pub fn unless_stopped(self, reason: &Reason) -> Self {
-        let is_stop = matches!(reason, Reason::Cause(Cause::Shutdown | Cause::ServiceShutdown));
+        let is_stop =
+            matches!(reason, Reason::Cause(Cause::Shutdown | Cause::ServiceShutdown | Cause::Admin));
         if is_stop { Self::Exchange } else { self }
     }
 }

@@ -53,6 +53,10 @@ pub enum Event<'a> {
     },
     /// From now on these rules hold; `None` = everything is open. Whoever is registered stays so.
     Rules(Option<Arc<Rulebook>>),
+    /// The operator ends a call, whoever has it and however far it is. Nothing happens where its record is not.
+    CutCall(CallId),
+    /// The operator closes a line; a service of the exchange stays.
+    CutLine(LineId),
     /// The exchange stops: every call ends, every line is closed.
     Shutdown,
 }

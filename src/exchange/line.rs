@@ -31,6 +31,8 @@ pub struct Line {
     pub business: Option<Box<Business>>,
     /// Its dials in the current window.
     pub dials: DialWindow,
+    /// When it was opened.
+    pub since: Since,
     /// When it was last heard (HEARTBEAT, or its opening), in whole seconds of the exchange's clock.
     pub heard_s: u32,
     /// What the client last chose to be shown as.
@@ -43,6 +45,28 @@ pub struct Line {
     pub congested: bool,
     /// Whether it is a service inside the exchange, without a connection.
     pub internal: bool,
+}
+
+/// A moment in three bytes, because every line has one and nobody needs it to the second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Since([u8; 3]);
+
+/// The grain of [`Since`], in ms: with 24 bits it lasts for four years of uptime, after which it stands still.
+const SINCE_GRAIN_MS: u64 = 8000;
+
+impl Since {
+    /// This moment, up to 8 s early.
+    pub fn at(now: Tick) -> Self {
+        let grains = u32::try_from(now.millis() / SINCE_GRAIN_MS).unwrap_or(u32::MAX).min(0x00ff_ffff);
+        let [_, high, middle, low] = grains.to_be_bytes();
+        Self([high, middle, low])
+    }
+
+    /// The moment that it stands for.
+    pub fn tick(self) -> Tick {
+        let [high, middle, low] = self.0;
+        Tick::from_millis(u64::from(u32::from_be_bytes([0, high, middle, low])) * SINCE_GRAIN_MS)
+    }
 }
 
 /// How a line takes calls, where that is not the plain way.
@@ -190,6 +214,7 @@ impl Line {
             reach: None,
             business: None,
             dials: DialWindow::default(),
+            since: Since::at(now),
             heard_s: now.seconds(),
             choice: Status::Available,
             shown: Status::Available,
@@ -411,6 +436,14 @@ mod tests {
         line.choose(Status::Busy);
         in_call(&mut line);
         assert_eq!(after_call(&mut line), Status::Busy);
+    }
+
+    #[test]
+    fn a_line_knows_since_when_it_is_there_to_eight_seconds() {
+        for (now_ms, since_ms) in [(0, 0), (7_999, 0), (8_000, 8_000), (86_400_123, 86_400_000)] {
+            assert_eq!(Since::at(Tick::from_millis(now_ms)).tick(), Tick::from_millis(since_ms));
+        }
+        assert!(Since::at(Tick::from_millis(u64::MAX / 2000)).tick() > Tick::from_millis(1 << 36));
     }
 
     #[test]

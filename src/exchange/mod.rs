@@ -32,6 +32,7 @@ pub mod routes;
 pub mod shard;
 pub mod signal;
 pub mod slot_set;
+pub mod survey;
 pub mod table;
 pub mod tally;
 pub mod tie;

@@ -238,7 +238,7 @@ impl PartyLine {
     }
 
     /// Everybody.
-    pub fn members(&self) -> impl Iterator<Item = (&Member, &Guest)> {
+    pub fn members(&self) -> impl ExactSizeIterator<Item = (&Member, &Guest)> {
         self.members.iter()
     }
 }

@@ -94,7 +94,12 @@ impl<T> Rack<T> {
 
     /// Everything in the rack, in the order of the slots. For checks and for the end, never for serving.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
-        (0..(self.chunks.len() * CHUNK) as u32).filter_map(|slot| self.at(slot))
+        self.slots_from(0).filter_map(|slot| self.at(slot))
+    }
+
+    /// The slots from one on, taken or not.
+    pub fn slots_from(&self, from: u32) -> std::ops::Range<u32> {
+        from..(self.chunks.len() * CHUNK) as u32
     }
 
     fn place(&self, slot: u32) -> Option<&Slot<T>> {

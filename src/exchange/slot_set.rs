@@ -133,6 +133,17 @@ impl SlotSet {
         list.iter().copied().chain(words.iter().enumerate().flat_map(|(at, &word)| ones(at, word)))
     }
 
+    /// Those from a slot on, lowest first. What is below is not walked through.
+    pub fn iter_from(&self, from: u32) -> impl Iterator<Item = u32> {
+        let (list, words) = match self.view() {
+            View::List(slots) => (&slots[slots.partition_point(|&slot| slot < from)..], &[][..]),
+            View::Bits(bits) => (&[][..], &bits.words[..]),
+        };
+        let words = words.iter().enumerate().skip(word_of(from));
+        let ones = words.flat_map(|(at, &word)| ones(at, word));
+        list.iter().copied().chain(ones.skip_while(move |&slot| slot < from))
+    }
+
     /// Takes a slot in, if it is not among them already.
     pub fn insert(&mut self, slot: u32) {
         match self {

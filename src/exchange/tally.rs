@@ -63,6 +63,21 @@ impl Histogram {
         self.sum_us += other.sum_us;
     }
 
+    /// The span that this part of all (0 to 1) did not exceed, in microseconds, as far as buckets can tell: within one, spans are
+    /// taken to be spread evenly, and those beyond the last bound to be as long as it. `None` if there was none.
+    pub fn quantile_us(&self, part: f64) -> Option<f64> {
+        let wanted = part.clamp(0.0, 1.0) * self.len() as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for (&bound, &count) in BOUNDS_US.iter().zip(&self.counts) {
+            let (count, bound) = (count as f64, bound as f64);
+            if count > 0.0 && below + count >= wanted {
+                return Some(lower + (bound - lower) * ((wanted - below) / count).max(0.0));
+            }
+            (below, lower) = (below + count, bound);
+        }
+        (!self.is_empty()).then_some(lower)
+    }
+
     /// How many spans there were.
     pub fn len(&self) -> u64 {
         self.counts.iter().sum()
@@ -207,5 +222,23 @@ impl Tally {
             (_, Some(_)) => &mut self.ended,
         };
         counts.count_reason(&record.reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_within_the_bucket_that_holds_them() {
+        let mut histogram = Histogram::default();
+        assert_eq!(histogram.quantile_us(0.5), None);
+        for span_us in [60; 90].into_iter().chain([4_000; 9]).chain([500_000_000]) {
+            histogram.note(span_us);
+        }
+        let quantile = |part| histogram.quantile_us(part).unwrap();
+        assert!((50.0..=100.0).contains(&quantile(0.5)) && (2_500.0..=5_000.0).contains(&quantile(0.95)));
+        assert_eq!(quantile(0.9), 100.0);
+        assert_eq!(quantile(1.0), 120_000_000.0);
     }
 }

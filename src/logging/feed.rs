@@ -140,7 +140,7 @@ impl Drop for Unfed {
 pub(super) fn is_fed(target: &str) -> bool {
     let below = target.strip_prefix(LOG_STREAM_TARGET);
     let is_about_stream = below.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    !is_about_stream && UNFED_DEPTH.with(Cell::get) == 0
+    !is_about_stream && target != super::AUDIT_TARGET && UNFED_DEPTH.with(Cell::get) == 0
 }
 
 #[cfg(test)]
@@ -200,6 +200,7 @@ mod tests {
         assert!(is_fed("systemx::log_streams"));
         assert!(!is_fed(LOG_STREAM_TARGET));
         assert!(!is_fed("systemx::log_stream::replay"));
+        assert!(!is_fed(crate::logging::AUDIT_TARGET));
         let guard = unfed();
         assert!(!is_fed("systemx::shell"));
         drop(guard);

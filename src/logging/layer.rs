@@ -12,6 +12,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::AUDIT_TARGET;
+use super::desk::LogDesk;
 use super::feed::{self, LogFeed};
 use super::render::Rendered;
 use super::writer::{LogWriter, Stream};
@@ -26,7 +28,7 @@ struct SpanContext(String);
 
 /// Renders events. One is installed for the life of the process.
 pub(super) struct LogLayer {
-    pub(super) level: LogLevel,
+    pub(super) desk: Arc<LogDesk>,
     pub(super) format: LogFormat,
     pub(super) clock_unix_ms: fn() -> u64,
     pub(super) writer: LogWriter,
@@ -35,8 +37,12 @@ pub(super) struct LogLayer {
 
 impl LogLayer {
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
-        let least = if is_own(metadata.target()) { level_filter(self.level) } else { LevelFilter::WARN };
-        *metadata.level() <= least && *metadata.level() <= level_filter(self.level)
+        if metadata.target() == AUDIT_TARGET {
+            return true;
+        }
+        let level = level_filter(self.desk.level());
+        let least = if is_own(metadata.target()) { level } else { LevelFilter::WARN };
+        *metadata.level() <= least && *metadata.level() <= level
     }
 
     fn write(&self, level: Level, rendered: &Rendered, now: Timestamp) {
@@ -58,7 +64,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(level_filter(self.level))
+        // What an operator does is told at info, whatever the level is.
+        Some(level_filter(self.desk.level()).max(LevelFilter::INFO))
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -77,6 +84,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         }
         event.record(&mut rendered);
         let (level, now) = (*event.metadata().level(), Timestamp((self.clock_unix_ms)()));
+        self.desk.note(level, now, &rendered.message, &rendered.context);
         self.write(level, &rendered, now);
         let Some(log_feed) = &self.feed else { return };
         if !rendered.internal && feed::is_fed(event.metadata().target()) {

@@ -5,6 +5,7 @@
 //! switched off costs one comparison and formats nothing; what a peer sent cannot break out of its line; payloads, tokens and
 //! wake commands travel in [`Private`]; lines a peer can provoke go through [`RateLimited`].
 
+pub mod desk;
 pub mod feed;
 mod layer;
 mod private;
@@ -18,15 +19,21 @@ mod writer;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use crate::timestamp::Timestamp;
+pub use desk::{LogDesk, LoggedLine, desk};
 pub use feed::{Drained, FeedReader, LOG_STREAM_TARGET, LogFeed, log_feed, unfed};
 pub use private::Private;
 pub use rate::RateLimited;
 pub use writer::LogGuard;
+
+/// Events with this target say what an operator has done. They are written whatever the level is, and kept out of the log stream,
+/// which anybody may read.
+pub const AUDIT_TARGET: &str = "audit";
 
 use crate::config::{LogFormat, LogLevel};
 use layer::LogLayer;
@@ -82,8 +89,10 @@ impl std::error::Error for LogError {
 
 /// Starts logging for the whole process. Once; a second call is refused.
 pub fn init(settings: LogSettings) -> Result<Logging, LogError> {
-    let (subscriber, logging) = build(settings, Sinks::process()).map_err(LogError::Thread)?;
+    let desk = Arc::new(LogDesk::new(settings.level));
+    let (subscriber, logging) = build(settings, Sinks::process(), &desk).map_err(LogError::Thread)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyStarted)?;
+    desk::install(&desk);
     Ok(logging)
 }
 
@@ -91,10 +100,11 @@ pub fn init(settings: LogSettings) -> Result<Logging, LogError> {
 fn build(
     settings: LogSettings,
     sinks: Sinks,
+    desk: &Arc<LogDesk>,
 ) -> io::Result<(impl tracing::Subscriber + Send + Sync, Logging)> {
-    let LogSettings { level, format, stream, clock_unix_ms } = settings;
+    let LogSettings { level: _, format, stream, clock_unix_ms } = settings;
     let (writer, guard) = LogWriter::start(sinks, format, clock_unix_ms)?;
     let (feed, reader) = stream.then(log_feed).unzip();
-    let layer = LogLayer { level, format, clock_unix_ms, writer, feed };
+    let layer = LogLayer { desk: Arc::clone(desk), format, clock_unix_ms, writer, feed };
     Ok((Registry::default().with(layer), Logging { guard, feed: reader }))
 }

@@ -24,7 +24,8 @@ fn log_of(level: LogLevel, format: LogFormat, scenario: impl FnOnce()) -> Log {
     let (out, err) = (Captured::default(), Captured::default());
     let sinks = Sinks { out: Box::new(out.clone()), err: Box::new(err.clone()) };
     let settings = LogSettings { level, format, stream: true, clock_unix_ms: || NOW_MS };
-    let (subscriber, logging) = build(settings, sinks).expect("a thread can be started");
+    let desk = Arc::new(LogDesk::new(level));
+    let (subscriber, logging) = build(settings, sinks, &desk).expect("a thread can be started");
     tracing::subscriber::with_default(subscriber, scenario);
     assert!(logging.guard.flush(LIMIT));
     let mut feed = logging.feed.expect("the stream is on");
@@ -146,4 +147,43 @@ fn a_peer_cannot_break_out_of_its_line_or_make_it_long() {
     assert!(log.out.len() < 2_000);
     assert!(!log.out.contains("s3cret"));
     assert!(log.out.contains("<private, 6 bytes>"));
+}
+
+#[test]
+fn what_the_operator_does_is_told_at_any_level_and_not_streamed() {
+    let log = log_of(LogLevel::Error, LogFormat::Text, || {
+        info!(target: AUDIT_TARGET, who = "127.0.0.1:9", "call hung up");
+        info!("nothing");
+    });
+    assert_eq!(log.out, "[INFO] call hung up {\"who\":\"127.0.0.1:9\"}\n");
+    assert!(log.feed.is_empty());
+}
+
+#[test]
+fn the_level_can_be_changed_while_it_runs_and_warnings_are_kept() {
+    let (out, err) = (Captured::default(), Captured::default());
+    let sinks = Sinks { out: Box::new(out.clone()), err: Box::new(err.clone()) };
+    let settings = LogSettings {
+        level: LogLevel::Warn,
+        format: LogFormat::Text,
+        stream: false,
+        clock_unix_ms: || NOW_MS,
+    };
+    let desk = Arc::new(LogDesk::new(settings.level));
+    let (subscriber, logging) = build(settings, sinks, &desk).expect("a thread can be started");
+    let say = |text: &str| {
+        debug!(text, "said");
+        warn!(text, "warned");
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        say("one");
+        desk.turn_to(LogLevel::Debug);
+        say("two");
+        desk.turn_to(LogLevel::Error);
+        say("three");
+    });
+    assert!(logging.guard.flush(LIMIT));
+    assert_eq!(out.text(), "[DEBUG] said {\"text\":\"two\"}\n");
+    let fields: Vec<_> = desk.warnings(9).iter().map(|line| line.fields.to_string()).collect();
+    assert_eq!(fields, ["{\"text\":\"two\"}", "{\"text\":\"one\"}"]);
 }

@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::console::Handshakes;
@@ -274,7 +275,11 @@ async fn shake_hands(
         door.greet(&mut stream, &mut visitor).await.ok_or(Failure::Other)?;
         match credentials {
             None => agree(stream, limits, &door, &mut visitor).await,
-            Some(credentials) => agree_in_secret(stream, &credentials, limits, &door, &mut visitor).await,
+            Some(credentials) => {
+                let stream = encrypt(stream, &credentials).await?;
+                lobby.count(|handshakes| &mut handshakes.encrypted);
+                agree_in_secret(stream, limits, &door, &mut visitor).await
+            }
         }
     };
     let (transport, agreed) = match tokio::time::timeout(limits.timeout, agreeing).await {
@@ -304,20 +309,24 @@ async fn agree(
     Ok((Transport::plain(stream), agreed))
 }
 
-/// The same through TLS, whose session the switchboard goes on with.
-async fn agree_in_secret(
-    stream: TcpStream,
-    credentials: &Credentials,
-    limits: HandshakeLimits,
-    door: &Doorway,
-    visitor: &mut Visitor,
-) -> Result<(Transport, Agreed), Failure> {
+/// Shakes hands for TLS.
+async fn encrypt(stream: TcpStream, credentials: &Credentials) -> Result<TlsStream<TcpStream>, Failure> {
     let accepted = TlsAcceptor::from(credentials.current()).accept(stream).await;
     let stream = accepted.map_err(|error| {
         debug!(%error, "TLS handshake failed");
         Failure::Tls
     })?;
     acknowledge(stream.get_ref().0);
+    Ok(stream)
+}
+
+/// The same through TLS, whose session the switchboard goes on with.
+async fn agree_in_secret(
+    stream: TlsStream<TcpStream>,
+    limits: HandshakeLimits,
+    door: &Doorway,
+    visitor: &mut Visitor,
+) -> Result<(Transport, Agreed), Failure> {
     let (stream, agreed) = speak_http(stream, limits, door, visitor).await?;
     let (stream, session) = stream.into_inner();
     let shown = session.peer_certificates().and_then(|chain| chain.first());

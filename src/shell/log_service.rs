@@ -89,8 +89,9 @@ impl LogService {
                 self.listeners += 1;
                 self.newcomers.push_back((now.tick.plus_millis(GREETING_MS), *listener, from.clone()));
             }
-            Notice::HungUp { from: Some(_), .. } => {
-                self.listeners = self.listeners.saturating_sub(1);
+            Notice::HungUp { from, .. } => {
+                // Without a name it is the operator, who has ended it for all.
+                self.listeners = if from.is_some() { self.listeners.saturating_sub(1) } else { 0 };
                 if self.listeners == 0 {
                     self.session = None;
                     self.newcomers.clear();

@@ -3,6 +3,7 @@
 //! The shell carries values between the world and the pure core and decides nothing about the protocol.
 //! Invariant: inside a turn of a shard nothing waits; what cannot be done at once is queued, refused or counted.
 
+pub mod admin;
 pub mod admission;
 pub mod allocator;
 pub mod clock;

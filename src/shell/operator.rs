@@ -19,7 +19,8 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
 use crate::console::ladder::{LadderDesk, Ladders, StepSink, WatchList, step_channel};
-use crate::console::{Board, Report};
+use crate::console::readiness::Readiness;
+use crate::console::{Board, Report, metrics};
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
 use crate::exchange::limits::{Limits, SpawnPolicy};
@@ -30,15 +31,16 @@ use crate::store::{CallLog, CallLogError};
 use crate::tls::{self, Credentials, TlsError};
 use crate::wake;
 
+use super::admin::{self, Admin, AdminError, Facts};
 use super::clock::{Clock, draw_seed, unix_ms};
 use super::depot::Depot;
 use super::desk::{Desk, outcome_of, run_of};
 use super::doorway::Doorway;
 use super::listener::{HandshakeLimits, bind};
 use super::log_service::LogService;
-use super::peers::{Dialler, Link};
+use super::peers::{Dialler, Link, LinkCounts};
 use super::rules::{Orders, RuleDesk, RuleSources, RulesError};
-use super::switchboard::{ByteBounds, Freight, Parts, Post, Switchboard, WAKER};
+use super::switchboard::{ByteBounds, Freight, Inquiry, Parts, Post, Switchboard, WAKER};
 use super::trunk;
 
 /// Words from the operator that may wait for one shard; wake results are as many as runs, which are bounded.
@@ -47,6 +49,8 @@ const MAILBOX_LEN: usize = 4096;
 const SHARD_START_MAX: Duration = Duration::from_secs(10);
 /// How often files that may be renewed are looked at; two or three of them.
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(2);
+/// How long the admin listener may take to stop; it waits for nothing.
+const ADMIN_STOP_MAX: Duration = Duration::from_millis(500);
 /// What stopping may take beyond the shards' own limit, for the threads that serve them.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -66,6 +70,8 @@ pub enum StartError {
     Rules(RulesError),
     /// The files of TLS cannot be used.
     Tls(TlsError),
+    /// The admin listener cannot be as it is configured.
+    Admin(AdminError),
     /// The system refused something that every start needs.
     System {
         /// What was wanted.
@@ -85,6 +91,7 @@ impl fmt::Display for StartError {
             Self::CallLog(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
             Self::Rules(error) => write!(f, "the rules: {error}"),
             Self::Tls(error) => write!(f, "TLS_ENABLED is true, but {error}"),
+            Self::Admin(error) => error.fmt(f),
             Self::System { what, source } => write!(f, "the system refused {what}: {source}"),
         }
     }
@@ -97,6 +104,7 @@ impl std::error::Error for StartError {
             Self::CallLog(error) => Some(error),
             Self::Rules(error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Admin(error) => Some(error),
         }
     }
 }
@@ -111,6 +119,8 @@ pub struct Running {
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
     ladders: LadderDesk,
+    admin: Option<Admin>,
+    readiness: Readiness,
     stop_timeout: Duration,
 }
 
@@ -121,8 +131,8 @@ struct ShardThread {
 }
 
 /// The way to a shard from other threads.
-#[derive(Clone)]
-struct Wire {
+#[derive(Clone, Debug)]
+pub struct Wire {
     mailbox: SyncSender<Post>,
     waker: Arc<Waker>,
 }
@@ -135,6 +145,13 @@ impl Wire {
         {
             warn!(%error, "a shard cannot be woken");
         }
+    }
+
+    /// Asks the shard something. Says whether there was room for it.
+    pub(super) fn ask(&self, inquiry: Inquiry) -> bool {
+        let is_posted = self.mailbox.try_send(Post::Inquiry(Box::new(inquiry))).is_ok();
+        // A shard that is not woken looks by itself within a second.
+        is_posted && self.waker.wake().is_ok()
     }
 
     fn post(&self, post: Post) {
@@ -187,6 +204,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
     let watch = |files| tls::Watch::start(files, unix_s()).map_err(StartError::Tls);
     let certificate = config.tls.as_ref().map(watch).transpose()?;
     let listeners = bind_all(config)?;
+    let admin = config.admin.as_ref().map(admin::Bound::new).transpose().map_err(StartError::Admin)?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(config.listen);
     let call_log = config.call_log.as_deref().map(CallLog::start).transpose().map_err(StartError::CallLog)?;
     let (polls, wakers) = pollers(config.shards)?;
@@ -219,6 +237,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         let thread = start_shard(id, common.parts(id, wiring), config.pin, ready.clone())?;
         shards.push(ShardThread { wire, board, thread: Some(thread) });
     }
+    let (clock, credentials) = (common.clock, common.credentials.clone());
     let mut running = Running {
         address,
         shards,
@@ -228,6 +247,8 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         rules,
         certificate,
         ladders,
+        admin: None,
+        readiness: Readiness::default(),
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
     };
     // What is left of it would keep the threads that serve the shards from ending.
@@ -238,11 +259,21 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    match start_dialler(config, &running.shards) {
+    let links = Arc::<LinkCounts>::default();
+    match start_dialler(config, &running.shards, &links) {
         Ok(dialler) => running.dialler = dialler,
         Err(source) => {
             running.stop();
             return Err(StartError::System { what: "the thread that keeps links up", source });
+        }
+    }
+    if let Some(bound) = admin {
+        match bound.start(running.facts(config, clock, credentials, links)) {
+            Ok(admin) => running.admin = Some(admin),
+            Err(source) => {
+                running.stop();
+                return Err(StartError::System { what: "the admin listener's thread", source });
+            }
         }
     }
     let is_encrypted = config.tls.is_some();
@@ -254,6 +285,38 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the admin listener listens, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// What must be up for this exchange to be sent clients.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// What the admin listener is told at the start.
+    fn facts(
+        &self,
+        config: &Config,
+        clock: Clock,
+        credentials: Option<Arc<Credentials>>,
+        links: Arc<LinkCounts>,
+    ) -> Facts {
+        let peers = config.federation.peers.iter();
+        Facts {
+            wires: self.shards.iter().map(|shard| shard.wire.clone()).collect(),
+            boards: self.shards.iter().map(|shard| shard.board.clone()).collect(),
+            clock,
+            readiness: self.readiness.clone(),
+            limits: shown_limits(config),
+            credentials,
+            call_log: self.call_log.as_ref().map(CallLog::handle),
+            peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
+            links,
+        }
     }
 
     /// What each shard last said about itself.
@@ -286,6 +349,7 @@ impl Running {
 
     /// Stops it in order; returns when everything is done or the time is over.
     pub fn stop(mut self) {
+        self.readiness.part("stop").goes_down("the exchange is stopping");
         let dialler = self.dialler.take().map(Dialler::stop);
         for shard in &self.shards {
             shard.wire.post(Post::Stop);
@@ -314,6 +378,12 @@ impl Running {
         if let Some(call_log) = self.call_log.take() {
             let counts = call_log.stop(deadline.saturating_duration_since(Instant::now()).max(STOP_GRACE));
             info!(?counts, "call log closed");
+        }
+        // Last, so that probes are answered until all else has ended.
+        if let Some(admin) = self.admin.take()
+            && !join_until(admin.stop(), deadline.max(Instant::now() + ADMIN_STOP_MAX))
+        {
+            warn!("the admin listener did not stop in time");
         }
         info!("exchange is down");
     }
@@ -382,11 +452,15 @@ fn log_service(feed: FeedReader, waker: Arc<Waker>) -> LogService {
 }
 
 /// The thread that keeps links to other exchanges up. Each link belongs to the shard that its place in the configuration picks.
-fn start_dialler(config: &Config, shards: &[ShardThread]) -> std::io::Result<Option<Dialler>> {
+fn start_dialler(
+    config: &Config,
+    shards: &[ShardThread],
+    counts: &Arc<LinkCounts>,
+) -> std::io::Result<Option<Dialler>> {
     let wires: Vec<Wire> = shards.iter().map(|shard| shard.wire.clone()).collect();
     let deliver =
         move |link: Link| wires[link.peer.position as usize % wires.len()].post(Post::Link(Box::new(link)));
-    Dialler::start(&config.federation, Arc::new(deliver))
+    Dialler::start(&config.federation, Arc::new(deliver), counts.clone())
 }
 
 /// Where the configuration says that rules come from, if it does.
@@ -595,6 +669,16 @@ fn limits(config: &Config) -> Limits {
             }
         },
         domain: (*config.federation.domain).into(),
+    }
+}
+
+/// The limits that the page of metrics shows beside what is used.
+fn shown_limits(config: &Config) -> metrics::Limits {
+    let input_bytes = config.input_bytes_total.saturating_add(config.unregistered_bytes_total);
+    metrics::Limits {
+        connections: config.connections_max.unwrap_or_default() as u64,
+        input_bytes: input_bytes as u64,
+        output_bytes: config.output_bytes_total as u64,
     }
 }
 

@@ -349,6 +349,8 @@ pub fn apply(world: &mut World, step: &Step) {
         }
         Step::Lose(client, loss) => world.lose(*client, *loss),
         Step::Congest(client) => world.congest(*client),
+        Step::CutCall(call) => world.cut_call(*call),
+        Step::CutLine(client) => world.cut_line(*client),
         Step::Ask(client, want) => world.ask(*client, want.clone()),
         Step::Deliver { nth, count } => world.deliver(*nth, *count),
         Step::EndWake { nth, outcome, agent } => {

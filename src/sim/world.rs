@@ -157,6 +157,22 @@ impl World {
         self.serve_backlog();
     }
 
+    /// The operator ends a call: his word goes to every shard.
+    pub fn cut_call(&mut self, call: CallRef) {
+        let call = self.call_id(call);
+        for at in 0..self.shards.len() {
+            self.handle(ShardId::new(at), Event::CutCall(call));
+        }
+        self.serve_backlog();
+    }
+
+    /// The operator closes a line. One that is on its way between two shards he does not find.
+    pub fn cut_line(&mut self, client: ClientNo) {
+        let Place::At(line) = self.clients[client].place else { return };
+        self.handle(line.shard(), Event::CutLine(line));
+        self.serve_backlog();
+    }
+
     /// A wake handler comes to its end.
     pub fn end_wake(&mut self, nth: usize, outcome: WakeOutcome) {
         self.wakes[nth].over = true;

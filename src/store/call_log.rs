@@ -156,6 +156,7 @@ pub struct CallLogCounts {
 /// Shared by handles and writer.
 #[derive(Debug, Default)]
 struct State {
+    taken: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
     failures: AtomicU64,
@@ -224,9 +225,15 @@ pub struct CallLogHandle {
 impl CallLogHandle {
     /// Hands `record` to the writer. When the queue is full, or the log has stopped, the record is lost and counted.
     pub fn record(&self, record: CallRecord) {
-        if self.sender.try_send(record).is_err() {
-            self.state.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        let is_taken = self.sender.try_send(record).is_ok();
+        let counter = if is_taken { &self.state.taken } else { &self.state.lost };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that were taken in and are not written yet.
+    pub fn waiting(&self) -> u64 {
+        let written = self.state.written.load(Ordering::Relaxed);
+        self.state.taken.load(Ordering::Relaxed).saturating_sub(written)
     }
 
     /// What became of the records so far.

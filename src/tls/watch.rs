@@ -7,6 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
@@ -23,12 +24,29 @@ const REMIND_EVERY_S: i64 = 86_400;
 
 /// What new connections are set up with. Asked once for each handshake, never for a message.
 #[derive(Debug)]
-pub struct Credentials(RwLock<Arc<ServerConfig>>);
+pub struct Credentials {
+    config: RwLock<Arc<ServerConfig>>,
+    expires_unix_ms: AtomicU64,
+}
 
 impl Credentials {
+    fn new(config: Arc<ServerConfig>, validity: &Validity) -> Self {
+        Self { config: RwLock::new(config), expires_unix_ms: AtomicU64::new(validity.until_unix_ms()) }
+    }
+
     /// What holds now.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.0.read().clone()
+        self.config.read().clone()
+    }
+
+    /// When the certificate ends, in milliseconds since 1970.
+    pub fn expires_unix_ms(&self) -> u64 {
+        self.expires_unix_ms.load(Ordering::Relaxed)
+    }
+
+    fn renew(&self, config: Arc<ServerConfig>, validity: &Validity) {
+        *self.config.write() = config;
+        self.expires_unix_ms.store(validity.until_unix_ms(), Ordering::Relaxed);
     }
 }
 
@@ -62,8 +80,8 @@ impl Watch {
     pub fn start(files: &TlsFiles, now_unix_s: i64) -> Result<Self, TlsError> {
         let seen = Seen::of(files);
         let loaded = server::load(files)?;
-        let credentials = Arc::new(Credentials(RwLock::new(loaded.config)));
         let validity = loaded.validity;
+        let credentials = Arc::new(Credentials::new(loaded.config, &validity));
         let watch = Self { files: files.clone(), credentials, seen, validity, reminded_unix_s: now_unix_s };
         watch.tell_validity(now_unix_s);
         Ok(watch)
@@ -97,7 +115,7 @@ impl Watch {
         self.seen = Seen::of(&self.files);
         match server::load(&self.files) {
             Ok(loaded) => {
-                *self.credentials.0.write() = loaded.config;
+                self.credentials.renew(loaded.config, &loaded.validity);
                 (self.validity, self.reminded_unix_s) = (loaded.validity, now_unix_s);
                 info!("certificate reloaded: new connections get it");
                 self.tell_validity(now_unix_s);
@@ -185,6 +203,7 @@ mod tests {
         folder.write("key.pem", &new.key);
         assert_eq!((watch.look(NOW_UNIX_S), watch.look(NOW_UNIX_S)), (Look::Renewed, Look::Same));
         assert!(!Arc::ptr_eq(&first, &credentials.current()));
+        assert_eq!(credentials.expires_unix_ms(), watch.expires_unix_ms());
     }
 
     #[test]

@@ -47,7 +47,16 @@ impl Exchange {
 
     fn launch(mut program: Command, flags: &[&str]) -> Self {
         let mut child = program
-            .args(["--host", "127.0.0.1", "--port", "0", "--dial-max-attempts", "0"])
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--admin",
+                "127.0.0.1:0",
+                "--dial-max-attempts",
+                "0",
+            ])
             .args(if flags.contains(&"--shards") { &[][..] } else { &["--shards", "2"] })
             .args(flags)
             .env_clear()

@@ -3,6 +3,7 @@
 //! Nothing here sleeps: every wait is for something that must happen, with a limit after which the test fails.
 
 pub mod certificates;
+pub mod http;
 pub mod phone;
 pub mod process;
 pub mod rig;

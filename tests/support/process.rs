@@ -56,6 +56,8 @@ pub fn systemx(arguments: &[&str], folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // Many run at a time, and all would listen on the same port.
+    command.env("SYSTEMX_ADMIN", "127.0.0.1:0");
     command
 }
 
@@ -149,10 +151,7 @@ impl Process {
         log.collect(child.stdout.take().expect("it is piped"));
         log.collect(child.stderr.take().expect("it is piped"));
         let line = log.wait_for("exchange is up");
-        let context = &line[line.find('{').expect("log lines carry their fields")..];
-        let context: Value = serde_json::from_str(context).expect("fields are JSON");
-        let address: SocketAddr =
-            context["address"].as_str().expect("the address is text").parse().expect("it is an address");
+        let address = address_in(&line);
         let address = SocketAddr::new([127, 0, 0, 1].into(), address.port());
         Self { child, address, log, _folder: folder }
     }
@@ -160,6 +159,12 @@ impl Process {
     /// Where it can be reached.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its admin listener listens.
+    pub fn admin(&self) -> SocketAddr {
+        let log = self.log.wait_for("admin listener is up");
+        address_in(&log)
     }
 
     /// The number of its process.
@@ -210,6 +215,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The address that a log line names.
+fn address_in(line: &str) -> SocketAddr {
+    let context = &line[line.find('{').expect("log lines carry their fields")..];
+    let context: Value = serde_json::from_str(context).expect("fields are JSON");
+    context["address"].as_str().expect("the address is text").parse().expect("it is an address")
 }
 
 /// Waits for the end of a process.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use systemx::config::{Config, RawFlags};
 use systemx::console::Report;
 use systemx::console::ladder::LadderDesk;
+use systemx::console::readiness::Readiness;
 use systemx::exchange::address::home;
 use systemx::exchange::ids::ShardId;
 use systemx::shell::operator::{Running, start};
@@ -15,8 +16,13 @@ use systemx::shell::operator::{Running, start};
 use super::Phone;
 
 /// What differs from the defaults in every scenario that does not say otherwise.
-const BASE: [(&str, &str); 4] =
-    [("host", "127.0.0.1"), ("port", "0"), ("shards", "2"), ("dial_max_attempts", "0")];
+const BASE: [(&str, &str); 5] = [
+    ("host", "127.0.0.1"),
+    ("port", "0"),
+    ("admin", "127.0.0.1:0"),
+    ("shards", "2"),
+    ("dial_max_attempts", "0"),
+];
 
 /// An exchange under test.
 pub struct Rig {
@@ -44,6 +50,16 @@ impl Rig {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its admin listener listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.running.as_ref().and_then(Running::admin_address).expect("it runs, with an admin listener")
+    }
+
+    /// What must be up.
+    pub fn readiness(&self) -> Readiness {
+        self.running.as_ref().map(Running::readiness).cloned().unwrap_or_default()
     }
 
     /// A client that is connected and nothing more.

@@ -227,7 +227,13 @@ impl Shard {
         }
     }
 
-    fn callee_hears_end(&mut self, now: Moment, call: &Call, reason: Reason, out: &mut Outbox<'_>) {
+    pub(super) fn callee_hears_end(
+        &mut self,
+        now: Moment,
+        call: &Call,
+        reason: Reason,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(callee) = call.callee else { return };
         self.note_given_up(call, out);
         out.notify(callee, Notice::HungUp { call: call.id, reason, from: None });

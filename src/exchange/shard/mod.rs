@@ -8,6 +8,7 @@ mod broadcast;
 mod callee;
 mod caller;
 mod calls;
+mod cutting;
 mod departure;
 mod flow;
 mod forwarding;
@@ -21,6 +22,7 @@ mod pools;
 mod presence;
 mod registration;
 mod sleep;
+mod survey;
 mod tally;
 mod tie_parties;
 mod tie_presence;
@@ -233,6 +235,8 @@ impl Shard {
             Event::Drained(line) => self.on_congestion(line, false, out),
             Event::Woken { run, outcome } => self.on_woken(now, run, outcome, out),
             Event::Rules(rules) => self.rules = rules,
+            Event::CutCall(call) => self.cut_call(now, call, out),
+            Event::CutLine(line) => self.cut_line(now, line, out),
             Event::Shutdown => self.shut_down(now, out),
         }
     }

@@ -43,6 +43,8 @@ pub struct Counts {
     pub profiles: usize,
     /// Links to other exchanges that lead somewhere.
     pub ties: usize,
+    /// Calls over those links, in both directions.
+    pub tie_calls: usize,
     /// Broadcasts that are spoken here.
     pub sessions: usize,
 }
@@ -71,6 +73,8 @@ impl Shard {
 
     /// How many of each thing there are.
     pub fn counts(&self) -> Counts {
+        let ties = || self.routes.ties().filter(|(line, _)| line.shard() == self.id);
+        let calls_of = |line| self.tie(line).map_or(0, |tie| tie.legs.len() + tie.records.len());
         Counts {
             lines: self.lines.len(),
             registered: self.census.len(),
@@ -87,7 +91,8 @@ impl Shard {
             listeners: (self.tally.listeners - self.tally.listeners_gone.total()) as usize,
             profiles: self.directory.profiles_len(),
             sessions: self.sessions,
-            ties: self.routes.ties().filter(|(line, _)| line.shard() == self.id).count(),
+            ties: ties().count(),
+            tie_calls: ties().map(|(line, _)| calls_of(line)).sum(),
         }
     }
 

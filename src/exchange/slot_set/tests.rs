@@ -44,6 +44,9 @@ fn a_set_holds_what_it_was_given_in_every_shape() {
             assert_eq!(set.first(), model.first().copied());
         }
         assert!(set.iter().eq(model.iter().copied()));
+        for from in [0, 1, below / 3, below / 2 + 1, below] {
+            assert!(set.iter_from(from).eq(model.range(from..).copied()), "{from} of {below}");
+        }
         model.iter().for_each(|&slot| set.remove(slot));
         assert!(set.is_empty());
     }

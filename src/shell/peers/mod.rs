@@ -5,6 +5,7 @@
 //! is gone, on whatever shard and for whatever reason it ended. What is said over a link is the core's. Without
 //! peers there is no thread.
 
+mod counts;
 mod dial;
 mod standing;
 
@@ -22,6 +23,7 @@ use crate::exchange::tie;
 
 use super::admission::Permit;
 use super::transport::Transport;
+pub use counts::LinkCounts;
 use dial::{DialError, Resolver};
 use standing::Standing;
 
@@ -60,7 +62,11 @@ impl Dialler {
     ///
     /// # Errors
     /// If the system refuses a runtime or a thread.
-    pub fn start(federation: &Federation, deliver: Deliver) -> std::io::Result<Option<Self>> {
+    pub fn start(
+        federation: &Federation,
+        deliver: Deliver,
+        counts: Arc<LinkCounts>,
+    ) -> std::io::Result<Option<Self>> {
         if federation.peers.is_empty() {
             return Ok(None);
         }
@@ -68,7 +74,7 @@ impl Dialler {
         let (stop, stopped) = oneshot::channel();
         let tls = Arc::new(federation.tls.clone());
         let peers = federation.peers.clone();
-        let body = move || runtime.block_on(keep_all_up(peers, tls, deliver, stopped));
+        let body = move || runtime.block_on(keep_all_up(peers, tls, Common { deliver, counts }, stopped));
         let thread = std::thread::Builder::new().name("peers".into()).spawn(body)?;
         Ok(Some(Self { thread, _stop: stop }))
     }
@@ -79,16 +85,24 @@ impl Dialler {
     }
 }
 
-async fn keep_all_up(peers: Vec<Peer>, tls: Arc<PeerTls>, deliver: Deliver, stopped: oneshot::Receiver<()>) {
+/// What all links have in common.
+#[derive(Clone)]
+struct Common {
+    deliver: Deliver,
+    counts: Arc<LinkCounts>,
+}
+
+async fn keep_all_up(peers: Vec<Peer>, tls: Arc<PeerTls>, common: Common, stopped: oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
     for (position, peer) in (0..).zip(peers) {
-        tasks.spawn(keep_up(position, peer, tls.clone(), deliver.clone()));
+        tasks.spawn(keep_up(position, peer, tls.clone(), common.clone()));
     }
     // Never sent, only dropped. The tasks are dropped with their set.
     drop(stopped.await);
 }
 
-async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, deliver: Deliver) {
+async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, common: Common) {
+    let Common { deliver, counts } = common;
     let (mut standing, mut resolver) = (Standing::new(), Resolver::default());
     let known = Arc::new(known_to_the_core(position, &peer));
     loop {
@@ -97,6 +111,7 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, deliver: Deliver)
             Ok(called) => {
                 let (permit, mut gone) = Permit::of_link();
                 standing.is_up(&peer);
+                counts.is_up();
                 let (transport, early) = (called.transport, called.early);
                 deliver(Link { peer: known.clone(), transport, early, permit });
                 let is_steady = timeout(STEADY, &mut gone).await.is_err();
@@ -106,8 +121,12 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, deliver: Deliver)
                     drop(gone.await);
                 }
                 standing.is_lost(&peer, is_steady);
+                counts.is_lost();
             }
-            Err(error) => standing.cannot_be_reached(&peer, &error),
+            Err(error) => {
+                standing.cannot_be_reached(&peer, &error);
+                counts.has_failed();
+            }
         }
         sleep(with_jitter(peer.reconnect_delay, random())).await;
     }
@@ -151,7 +170,7 @@ mod tests {
 
     #[test]
     fn without_peers_there_is_no_thread() {
-        let none = Dialler::start(&Federation::default(), Arc::new(|_| {}));
+        let none = Dialler::start(&Federation::default(), Arc::new(|_| {}), Arc::default());
         assert!(none.expect("nothing is asked of the system").is_none());
     }
 }

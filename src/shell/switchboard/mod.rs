@@ -3,8 +3,9 @@
 //! No protocol decision is made here. A turn never waits for anything: what a socket does not take stays in its
 //! output, what a trunk does not take stays in its outbox, what is slow goes to the operator's thread. The order
 //! of a turn is that of `Switchboard::turn`; `reading.rs` and `inbound.rs` are the way in, `outbound.rs` and `flushing.rs` the way
-//! out, `arrivals.rs` where connections come from, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
+//! out, `arrivals.rs` where connections come from, `answering.rs` what operators ask, `closing.rs` how they end, `wait.rs` how it sleeps and `stop.rs` how it ends.
 
+mod answering;
 mod arrivals;
 mod closing;
 mod flushing;
@@ -19,6 +20,7 @@ mod timepiece;
 mod wait;
 mod watching;
 
+pub use answering::{CallAnswer, Inquiry, LineAnswer, Reply, SlowConnection};
 pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
 
 use std::collections::VecDeque;
@@ -427,6 +429,7 @@ impl Switchboard {
                 Post::Link(link) => self.take_link(*link),
                 Post::Watch(list) => self.watch(list),
                 Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
+                Post::Inquiry(inquiry) => self.answer(*inquiry),
                 Post::Stop => self.stop(),
             }
         }

@@ -31,6 +31,7 @@ use super::super::log_service::LogService;
 use super::super::mailer::Mailer;
 use super::super::peers::Link;
 use super::super::trunk::TrunkPort;
+use super::answering::Inquiry;
 
 /// What goes over a trunk.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub enum Post {
     Watch(WatchList),
     /// These rules hold from now on.
     Rules(Arc<Rulebook>),
+    /// An operator asks something.
+    Inquiry(Box<Inquiry>),
     /// Close everything and end.
     Stop,
 }

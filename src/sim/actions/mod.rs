@@ -9,7 +9,7 @@ mod scene;
 
 use crate::exchange::event::{AutoSleepChange, Loss, Registration, Status, WakeOutcome};
 
-use super::client::{ClientNo, Stage, Want};
+use super::client::{CallRef, ClientNo, Stage, Want};
 use super::dice::Dice;
 pub use material::AGENT_COMMAND;
 pub use scene::resolve;
@@ -72,6 +72,15 @@ pub enum Action {
         nth: u8,
         stage: Stage,
         reason: bool,
+    },
+    /// The operator ends a call.
+    CutCall {
+        nth: u8,
+        stage: Stage,
+    },
+    /// The operator closes a line.
+    CutLine {
+        who: u8,
     },
     /// Somebody speaks in a call that is up.
     Message {
@@ -219,6 +228,10 @@ pub enum Step {
     Lose(ClientNo, Loss),
     /// A client's output passes a mark.
     Congest(ClientNo),
+    /// The operator ends a call.
+    CutCall(CallRef),
+    /// The operator closes a line.
+    CutLine(ClientNo),
     /// Somebody asks for something.
     Ask(ClientNo, Want),
     /// Parcels arrive.
@@ -316,7 +329,7 @@ fn dialling(dice: &mut Dice) -> Action {
 
 fn calling(dice: &mut Dice) -> Action {
     let nth = dice.byte();
-    match dice.below(20) {
+    match dice.below(21) {
         0..6 => Action::Answer { nth },
         6..9 => {
             let stage = dice.weighted(&[(2, Stage::Ringing), (2, Stage::Dialling), (5, Stage::Up)]);
@@ -329,7 +342,11 @@ fn calling(dice: &mut Dice) -> Action {
             nth,
             how: dice.pick(&[Meddling::Answer, Meddling::HangUp, Meddling::Message, Meddling::Guess]),
         },
-        _ => Action::Whisper { nth },
+        19 => Action::Whisper { nth },
+        _ => {
+            let stage = dice.pick(&[Stage::Ringing, Stage::Dialling, Stage::Up, Stage::Up]);
+            Action::CutCall { nth, stage }
+        }
     }
 }
 
@@ -383,7 +400,7 @@ fn auto_sleep(dice: &mut Dice) -> AutoSleepChange {
 }
 
 fn time_and_loss(dice: &mut Dice) -> Action {
-    match dice.below(20) {
+    match dice.below(21) {
         0..6 => Action::Deadline,
         6..11 => Action::Wait { millis: dice.below(700) as u32 },
         11..14 => Action::Wait { millis: dice.below(6_000) as u32 },
@@ -391,6 +408,7 @@ fn time_and_loss(dice: &mut Dice) -> Action {
             let loss = dice.pick(&[Loss::Closed, Loss::Vanished, Loss::SlowConsumer]);
             Action::Lose { who: dice.byte(), loss }
         }
-        _ => Action::Unregister { who: dice.byte() },
+        18..20 => Action::Unregister { who: dice.byte() },
+        _ => Action::CutLine { who: dice.byte() },
     }
 }

@@ -23,6 +23,8 @@ pub fn resolve(action: Action, world: &World, number: usize) -> Option<Step> {
             Step::Open { shard: usize::from(shard), internal }
         }
         Action::Lose { who, loss } => Step::Lose(scene.anyone(who)?, loss),
+        Action::CutCall { nth, stage } => Step::CutCall(scene.call(nth, stage)?.1),
+        Action::CutLine { who } => Step::CutLine(scene.anyone(who)?),
         Action::Congest { who } => Step::Congest(scene.anyone(who)?),
         Action::Deliver { nth, count } => Step::Deliver { nth: usize::from(nth), count: usize::from(count) },
         Action::Wait { millis } => Step::Wait { millis: u64::from(millis) },

@@ -253,6 +253,31 @@ impl Model {
         }
     }
 
+    /// The operator ends a call, a broadcast, or a listener's part in one by the name of its dial.
+    pub(super) fn cut_call(&mut self, id: CallId) {
+        let reason = Cause::Admin;
+        if let Some(at) = self.calls.iter().position(|call| call.id == id) {
+            let Call { caller, callee, to, reference, due_ms, .. } = self.calls.remove(at);
+            match due_ms {
+                Some(_) => self.busy(caller, id, &to, reason, reference.as_ref()),
+                None => self.hung_up(caller, id, reason.name()),
+            }
+            return self.hung_up(callee, id, reason.name());
+        }
+        if let Some(host) = self.sessions.iter().find(|session| session.id == id).map(|session| session.host)
+        {
+            self.end_broadcast(host, reason.name());
+            let heard = Heard::HungUp { call: id, reason: reason.name().to_owned(), from: None };
+            return self.hear(host, heard);
+        }
+        for at in 0..self.sessions.len() {
+            let of_dial = self.sessions[at].listeners.iter().find(|listener| listener.dial == id);
+            if let Some(client) = of_dial.map(|listener| listener.client) {
+                return self.hung_up_listener(at, client, reason.name());
+            }
+        }
+    }
+
     /// The session that a line listens to and calls by this name.
     fn listening(&self, client: ClientNo, id: CallId) -> Option<usize> {
         self.sessions.iter().position(|session| {

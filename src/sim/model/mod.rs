@@ -83,6 +83,10 @@ impl Model {
             Step::Open { internal, .. } => self.open(*internal),
             Step::Lose(client, _) => self.depart(*client, Cause::PeerDisconnected, step),
             Step::Ask(client, want) => self.ask(*client, want),
+            Step::CutCall(call) => self.cut_call(self.call_id(*call)),
+            // Services of the exchange stay.
+            Step::CutLine(client) if self.clients[*client].internal => {}
+            Step::CutLine(client) => self.dismiss(*client, Cause::Admin),
             Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } => {}
             Step::Wait { .. } | Step::Deadline => {}
         }

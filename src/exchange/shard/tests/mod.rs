@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod calls;
+mod cutting;
 mod departure;
 mod flow;
 mod forwarding;
@@ -20,6 +21,7 @@ mod render;
 mod rig;
 mod sleep;
 mod storm;
+mod survey;
 mod tally;
 mod tie_parties;
 mod tie_presence;

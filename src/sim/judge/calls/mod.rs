@@ -184,7 +184,9 @@ impl Calls {
             Heard::Connected { call, to, reference } => {
                 self.connected(client, *call, to, reference.as_deref())
             }
-            Heard::HungUp { call, from, .. } => self.hung_up(client, *call, from.is_some()),
+            Heard::HungUp { call, from, reason } => {
+                self.hung_up(client, *call, from.is_some(), reason == Cause::Admin.name())
+            }
             Heard::Message { call, data, .. } => self.message(client, *call, data),
             _ => Ok(()),
         }
@@ -282,7 +284,7 @@ impl Calls {
         Ok(())
     }
 
-    /// A BUSY without a reference says only whom it is about. A dial that has rung is the one if it timed out.
+    /// A BUSY without a reference says only whom it is about. A dial that has rung is the one if it timed out or was cut.
     fn likely_busy(&self, client: ClientNo, to: &str, cause: Cause) -> Option<String> {
         let dials = self.dials.iter().filter(|(_, dial)| {
             dial.open && dial.caller == client && dial.to == to && dial.reference.is_none()
@@ -292,7 +294,7 @@ impl Calls {
         };
         let unlikely = |metadata: &String| match self.rung.get(metadata) {
             None => 1,
-            Some(rung) if cause == Cause::Timeout && over(rung) => 0,
+            Some(rung) if matches!(cause, Cause::Timeout | Cause::Admin) && over(rung) => 0,
             Some(_) => 2,
         };
         dials.map(|(metadata, _)| metadata).min_by_key(|metadata| unlikely(metadata)).cloned()
@@ -386,7 +388,13 @@ impl Calls {
         }
     }
 
-    fn hung_up(&mut self, client: ClientNo, call: CallId, names_listener: bool) -> Result<(), Breach> {
+    fn hung_up(
+        &mut self,
+        client: ClientNo,
+        call: CallId,
+        names_listener: bool,
+        by_operator: bool,
+    ) -> Result<(), Breach> {
         if !self.legs.contains_key(&(client, call)) {
             // The callee has turned down a call whose id the caller has not seen before (section 11).
             self.end_dial(self.by_call.get(&call).cloned(), client, "HANGUP")?;
@@ -398,12 +406,14 @@ impl Calls {
         }
         let Some(leg) = self.legs.get_mut(&(client, call)) else { return Ok(()) };
         must(leg.stage != Stage::Over, "one hang-up a leg", || format!("client {client}, {call}"))?;
+        // The operator ends a broadcast for all, which the broadcaster is told as well.
+        let ends_for_all = by_operator && leg.role == Role::Host && !names_listener;
         must(
-            names_listener == (leg.role == Role::Host),
+            ends_for_all || names_listener == (leg.role == Role::Host),
             "HANGUP names a listener to a broadcaster only",
             || format!("client {client}, {call}"),
         )?;
-        leg.ears = leg.ears.saturating_sub(1);
+        leg.ears = if ends_for_all { 0 } else { leg.ears.saturating_sub(1) };
         if leg.role != Role::Host || leg.ears == 0 {
             leg.stage = Stage::Over;
         }

@@ -1,0 +1,85 @@
+//! What the admin listener knows: boards, clocks, the way to the shards, and what does not change while it runs.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::inquiries::Inquiries;
+use crate::console::access::Access;
+use crate::console::audit::Audit;
+use crate::console::metrics::{Federation, Limits, Snapshot};
+use crate::console::overview::History;
+use crate::console::process::Process;
+use crate::console::readiness::Readiness;
+use crate::console::{Board, Report};
+use crate::shell::allocator;
+use crate::shell::clock::Clock;
+use crate::shell::operator::Wire;
+use crate::shell::peers::LinkCounts;
+use crate::store::CallLogHandle;
+use crate::tls::Credentials;
+
+/// What it is told at the start.
+pub struct Facts {
+    /// The way to each shard.
+    pub wires: Vec<Wire>,
+    /// What each shard says about itself.
+    pub boards: Vec<Board>,
+    /// The exchange's clock.
+    pub clock: Clock,
+    /// What must be up.
+    pub readiness: Readiness,
+    /// Limits on memory and connections.
+    pub limits: Limits,
+    /// What connections are encrypted with.
+    pub credentials: Option<Arc<Credentials>>,
+    /// The call log, if one is kept.
+    pub call_log: Option<CallLogHandle>,
+    /// The exchanges that are to be linked with, by their places in the configuration: name and number of routes.
+    pub peers: Vec<(Box<str>, usize)>,
+    /// What came of calling them.
+    pub links: Arc<LinkCounts>,
+}
+
+/// All of it, shared by the connections.
+pub struct Office {
+    pub(super) access: Access,
+    pub(super) facts: Facts,
+    pub(super) inquiries: Inquiries,
+    pub(super) audit: Audit,
+    pub(super) history: Mutex<History>,
+}
+
+impl Office {
+    /// Knows these facts and lets these people in.
+    pub fn new(access: Access, mut facts: Facts) -> Self {
+        let inquiries = Inquiries::new(std::mem::take(&mut facts.wires));
+        Self { access, facts, inquiries, audit: Audit::default(), history: Mutex::default() }
+    }
+
+    /// What each shard last said.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        self.facts.boards.iter().map(Board::read).collect()
+    }
+
+    /// Notes what rates are made of.
+    pub(super) fn sample(&self) {
+        let reports = self.reports();
+        self.history.lock().note(self.facts.clock.tick(), &reports);
+    }
+
+    /// Everything that the page of metrics shows.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let facts = &self.facts;
+        Snapshot {
+            reports: self.reports(),
+            process: Process::look(),
+            committed_bytes: allocator::committed_bytes(),
+            limits: facts.limits,
+            certificate_ends_ms: facts.credentials.as_ref().map(|credentials| credentials.expires_unix_ms()),
+            call_log: facts.call_log.as_ref().map(|log| (log.counts(), log.waiting())),
+            federation: Federation { configured: facts.peers.len() as u64, ..facts.links.now() },
+            now: facts.clock.tick(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Health, readiness and metrics: what probes and scrapers ask for. None of it asks a shard anything.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::office::Office;
+use super::reply::Answer;
+use crate::console::metrics;
+
+/// How old a shard's last report may be before the shard counts as stuck, in milliseconds. One that has nothing to do reports
+/// once a second.
+const REPORT_AGE_MAX_MS: u64 = 3_000;
+
+/// The shards that have not reported lately, and for how long, in milliseconds.
+fn silent_shards(office: &Office) -> Vec<(usize, u64)> {
+    let now_ms = office.facts.clock.tick().millis();
+    let ages = office.facts.boards.iter().map(|board| now_ms.saturating_sub(board.read().at.millis()));
+    ages.enumerate().filter(|(_, age_ms)| *age_ms > REPORT_AGE_MAX_MS).collect()
+}
+
+/// Whether it lives: every shard turns.
+pub(super) fn health(office: &Office) -> Answer {
+    let silent = silent_shards(office);
+    let shards: Vec<Value> =
+        silent.iter().map(|(shard, age_ms)| json!({ "shard": shard, "silent_ms": age_ms })).collect();
+    let is_healthy = shards.is_empty();
+    Answer::with(status_of(is_healthy), &json!({ "healthy": is_healthy, "silent_shards": shards }))
+}
+
+/// Whether it should be sent clients: it lives, and every part is up.
+pub(super) fn readiness(office: &Office) -> Answer {
+    let silent = silent_shards(office);
+    let why = (!silent.is_empty()).then(|| {
+        let numbers: Vec<String> = silent.iter().map(|(shard, _)| shard.to_string()).collect();
+        format!("no word of shard {}", numbers.join(", "))
+    });
+    let shards = part("shards", why.as_deref());
+    let parts = office.facts.readiness.parts();
+    let is_ready = why.is_none() && parts.iter().all(|part| part.why.is_none());
+    let others = parts.iter().map(|state| part(state.name, state.why.as_deref()));
+    let parts: Vec<Value> = std::iter::once(shards).chain(others).collect();
+    Answer::with(status_of(is_ready), &json!({ "ready": is_ready, "parts": parts }))
+}
+
+fn part(name: &str, why: Option<&str>) -> Value {
+    json!({ "part": name, "ready": why.is_none(), "why": why })
+}
+
+/// The page of metrics.
+pub(super) fn metrics(office: &Office) -> Answer {
+    Answer::metrics(metrics::page(&office.snapshot()))
+}
+
+fn status_of(is_good: bool) -> StatusCode {
+    if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

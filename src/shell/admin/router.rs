@@ -1,0 +1,223 @@
+//! Which path means what, who may ask for it, and how long it may take.
+//!
+//! The order is fixed: the name by which the listener is called, then whether there is such a path, then the token (not for
+//! probes), then the method, then what requests that change something have to show. Paths are `/api/v1/...` for programs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::office::Office;
+use super::reply::Answer;
+use super::{actions, lists, pages};
+
+/// Longest body of a request, in bytes: the longest there is names a log level.
+const BODY_BYTES_MAX: usize = 4096;
+/// Time for a request, its body included, from the end of its head on.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// What the paths of the API begin with.
+const API: &str = "/api/v1/";
+
+/// What a path leads to. Texts are decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Place {
+    Health,
+    Ready,
+    Metrics,
+    Overview,
+    Lines,
+    Line(String),
+    Disconnect(String),
+    Calls,
+    Call(String),
+    HangUp(String),
+    Parties,
+    Links,
+    Slow,
+    Warnings,
+    Audit,
+    LogLevel,
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    office: &Office,
+) -> Response<Full<Bytes>> {
+    let answered = timeout(REQUEST_TIME_MAX, serve(request, peer, office)).await;
+    let late = |_| Answer::error(StatusCode::REQUEST_TIMEOUT, "timeout", "it took too long");
+    answered.unwrap_or_else(late).into_response()
+}
+
+async fn serve(request: Request<Incoming>, peer: SocketAddr, office: &Office) -> Answer {
+    match admit(&request, office) {
+        Ok(place) if is_action(request.method()) => act(request, &place, peer, office).await,
+        Ok(place) => show(&place, request.uri().query().unwrap_or_default(), office).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// Where a request leads, if whoever asks may go there.
+fn admit(request: &Request<Incoming>, office: &Office) -> Result<Place, Answer> {
+    office.access.check_host(request.headers())?;
+    let place = place_of(request.uri().path()).ok_or_else(|| Answer::not_found("no such path"))?;
+    if !place.is_for_probes() {
+        office.access.check_token(request.headers())?;
+    }
+    let allowed = place.methods();
+    if !allowed.split(", ").any(|method| method == request.method().as_str()) {
+        return Err(Answer::wrong_method(allowed));
+    }
+    if is_action(request.method()) {
+        office.access.check_action(request.headers())?;
+    }
+    Ok(place)
+}
+
+fn is_action(method: &Method) -> bool {
+    method == Method::POST || method == Method::PUT
+}
+
+async fn show(place: &Place, query: &str, office: &Office) -> Answer {
+    match place {
+        Place::Health => pages::health(office),
+        Place::Ready => pages::readiness(office),
+        Place::Metrics => pages::metrics(office),
+        Place::Overview => lists::overview(office),
+        Place::Lines => lists::lines(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Line(address) => lists::line(office, address).await.unwrap_or_else(|refusal| refusal),
+        Place::Calls => lists::calls(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Call(call) => lists::call(office, call).await.unwrap_or_else(|refusal| refusal),
+        Place::Parties => lists::parties(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Links => lists::links(office).await.unwrap_or_else(|refusal| refusal),
+        Place::Slow => lists::slow(office).await.unwrap_or_else(|refusal| refusal),
+        Place::Warnings => lists::warnings(),
+        Place::Audit => lists::audit(office),
+        Place::LogLevel => actions::log_level(),
+        Place::HangUp(_) | Place::Disconnect(_) => Answer::wrong_method(place.methods()),
+    }
+}
+
+async fn act(request: Request<Incoming>, place: &Place, peer: SocketAddr, office: &Office) -> Answer {
+    let body = match read_body(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    match place {
+        Place::HangUp(call) => actions::hang_up(office, peer, call).await,
+        Place::Disconnect(address) => actions::disconnect(office, peer, address).await,
+        Place::LogLevel => actions::turn_log_level(office, peer, &body),
+        _ => Answer::wrong_method(place.methods()),
+    }
+}
+
+/// The body as JSON; an empty one is an empty object.
+async fn read_body(request: Request<Incoming>) -> Result<Value, Answer> {
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+    let too_large =
+        |_| Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long, or ended early");
+    let bytes = body.map_err(too_large)?.to_bytes();
+    if bytes.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    serde_json::from_slice(&bytes).map_err(|_| Answer::bad_request("the body is not JSON"))
+}
+
+/// What a path means; `None` if nothing.
+fn place_of(path: &str) -> Option<Place> {
+    let Some(rest) = path.strip_prefix(API) else {
+        return match path {
+            "/healthz" => Some(Place::Health),
+            "/readyz" => Some(Place::Ready),
+            "/metrics" => Some(Place::Metrics),
+            _ => None,
+        };
+    };
+    let parts: Vec<&str> = rest.split('/').collect();
+    Some(match parts.as_slice() {
+        ["overview"] => Place::Overview,
+        ["lines"] => Place::Lines,
+        ["lines", address] => Place::Line(decoded(address)?),
+        ["lines", address, "disconnect"] => Place::Disconnect(decoded(address)?),
+        ["calls"] => Place::Calls,
+        ["calls", call] => Place::Call(decoded(call)?),
+        ["calls", call, "hangup"] => Place::HangUp(decoded(call)?),
+        ["parties"] => Place::Parties,
+        ["links"] => Place::Links,
+        ["slow"] => Place::Slow,
+        ["warnings"] => Place::Warnings,
+        ["audit"] => Place::Audit,
+        ["log-level"] => Place::LogLevel,
+        _ => return None,
+    })
+}
+
+/// A part of a path without its percent signs; `None` if it is empty or no text.
+fn decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}
+
+impl Place {
+    /// What probes ask for, who have no token. It tells nothing but whether the exchange is well.
+    fn is_for_probes(&self) -> bool {
+        matches!(self, Self::Health | Self::Ready)
+    }
+
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::HangUp(_) | Self::Disconnect(_) => "POST",
+            Self::LogLevel => "GET, HEAD, PUT",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_mean_what_they_say_and_nothing_else() {
+        let line = |address: &str| Some(Place::Line(address.into()));
+        assert_eq!(place_of("/api/v1/lines/alice@x.test"), line("alice@x.test"));
+        assert_eq!(place_of("/api/v1/lines/a%2Fb%40x.test"), line("a/b@x.test"));
+        assert_eq!(place_of("/api/v1/lines/%C3%A9@x.test"), line("é@x.test"));
+        assert_eq!(place_of("/api/v1/calls/1/hangup"), Some(Place::HangUp("1".into())));
+        assert_eq!(place_of("/metrics"), Some(Place::Metrics));
+        for path in [
+            "/",
+            "",
+            "/metrics/",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v2/lines",
+            "/api/v1/lines/",
+            "/healthz/x",
+            "/api/v1/lines/%",
+            "/api/v1/lines/%f",
+            "/api/v1/lines/%ff",
+            "/api/v1/lines/a/b",
+            "/api/v1/Lines",
+            "/../metrics",
+        ] {
+            assert_eq!(place_of(path), None, "{path}");
+        }
+    }
+}
