@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use systemx::console::ladder::{Picture, Subject, Watch, WatchId};
-use systemx::exchange::ids::CallId;
 
 use crate::support::{Phone, Rig, address_on, eventually};
 
@@ -79,7 +78,7 @@ fn a_call_that_is_up_already_can_be_watched_by_its_id_with_what_is_said() {
     let (alice, bob) = (address_on(0, 2, "alice"), address_on(1, 2, "bob"));
     let (mut a, mut b) = (rig.registered(&alice), rig.registered(&bob));
     let call = a.call(&alice, &mut b, &bob);
-    let id = watch(&rig, Subject::Call(CallId::parse(call.as_bytes())), true);
+    let id = watch(&rig, Subject::call(&call).expect("it is an id"), true);
     eventually("both shards know", || {
         a.say(&call, "a");
         b.expect_msg(&call, &alice, json!("a"));

@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod ladder;
 pub mod metrics;
 pub mod overview;
+pub mod page;
 pub mod process;
 pub mod readiness;
 pub mod report;

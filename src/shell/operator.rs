@@ -316,6 +316,8 @@ impl Running {
             call_log: self.call_log.as_ref().map(CallLog::handle),
             peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
             links,
+            ladders: self.ladders.clone(),
+            may_watch_payloads: config.admin.as_ref().is_some_and(|admin| admin.payloads),
         }
     }
 

@@ -9,8 +9,10 @@ use std::sync::mpsc::Receiver;
 
 use parking_lot::Mutex;
 
+use crate::exchange::ids::CallId;
+
 use super::picture::Picture;
-use super::watch::{Step, StepSink, Subject, Watch, WatchList};
+use super::watch::{STEPS_WAITING_MAX, Step, StepSink, Subject, Watch, WatchList};
 
 /// Watches at a time: each costs every shard a comparison for each frame.
 pub const WATCHES_MAX: usize = 16;
@@ -77,7 +79,7 @@ struct Kept {
     id: WatchId,
     watch: Watch,
     /// The calls of a watched address, oldest first.
-    calls: VecDeque<Box<str>>,
+    calls: VecDeque<CallId>,
     /// The last steps with their numbers, in the order in which they came in.
     steps: VecDeque<(u64, Arc<Step>)>,
     looked_at_ms: u64,
@@ -104,7 +106,7 @@ impl Ladders {
     /// # Errors
     /// If there are too many watches.
     pub fn begin(&mut self, watch: Watch, now_ms: u64) -> Result<WatchId, WatchError> {
-        self.tend(now_ms);
+        self.take_in();
         if self.watches.len() >= WATCHES_MAX {
             return Err(WatchError::TooMany);
         }
@@ -115,30 +117,37 @@ impl Ladders {
         Ok(self.last_id)
     }
 
-    /// Ends a watch. Says whether there was one.
-    pub fn end(&mut self, id: WatchId) -> bool {
-        let before = self.watches.len();
-        self.watches.retain(|kept| kept.id != id);
-        if self.watches.len() != before {
-            self.announce();
-        }
-        self.watches.len() != before
+    /// Ends a watch and returns what was watched; `None` if there is no such watch.
+    pub fn end(&mut self, id: WatchId) -> Option<Watch> {
+        let at = self.watches.iter().position(|kept| kept.id == id)?;
+        let ended = self.watches.remove(at);
+        self.announce();
+        Some(ended.watch)
     }
 
-    /// Takes in what the shards have handed over, and ends what nobody looks at any more. To be called every second or so.
-    pub fn tend(&mut self, now_ms: u64) {
-        while let Ok(step) = self.steps.try_recv() {
-            self.take(step);
-        }
-        let before = self.watches.len();
-        self.watches.retain(|kept| now_ms.saturating_sub(kept.looked_at_ms) < FORGOTTEN_AFTER_MS);
-        if self.watches.len() != before {
+    /// Takes in what the shards have handed over, and ends what nobody looks at any more, which it returns. To be called every
+    /// second or so.
+    pub fn tend(&mut self, now_ms: u64) -> Vec<Watch> {
+        self.take_in();
+        let is_forgotten = |kept: &mut Kept| now_ms.saturating_sub(kept.looked_at_ms) >= FORGOTTEN_AFTER_MS;
+        let ended: Vec<_> = self.watches.extract_if(.., is_forgotten).map(|kept| kept.watch).collect();
+        if !ended.is_empty() {
             self.announce();
+        }
+        ended
+    }
+
+    fn take_in(&mut self) {
+        // No more than may wait, or shards that say much could keep this thread here.
+        for _ in 0..STEPS_WAITING_MAX {
+            let Ok(step) = self.steps.try_recv() else { return };
+            self.take(step);
         }
     }
 
     /// All of them.
-    pub fn list(&self) -> Vec<WatchView> {
+    pub fn list(&mut self) -> Vec<WatchView> {
+        self.take_in();
         let view = |kept: &Kept| WatchView {
             id: kept.id,
             watch: kept.watch.clone(),
@@ -150,12 +159,20 @@ impl Ladders {
 
     /// The ladder of one; `None` if there is no such watch.
     pub fn look(&mut self, id: WatchId, now_ms: u64) -> Option<Picture> {
-        self.tend(now_ms);
+        self.take_in();
         let lost = self.sink.lost();
         let kept = self.watches.iter_mut().find(|kept| kept.id == id)?;
         kept.looked_at_ms = now_ms;
         let steps = kept.steps.iter().map(|(number, step)| (*number, &**step));
         Some(Picture::of(&kept.watch, steps, lost))
+    }
+
+    /// Whether the ladder of a watch has rungs beyond this number. `None` if there is no such watch. Looking counts as a look.
+    pub fn has_news(&mut self, id: WatchId, known: u64, now_ms: u64) -> Option<bool> {
+        self.take_in();
+        let kept = self.watches.iter_mut().find(|kept| kept.id == id)?;
+        kept.looked_at_ms = now_ms;
+        Some(kept.steps.back().is_some_and(|&(number, _)| number > known))
     }
 
     fn announce(&self) {
@@ -184,16 +201,17 @@ impl Kept {
 
     fn wants(&mut self, step: &Step) -> bool {
         match &self.watch.subject {
-            Subject::Call(call) => step.call.as_deref() == Some(&call.to_string()),
+            // By its id: names that other exchanges gave are not known in every frame, before and after.
+            Subject::Call { id, .. } => step.call_id == Some(*id),
             Subject::Address(address) => {
                 let is_own = step.who == *address || step.peer.as_ref() == Some(address);
-                let Some(call) = &step.call else { return is_own };
-                let is_known = self.calls.contains(call);
+                let Some(call) = step.call_id else { return is_own };
+                let is_known = self.calls.contains(&call);
                 if is_own && !is_known {
                     if self.calls.len() >= CALLS_MAX {
                         self.calls.pop_front();
                     }
-                    self.calls.push_back(call.clone());
+                    self.calls.push_back(call);
                 }
                 is_own || is_known
             }

@@ -18,4 +18,5 @@ mod tests;
 pub use ladders::{LadderDesk, Ladders, Publish, STEPS_MAX, WATCHES_MAX, WatchError, WatchId, WatchView};
 pub use picture::{Picture, Rung};
 pub use sketch::Sketch;
+pub use svg::SVG_STYLE;
 pub use watch::{Admitted, Filter, Step, StepSink, Subject, Watch, WatchList, Way, step_channel};

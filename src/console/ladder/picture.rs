@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::timestamp::Timestamp;
 
-use super::watch::{Step, Subject, Watch, Way};
+use super::watch::{Step, Watch, Way};
 
 /// What a ladder shows in the place of the exchange.
 pub const EXCHANGE: &str = "exchange";
@@ -67,10 +67,7 @@ impl Picture {
     pub(super) fn of<'s>(watch: &Watch, steps: impl Iterator<Item = (u64, &'s Step)>, lost: u64) -> Self {
         let mut steps: Vec<_> = steps.collect();
         steps.sort_by_key(|&(number, step)| (step.at.tick, number));
-        let subject = match &watch.subject {
-            Subject::Address(address) => address.to_string(),
-            Subject::Call(call) => call.to_string(),
-        };
+        let subject = watch.subject.name().to_owned();
         let newest = steps.iter().map(|&(number, _)| number).max().unwrap_or(0);
         let (parties, rungs) = (Vec::new(), Vec::new());
         let mut picture = Self { subject, payloads: watch.payloads, parties, rungs, newest, lost };
@@ -81,7 +78,10 @@ impl Picture {
             let party = picture.column(name_of(step));
             let spans = [start, last].map(|from| step.at.tick.micros() - from.micros());
             last = step.at.tick;
-            picture.rungs.push(Rung::of(number, step, party, spans));
+            let mut rung = Rung::of(number, step, party, spans);
+            // Another watch may have asked for it.
+            rung.payload = rung.payload.filter(|_| watch.payloads);
+            picture.rungs.push(rung);
         }
         picture
     }

@@ -19,7 +19,8 @@ const HEAD: (usize, usize) = (4, 9);
 /// What is shown of a label and of a name, in characters: as many as fit into a column.
 const LABEL_CHARS_MAX: usize = 38;
 
-const STYLE: &str = "\
+/// The style of every drawing.
+pub const SVG_STYLE: &str = "\
 svg{background:#fff;font:12px ui-monospace,Menlo,Consolas,monospace}\
 .party{font-weight:600;fill:#1a1a1a}.life{stroke:#c4c4c4;stroke-dasharray:3 3}\
 .in{stroke:#0b57d0;fill:#0b57d0}.out{stroke:#137333;fill:#137333}\
@@ -41,7 +42,7 @@ impl Picture {
         );
         put(
             &mut svg,
-            format_args!("<title>Ladder of {}</title><style>{STYLE}</style>", escape(&self.subject)),
+            format_args!("<title>Ladder of {}</title><style>{SVG_STYLE}</style>", escape(&self.subject)),
         );
         for (at, party) in self.parties.iter().enumerate() {
             let x = middle_of(at);

@@ -100,7 +100,7 @@ fn an_address_brings_both_ends_of_its_calls_and_nobody_elses() {
 #[test]
 fn one_call_is_watched_by_its_id_alone() {
     let (this, other) = (call(1), call(2));
-    let (mut scene, id) = Scene::watching(Watch { subject: Subject::Call(this), payloads: false });
+    let (mut scene, id) = Scene::watching(Watch { subject: Subject::call(&this.to_string()).expect("it is an id"), payloads: false });
     scene.frame(1, ALICE, Way::In, &msg(this, b"yes"));
     scene.frame(1, ALICE, Way::In, &msg(other, b"no"));
     assert_eq!(scene.frames(id), ["alice@x.test > exchange MSG (3 B)"]);
@@ -152,9 +152,9 @@ fn watches_and_steps_are_bounded_and_what_nobody_looks_at_ends() {
     assert_eq!((picture.rungs.len(), picture.rungs[0].number), (STEPS_MAX, 6));
     let later = 15 * 60 * 1000 - 1;
     assert!(scene.ladders.look(ids[1], later).is_some());
-    scene.ladders.tend(later + 1);
+    assert_eq!(scene.ladders.tend(later + 1).len(), WATCHES_MAX - 1);
     assert_eq!(scene.ladders.list().iter().map(|view| view.id).collect::<Vec<_>>(), [ids[1]]);
-    assert!(scene.ladders.end(ids[1]) && !scene.ladders.end(ids[1]));
+    assert!(scene.ladders.end(ids[1]).is_some() && scene.ladders.end(ids[1]).is_none());
     assert_eq!(scene.told.load(Ordering::Relaxed), 0, "the shards know that nothing is watched");
 }
 
@@ -194,4 +194,43 @@ fn drawings_escape_what_clients_may_have_sent() {
     assert_eq!(mermaid.lines().count(), 1 + 2 + 2, "{mermaid}");
     assert!(!mermaid.contains('<') && !mermaid.contains("%%") && !mermaid.contains('\0'), "{mermaid}");
     assert!(mermaid.contains("P0->>P1: MSG#58; #60;script#62;"), "{mermaid}");
+}
+
+/// Other exchanges name their calls as they like, and the name is not known in every frame.
+#[test]
+fn a_call_with_a_name_from_elsewhere_is_watched_by_that_name() {
+    const NAME: &str = "their call/1";
+    let watch = Watch { subject: Subject::call(NAME).expect("it is a name"), payloads: false };
+    let (mut scene, id) = Scene::watching(watch);
+    let call = CallId::parse(NAME.as_bytes());
+    let sketch = naming("DIAL_FORWARD", Some(call), ALICE);
+    let admitted = scene.filter.admit(line(1), Some("pbx"), &sketch).expect("it is watched");
+    for name in [None, Some(NAME), None] {
+        let at = Moment { tick: Tick::from_micros(1), wall_ms: 0 };
+        scene.sink.give(Step::new(at, line(1), Way::In, &sketch, name, &admitted));
+    }
+    let picture = scene.ladders.look(id, 0).expect("it is watched");
+    assert_eq!((picture.subject.as_str(), picture.rungs.len()), (NAME, 3));
+    assert_eq!(Subject::call(""), None);
+}
+
+/// A watch that asks for what is said makes the shards copy it; that is nothing for those who did not ask.
+#[test]
+fn who_did_not_ask_for_what_is_said_is_not_shown_it_though_another_watch_is() {
+    let (mut scene, silent) = Scene::watching(address(ALICE, false));
+    let curious = scene.ladders.begin(address(ALICE, true), 0).expect("there is room");
+    scene.filter.renew([address(ALICE, false), address(ALICE, true)].into());
+    scene.frame(1, ALICE, Way::In, &msg(call(1), b"secret"));
+    let payload = |id| scene.ladders.look(id, 0).expect("it is watched").rungs[0].payload.clone();
+    let [shown, hidden] = [curious, silent].map(payload);
+    assert_eq!((shown.as_deref(), hidden), (Some("secret"), None));
+}
+
+#[test]
+fn a_reader_learns_whether_there_is_anything_new() {
+    let (mut scene, id) = Scene::watching(address(ALICE, false));
+    assert_eq!(scene.ladders.has_news(id, 0, 0), Some(false));
+    scene.frame(1, ALICE, Way::In, &msg(call(1), b""));
+    assert_eq!((scene.ladders.has_news(id, 0, 0), scene.ladders.has_news(id, 1, 0)), (Some(true), Some(false)));
+    assert_eq!(scene.ladders.has_news(id + 1, 0, 0), None);
 }

@@ -15,7 +15,7 @@ use crate::exchange::time::Moment;
 use super::sketch::{REGISTER, Sketch};
 
 /// Steps that may wait for the console: some 20 ms of a busy shard, a few MiB with what is said.
-const STEPS_WAITING_MAX: usize = 4096;
+pub(super) const STEPS_WAITING_MAX: usize = 4096;
 /// Calls of watched addresses that a shard remembers; the oldest give way.
 const CALLS_LEARNT_MAX: usize = 256;
 /// Lines that it remembers; the same holds.
@@ -30,8 +30,28 @@ const WORDS_BYTES_MAX: usize = 320;
 pub enum Subject {
     /// An address: everything it sends and is sent, and both ends of its calls. A party's name is one too.
     Address(Box<str>),
-    /// One call, by its id.
-    Call(CallId),
+    /// One call.
+    Call {
+        /// Its id.
+        id: CallId,
+        /// What it is called: its id, or the name that another exchange gave it.
+        name: Box<str>,
+    },
+}
+
+impl Subject {
+    /// The call of this name, which may be its id; `None` if no call can have it.
+    pub fn call(name: &str) -> Option<Self> {
+        let id = CallId::parse(name.as_bytes());
+        (id != CallId::NONE).then(|| Self::Call { id, name: name.into() })
+    }
+
+    /// Its address or name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Address(name) | Self::Call { name, .. } => name,
+        }
+    }
 }
 
 /// One order to watch.
@@ -68,7 +88,9 @@ pub struct Step {
     pub way: Way,
     /// Its type.
     pub frame: &'static str,
-    /// The call it is about, as the parties name it.
+    /// The call it is about.
+    pub call_id: Option<CallId>,
+    /// The same as the parties name it.
     pub call: Option<Box<str>>,
     /// Whom else it names.
     pub peer: Option<Box<str>>,
@@ -164,14 +186,15 @@ impl Filter {
     fn by_address(&self, who: &str, sketch: &Sketch<'_>) -> Option<bool> {
         let concerns = |watch: &&Watch| match &watch.subject {
             Subject::Address(address) => **address == *who || sketch.peer == Some(address),
-            Subject::Call(_) => false,
+            Subject::Call { .. } => false,
         };
         any(self.watches.iter().filter(concerns).map(|watch| watch.payloads))
     }
 
     fn by_call(&self, call: CallId) -> Option<bool> {
         let learnt = self.calls.iter().filter(|(known, _)| *known == call).map(|&(_, payloads)| payloads);
-        let named = self.watches.iter().filter(|watch| watch.subject == Subject::Call(call));
+        let is_it = |watch: &&Watch| matches!(watch.subject, Subject::Call { id, .. } if id == call);
+        let named = self.watches.iter().filter(is_it);
         any(learnt.chain(named.map(|watch| watch.payloads)))
     }
 
@@ -217,6 +240,7 @@ impl Step {
             who: cut(&admitted.who),
             way,
             frame: sketch.frame,
+            call_id: sketch.call,
             call: sketch.call.map(call),
             peer: sketch.peer.map(cut),
             words: sketch.words.as_deref().map(cut),

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use super::inquiries::Inquiries;
 use crate::console::access::Access;
 use crate::console::audit::Audit;
+use crate::console::ladder::LadderDesk;
 use crate::console::metrics::{Federation, Limits, Snapshot};
 use crate::console::overview::History;
 use crate::console::process::Process;
@@ -39,6 +40,10 @@ pub struct Facts {
     pub peers: Vec<(Box<str>, usize)>,
     /// What came of calling them.
     pub links: Arc<LinkCounts>,
+    /// What is watched.
+    pub ladders: LadderDesk,
+    /// Whether watches may copy what parties say.
+    pub may_watch_payloads: bool,
 }
 
 /// All of it, shared by the connections.
