@@ -14,6 +14,8 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Can an operator use the console's page, in a real browser, by mouse, keys and ears, whatever clients send?
+mod console;
 /// Who is let in through a browser or a proxy, and whose connection does it count as?
 mod doorway;
 /// Do exchanges reach each other's lines, and is everybody told how that went?

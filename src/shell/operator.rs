@@ -259,22 +259,9 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    let links = Arc::<LinkCounts>::default();
-    match start_dialler(config, &running.shards, &links) {
-        Ok(dialler) => running.dialler = dialler,
-        Err(source) => {
-            running.stop();
-            return Err(StartError::System { what: "the thread that keeps links up", source });
-        }
-    }
-    if let Some(bound) = admin {
-        match bound.start(running.facts(config, clock, credentials, links)) {
-            Ok(admin) => running.admin = Some(admin),
-            Err(source) => {
-                running.stop();
-                return Err(StartError::System { what: "the admin listener's thread", source });
-            }
-        }
+    if let Err(error) = running.start_others(config, admin, clock, credentials) {
+        running.stop();
+        return Err(error);
     }
     let is_encrypted = config.tls.is_some();
     info!(%address, shards = config.shards, is_encrypted, "exchange is up");
@@ -295,6 +282,24 @@ impl Running {
     /// What must be up for this exchange to be sent clients.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// Starts the threads that need shards: the one that keeps links up and the admin listener's.
+    fn start_others(
+        &mut self,
+        config: &Config,
+        admin: Option<admin::Bound>,
+        clock: Clock,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Result<(), StartError> {
+        let links = Arc::<LinkCounts>::default();
+        let failed = |what| move |source| StartError::System { what, source };
+        self.dialler =
+            start_dialler(config, &self.shards, &links).map_err(failed("the thread that keeps links up"))?;
+        let Some(bound) = admin else { return Ok(()) };
+        let facts = self.facts(config, clock, credentials, links);
+        self.admin = Some(bound.start(facts).map_err(failed("the admin listener's thread"))?);
+        Ok(())
     }
 
     /// What the admin listener is told at the start.

@@ -100,7 +100,10 @@ fn an_address_brings_both_ends_of_its_calls_and_nobody_elses() {
 #[test]
 fn one_call_is_watched_by_its_id_alone() {
     let (this, other) = (call(1), call(2));
-    let (mut scene, id) = Scene::watching(Watch { subject: Subject::call(&this.to_string()).expect("it is an id"), payloads: false });
+    let (mut scene, id) = Scene::watching(Watch {
+        subject: Subject::call(&this.to_string()).expect("it is an id"),
+        payloads: false,
+    });
     scene.frame(1, ALICE, Way::In, &msg(this, b"yes"));
     scene.frame(1, ALICE, Way::In, &msg(other, b"no"));
     assert_eq!(scene.frames(id), ["alice@x.test > exchange MSG (3 B)"]);
@@ -231,6 +234,9 @@ fn a_reader_learns_whether_there_is_anything_new() {
     let (mut scene, id) = Scene::watching(address(ALICE, false));
     assert_eq!(scene.ladders.has_news(id, 0, 0), Some(false));
     scene.frame(1, ALICE, Way::In, &msg(call(1), b""));
-    assert_eq!((scene.ladders.has_news(id, 0, 0), scene.ladders.has_news(id, 1, 0)), (Some(true), Some(false)));
+    assert_eq!(
+        (scene.ladders.has_news(id, 0, 0), scene.ladders.has_news(id, 1, 0)),
+        (Some(true), Some(false))
+    );
     assert_eq!(scene.ladders.has_news(id + 1, 0, 0), None);
 }

@@ -50,9 +50,17 @@ export function s(tag, props = {}, ...children) {
   return element;
 }
 
+/** A text with what nobody could see of it: characters that turn the writing direction, or have no shape. @param {unknown} text */
+export function visible(text) {
+  const code = (/** @type {string} */ letter) => `⟨U+${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  // Not the one that joins signs to one.
+  return String(text ?? "").replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (letter) => (letter === "\u200d" ? letter : code(letter)));
+}
+
 /** What a client chose: in a box of its own, so that its writing direction ends with it. @param {unknown} text */
 export function said(text) {
-  return h("bdi", { class: "said", title: String(text ?? "") }, String(text ?? ""));
+  const shown = visible(text);
+  return h("bdi", { class: "said", title: shown }, shown);
 }
 
 /** Sets a text if it is another. @param {Element} element @param {string} text */

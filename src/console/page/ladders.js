@@ -197,7 +197,7 @@ function rungColumns(ladder) {
     { label: "From", cell: (rung) => said(name(rung.from)), key: (rung) => name(rung.from) },
     { label: "To", cell: (rung) => said(name(rung.to)), key: (rung) => name(rung.to) },
     { label: "Frame", kind: "main", cell: (rung) => rung.frame },
-    { label: "About", cell: (rung) => said(labelOf({ ...rung, bytes: 0 }).slice(rung.frame.length).replace(/^:? /, "") || "–"), key: labelOf },
+    { label: "About", kind: "long", cell: (rung) => said(labelOf({ ...rung, bytes: 0 }).slice(rung.frame.length).replace(/^:? /, "") || "–"), key: labelOf },
     { label: "Carries", kind: "number", cell: (rung) => (rung.bytes > 0 ? bytes(rung.bytes) : "–") },
   ];
 }

@@ -4,7 +4,7 @@
 
 import { get, part } from "./api.js";
 import { confirm, perform } from "./dialogs.js";
-import { h, replace, said, setText, tag } from "./dom.js";
+import { h, replace, said, setText, tag, visible } from "./dom.js";
 import { bytes, count, counted, moment, span, words } from "./format.js";
 import { Table } from "./table.js";
 
@@ -70,8 +70,14 @@ function paged({ title, name, visit, table, search, values = {} }) {
 /** @param {string} address */
 export const lineLink = (address) => h("a", { href: `#/line/${part(address)}` }, said(address));
 
+/** Letters of a call's id that are shown: the last, because the first say where it was dialled and are those of many. */
+const ID_LEN = 8;
+
 /** @param {any} call */
-const callLink = (call) => h("a", { class: "short", href: `#/call/${part(call.call_id)}` }, said(call.call_id));
+function callLink({ call_id: id }) {
+  const shown = id.length > ID_LEN + 1 ? `…${[...id].slice(-ID_LEN).join("")}` : id;
+  return h("a", { class: "short", href: `#/call/${part(id)}`, "aria-label": `Call ${visible(id)}`, title: visible(id) }, shown);
+}
 
 /** What is out of the ordinary with a line. @param {any} line */
 export function marks(line) {
@@ -224,7 +230,7 @@ export function warningsView(visit) {
     { label: "When", cell: (line) => moment(line.at_ms) },
     { label: "Level", cell: (line) => tag(line.level, line.level === "error" ? "bad" : "warn") },
     { label: "Message", kind: "main", cell: (line) => said(line.message), key: (line) => line.message },
-    { label: "Fields", cell: (line) => said(fieldsOf(line.fields)), key: (line) => fieldsOf(line.fields) },
+    { label: "Fields", kind: "long", cell: (line) => said(fieldsOf(line.fields)), key: (line) => fieldsOf(line.fields) },
   ];
   const table = new Table("Warnings", columns, (line) => `${line.at_ms} ${line.message} ${fieldsOf(line.fields)}`, "Nothing has been warned about lately.");
   const level = h("div", { class: "search" });

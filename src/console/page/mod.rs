@@ -88,10 +88,11 @@ mod tests {
         for asset in &ASSETS {
             for ending in [".js", ".css", ".svg"] {
                 let ends = asset.text.match_indices(ending).map(|(at, _)| &asset.text[..at + ending.len()]);
-                named.extend(ends.filter_map(|text| text.rsplit(['"', '\'']).next()));
+                named.extend(ends.filter_map(|text| text.rsplit('"').next()));
             }
         }
-        let named: Vec<&str> = named.into_iter().filter(|name| name.contains('/')).collect();
+        let is_path = |name: &&str| name.starts_with("./") || name.starts_with('/');
+        let named: Vec<&str> = named.into_iter().filter(is_path).collect();
         assert!(named.len() > ASSETS.len(), "{named:?}");
         for name in named {
             let path = name.replacen("./", "/console/", 1);

@@ -5,7 +5,7 @@
 import { h, replace } from "./dom.js";
 
 /**
- * @typedef {{ label: string, cell: (entry: any) => any, kind?: "number" | "action" | "main", key?: (entry: any) => string }} Column
+ * @typedef {{ label: string, cell: (entry: any) => any, kind?: "number" | "action" | "main" | "long", key?: (entry: any) => string }} Column
  * `cell` returns a text or a node; a node is made anew only if `key` says something else than before.
  */
 

@@ -82,8 +82,8 @@ fn watch_of(body: &Value) -> Result<Watch, Answer> {
         (None, Some(name)) => Subject::call(name),
         _ => None,
     };
-    let subject =
-        subject.ok_or_else(|| Answer::bad_request("needs {\"address\": \"...\"} or {\"call_id\": \"...\"}"))?;
+    let subject = subject
+        .ok_or_else(|| Answer::bad_request("needs {\"address\": \"...\"} or {\"call_id\": \"...\"}"))?;
     match body.get("payloads") {
         None => Ok(Watch { subject, payloads: false }),
         Some(&Value::Bool(payloads)) => Ok(Watch { subject, payloads }),
