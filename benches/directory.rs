@@ -17,6 +17,7 @@ use systemx::exchange::event::{Event, Loss};
 use systemx::exchange::ids::{LineId, SessionId, ShardId};
 use systemx::exchange::line::Line;
 use systemx::exchange::rack::Rack;
+use systemx::exchange::survey::{LineFilter, PAGE_LEN_MAX};
 
 /// Listings that are taken out and put in again in one go, so that the clock is read once for all.
 const BATCH: usize = 1000;
@@ -146,6 +147,20 @@ fn registration_and_loss(criterion: &mut Criterion) {
         });
     });
     assert_eq!(exchange.cores[0].shard.counts().registered, count, "the newcomers are gone");
+    // What an operator's page costs the shard: a full one, and one for which nobody is found.
+    for (name, prefix, least) in
+        [("survey_page", "agent", PAGE_LEN_MAX.min(count)), ("survey_in_vain", "zz", 0)]
+    {
+        let filter = LineFilter { prefix: Some(prefix.into()), domain: None };
+        let mut from = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let page = exchange.cores[0].shard.survey_lines(&filter, from);
+                assert!(page.next.is_none() || page.entries.len() >= least);
+                from = page.next.unwrap_or_default();
+            });
+        });
+    }
     group.finish();
 }
 

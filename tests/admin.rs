@@ -240,5 +240,7 @@ fn the_log_says_where_it_listens_and_never_what_the_token_is() {
     let bearer = format!("Bearer {TOKEN}");
     assert_eq!(request(admin, "GET", "/metrics", &[("Authorization", &bearer)], "").status, 200);
     assert_eq!(request(admin, "GET", "/metrics", &[("Authorization", "Bearer x")], "").status, 401);
+    let refused = exchange.log.wait_for("admin request refused");
+    assert!(refused.contains("\"why\":\"Token\"") && refused.contains("127.0.0.1:"), "{refused}");
     assert!(!exchange.log.all().iter().any(|line| line.contains(TOKEN)));
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every check of the project, in the order in which they fail fastest. Needs Rust (rust-toolchain of Cargo.toml's
-# rust-version or newer), for the allocator and TLS a C compiler, and Prometheus' linter; both are installed if this is a Debian as root.
+# rust-version or newer), for the allocator and TLS a C compiler, Prometheus' linter, and Chromium; they are installed if this is a Debian as root.
 # One profile and one target folder for all of it: tests, docs and benches share what they compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,6 +38,11 @@ tools() {
         (cd "$folder" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb .)
         install -m 755 "$folder/usr/bin/promtool" /usr/local/bin/promtool
         rm -rf "$folder"
+    fi
+    # The console's page is used in a real browser.
+    if ! command -v chromium >/dev/null; then
+        apt-get update -q
+        apt-get install -qy --no-install-recommends chromium
     fi
     promtool --version
     cargo --version

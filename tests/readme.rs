@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::certificates::Authority;
+use crate::support::http::get;
 use crate::support::process::systemx;
-use crate::support::{Process, Scratch};
+use crate::support::{Process, Scratch, eventually};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -69,7 +70,30 @@ fn check(command: &str, exchange: &Process) {
     }
     match arguments_of(command) {
         Some(arguments) => check_systemx(command, &arguments, exchange),
+        None if command.starts_with("curl ") => check_curl(command, exchange),
         None => check_tool(command),
+    }
+}
+
+/// What the document asks of the admin listener, asked of that of the test, which has whom and what the document names.
+fn check_curl(command: &str, exchange: &Process) {
+    let (mut alice, mut bob) = (exchange.phone(), exchange.phone());
+    alice.register("alice@example.test");
+    bob.register("bob@example.test");
+    let call = alice.call("alice@example.test", &mut bob, "bob@example.test");
+    let address = exchange.admin().to_string();
+    let script = command.replace("127.0.0.1:8081", &address).replace("CALL_ID", &call);
+    let ran = Command::new("sh").args(["-c", &script]).output().expect("there is a shell");
+    const NOT_FOUND: i32 = 127;
+    // Not every machine that builds this has it.
+    if ran.status.code() != Some(NOT_FOUND) {
+        assert!(ran.status.success() && !ran.stdout.is_empty(), "{command}: {ran:?}");
+    }
+    // The next command wants to find them anew.
+    drop((alice, bob));
+    for name in ["alice", "bob"] {
+        let path = format!("/api/v1/lines/{name}@example.test");
+        eventually("they are gone", || (get(exchange.admin(), &path).status == 404).then_some(()));
     }
 }
 

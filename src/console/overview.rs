@@ -20,8 +20,11 @@ const TOP_CAUSES: usize = 10;
 /// The parts of a distribution that are shown.
 const QUANTILES: [(&str, f64); 4] = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99), ("p999_ms", 0.999)];
 
+/// Numbers of something by their names.
+type Named<Of, Number, const LEN: usize> = [(&'static str, fn(&Of) -> Number); LEN];
+
 /// The counts that have a rate, and their names there.
-const RATES: [(&str, fn(&Report) -> u64); 10] = [
+const RATES: Named<Report, u64, 10> = [
     ("connections", |report| report.meter.opened),
     ("registrations", |report| report.tally.registered),
     ("dials", |report| dials(&report.tally)),
@@ -38,6 +41,9 @@ const RATES: [(&str, fn(&Report) -> u64); 10] = [
 fn dials(tally: &Tally) -> u64 {
     tally.answered + tally.listeners + tally.failed_dials.total()
 }
+
+/// Counts by cause, of a tally.
+type CausesOf = fn(&Tally) -> &PerReason;
 
 /// Counts of some seconds.
 #[derive(Default, Debug)]
@@ -172,7 +178,7 @@ impl<'r> Totals<'r> {
 
     /// The most frequent causes of what people may ask about, since the start.
     fn top_causes(&self) -> Vec<Value> {
-        let kinds: [(&str, fn(&Tally) -> &PerReason); 5] = [
+        let kinds: [(&str, CausesOf); 5] = [
             ("dial", |tally| &tally.failed_dials),
             ("hangup", |tally| &tally.ended),
             ("request", |tally| &tally.refusals),

@@ -138,12 +138,12 @@ pub fn missing_link(peer: &str, routes: usize) -> Value {
 /// A warning or an error of the log.
 pub fn warning(line: &LoggedLine) -> Value {
     // It was made by our own renderer; should it be no JSON, it is shown as text.
-    let fields = serde_json::from_str(&line.fields).unwrap_or_else(|_| json!(&*line.fields));
+    let fields: Value = serde_json::from_str(&line.fields).unwrap_or_else(|_| json!(&*line.fields));
     json!({
         "at_ms": line.at.0,
         "level": if line.is_error { "error" } else { "warn" },
         "message": &*line.message,
-        "fields": Value::from(fields),
+        "fields": fields,
     })
 }
 

@@ -18,6 +18,12 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// A clock that was started so long ago.
+    #[cfg(test)]
+    pub fn started_before(age: std::time::Duration) -> Self {
+        Self { start: Instant::now().checked_sub(age).expect("the machine runs for longer than that") }
+    }
+
     /// Now, by both clocks.
     pub fn now(&self) -> Moment {
         Moment { tick: self.tick(), wall_ms: unix_ms() }

@@ -1,9 +1,9 @@
 //! Starts the exchange, watches it, stops it.
 //!
 //! Start: listeners are bound first, so that a mistake is told before anything runs; then trunks, the operator's
-//! thread for slow work, one thread for each shard, and last the one that calls other exchanges. Stop: nobody is called any
-//! more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes its last lines. The order matters: what ends later
-//! serves what ends earlier.
+//! thread for slow work, one thread for each shard, then the one that calls other exchanges, and the admin listener. Stop: nobody is
+//! called any more, shards close everything and end (within the limit), then the runner of wake handlers, then the call log writes
+//! its last lines, and last the admin listener, so that probes are answered until then. What ends later serves what ends earlier.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -147,6 +147,12 @@ impl Wire {
         }
     }
 
+    /// A way to nobody but whoever holds the other end of the mailbox.
+    #[cfg(test)]
+    pub(super) fn testing(mailbox: SyncSender<Post>, poll: &Poll) -> Self {
+        Self { mailbox, waker: Arc::new(Waker::new(poll.registry(), WAKER).expect("one waker is allowed")) }
+    }
+
     /// Asks the shard something. Says whether there was room for it.
     pub(super) fn ask(&self, inquiry: Inquiry) -> bool {
         let is_posted = self.mailbox.try_send(Post::Inquiry(Box::new(inquiry))).is_ok();
@@ -259,7 +265,7 @@ pub fn start(config: &Config, feed: Option<FeedReader>) -> Result<Running, Start
         running.stop();
         return Err(StartError::System { what: "a shard's runtime", source });
     }
-    if let Err(error) = running.start_others(config, admin, clock, credentials) {
+    if let Err(error) = running.open_doors(config, clock, credentials, admin) {
         running.stop();
         return Err(error);
     }
@@ -284,21 +290,22 @@ impl Running {
         &self.readiness
     }
 
-    /// Starts the threads that need shards: the one that keeps links up and the admin listener's.
-    fn start_others(
+    /// Starts what needs shards that run: links to other exchanges, and the admin listener.
+    fn open_doors(
         &mut self,
         config: &Config,
-        admin: Option<admin::Bound>,
         clock: Clock,
         credentials: Option<Arc<Credentials>>,
+        admin: Option<admin::Bound>,
     ) -> Result<(), StartError> {
+        let refused = |what| move |source| StartError::System { what, source };
         let links = Arc::<LinkCounts>::default();
-        let failed = |what| move |source| StartError::System { what, source };
-        self.dialler =
-            start_dialler(config, &self.shards, &links).map_err(failed("the thread that keeps links up"))?;
-        let Some(bound) = admin else { return Ok(()) };
-        let facts = self.facts(config, clock, credentials, links);
-        self.admin = Some(bound.start(facts).map_err(failed("the admin listener's thread"))?);
+        let dialler = start_dialler(config, &self.shards, &links);
+        self.dialler = dialler.map_err(refused("the thread that keeps links up"))?;
+        if let Some(bound) = admin {
+            let facts = self.facts(config, clock, credentials, links);
+            self.admin = Some(bound.start(facts).map_err(refused("the admin listener's thread"))?);
+        }
         Ok(())
     }
 

@@ -113,19 +113,21 @@ fn calls_with_names_from_elsewhere_are_watched_by_these_names() {
     let begun = begin(rig.admin(), &json!({"call_id": NAME}));
     assert_eq!((begun.status, &begun.json()["subject"]), (201, &json!(NAME)));
     let id = begun.json()["id"].to_string();
-    // The order to watch is in both mailboxes before the answer, so before any frame that follows.
     link.send(json!({"type": "DIAL_FORWARD", "call_id": NAME, "from": "a@far.test", "to": callee}));
     assert_eq!(here.expect_ring("a@far.test"), NAME);
     here.answer(NAME);
     link.expect(json!({"type": "RING", "call_id": NAME}));
     link.expect(json!({"type": "ANSWER", "call_id": NAME}));
+    let of = |rungs: &[Value], frame: &str| rungs.iter().filter(|rung| rung["frame"] == frame).count();
+    eventually("both shards know what is watched", || {
+        here.say(NAME, "x");
+        link.expect(json!({"type": "MSG", "call_id": NAME}));
+        let rungs = ask(rig.admin(), &format!("/{id}")).json()["rungs"].clone();
+        (of(rungs.as_array()?, "MSG") > 1).then_some(())
+    });
     here.hang_up(NAME);
     link.expect(json!({"type": "HANGUP", "call_id": NAME}));
-    let frames = |rungs: &[Value]| rungs.iter().map(|rung| rung["frame"].clone()).collect::<Vec<_>>();
-    let ladder =
-        told(rig.admin(), &id, |rungs| frames(rungs).iter().filter(|frame| **frame == "HANGUP").count() == 2);
-    let frames = frames(ladder["rungs"].as_array().expect("a list"));
-    assert_eq!((&frames[0], &frames[1]), (&json!("DIAL_FORWARD"), &json!("RING")), "{frames:?}");
+    let ladder = told(rig.admin(), &id, |rungs| of(rungs, "HANGUP") == 2);
     assert_eq!(ladder["subject"], NAME);
 }
 

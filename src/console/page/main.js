@@ -162,11 +162,14 @@ class Console {
   async #askForToken() {
     if (this.#isAsking) return;
     this.#isAsking = true;
+    // Asking on without one would fill the hub's log.
+    this.#poller?.pause(true);
     const given = await askToken(token.get() !== null);
     this.#isAsking = false;
     token.keep(given);
     byId("leave").hidden = false;
     this.#showTrouble("");
+    this.#poller?.pause(this.#paused);
     this.#poller?.now();
   }
 

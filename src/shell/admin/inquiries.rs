@@ -79,3 +79,51 @@ impl Inquiries {
 async fn in_time<T>(answer: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
     timeout(ANSWER_TIME_MAX, answer).await.unwrap_or(Err(Unanswered))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::shell::switchboard::Post;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the system allows a runtime").block_on(future)
+    }
+
+    #[test]
+    fn a_shard_that_has_no_room_for_a_question_is_not_waited_for() {
+        let poll = mio::Poll::new().expect("the system allows a poller");
+        let (mailbox, letters) = sync_channel(1);
+        let inquiries = Inquiries::new(vec![Wire::testing(mailbox, &poll)]);
+        block_on(async {
+            let shard = ShardId::new(0);
+            let first = inquiries.ask(shard, Inquiry::Links);
+            let mut first = std::pin::pin!(first);
+            tokio::select! {
+                biased;
+                _ = &mut first => panic!("nobody answers"),
+                second = inquiries.ask(shard, Inquiry::Links) => assert!(second.is_err(), "there is no room"),
+            }
+            // The shard forgets the first question without an answer.
+            drop(letters.try_recv());
+            assert!(first.await.is_err());
+            assert!(inquiries.ask(ShardId::new(7), Inquiry::Links).await.is_err(), "there is no such shard");
+        });
+    }
+
+    #[test]
+    fn an_answer_reaches_whoever_asked() {
+        let poll = mio::Poll::new().expect("the system allows a poller");
+        let (mailbox, letters) = sync_channel(8);
+        let inquiries = Inquiries::new(vec![Wire::testing(mailbox, &poll)]);
+        let shard = std::thread::spawn(move || {
+            let Ok(Post::Inquiry(inquiry)) = letters.recv() else { panic!("a question was due") };
+            let Inquiry::Links(reply) = *inquiry else { panic!("another question was due") };
+            reply.send(Vec::new()).expect("somebody waits");
+        });
+        assert!(block_on(inquiries.ask_all(Inquiry::Links)).is_ok_and(|answers| answers == [Vec::new()]));
+        shard.join().expect("it answers");
+    }
+}

@@ -1,11 +1,13 @@
 //! What the admin listener knows: boards, clocks, the way to the shards, and what does not change while it runs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::warn;
 
 use super::inquiries::Inquiries;
-use crate::console::access::Access;
+use crate::console::access::{Access, Denial};
 use crate::console::audit::Audit;
 use crate::console::ladder::LadderDesk;
 use crate::console::metrics::{Federation, Limits, Snapshot};
@@ -13,6 +15,7 @@ use crate::console::overview::History;
 use crate::console::process::Process;
 use crate::console::readiness::Readiness;
 use crate::console::{Board, Report};
+use crate::logging::RateLimited;
 use crate::shell::allocator;
 use crate::shell::clock::Clock;
 use crate::shell::operator::Wire;
@@ -53,13 +56,25 @@ pub struct Office {
     pub(super) inquiries: Inquiries,
     pub(super) audit: Audit,
     pub(super) history: Mutex<History>,
+    denials: RateLimited,
 }
+
+/// Denials that are logged each second: enough to see that somebody tries, and from where.
+const DENIALS_PER_SECOND: u32 = 5;
 
 impl Office {
     /// Knows these facts and lets these people in.
     pub fn new(access: Access, mut facts: Facts) -> Self {
         let inquiries = Inquiries::new(std::mem::take(&mut facts.wires));
-        Self { access, facts, inquiries, audit: Audit::default(), history: Mutex::default() }
+        let denials = RateLimited::per_second(DENIALS_PER_SECOND);
+        Self { access, facts, inquiries, audit: Audit::default(), history: Mutex::default(), denials }
+    }
+
+    /// Somebody has asked for what is not theirs.
+    pub(super) fn note_denial(&self, peer: SocketAddr, denial: Denial) {
+        if let Some(suppressed) = self.denials.admit(self.facts.clock.tick().millis()) {
+            warn!(%peer, why = ?denial, suppressed, internal = true, "admin request refused");
+        }
     }
 
     /// What each shard last said.

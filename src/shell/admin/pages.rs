@@ -54,3 +54,53 @@ pub(super) fn metrics(office: &Office) -> Answer {
 fn status_of(is_good: bool) -> StatusCode {
     if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::office::Facts;
+    use super::*;
+    use crate::console::Board;
+    use crate::console::access::Access;
+    use crate::console::ladder::{LadderDesk, Ladders, step_channel};
+    use crate::console::readiness::Readiness;
+    use crate::exchange::time::Tick;
+    use crate::shell::clock::Clock;
+
+    /// Five seconds after the start, with shards that have reported then.
+    fn office(reported_ms: &[u64]) -> Office {
+        let board = |&at_ms: &u64| {
+            let board = Board::default();
+            assert!(board.write(|report| report.at = Tick::from_millis(at_ms)));
+            board
+        };
+        let (sink, steps) = step_channel();
+        let facts = Facts {
+            wires: Vec::new(),
+            boards: reported_ms.iter().map(board).collect(),
+            clock: Clock::started_before(Duration::from_secs(5)),
+            readiness: Readiness::default(),
+            limits: metrics::Limits::default(),
+            credentials: None,
+            call_log: None,
+            peers: Vec::new(),
+            links: std::sync::Arc::default(),
+            ladders: LadderDesk::new(Ladders::new(sink, steps, Box::new(|_| ()))),
+            may_watch_payloads: false,
+        };
+        Office::new(Access::new(None, Box::default()), facts)
+    }
+
+    #[test]
+    fn a_shard_that_has_not_reported_lately_is_named_by_both_probes() {
+        let well = office(&[4_900, 4_000]);
+        assert_eq!((health(&well).status(), readiness(&well).status()), (StatusCode::OK, StatusCode::OK));
+        let stuck = office(&[4_900, 1_000]);
+        let (health, readiness) = (health(&stuck), readiness(&stuck));
+        assert_eq!(health.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(health.body().contains("\"shard\":1") && !health.body().contains("\"shard\":0"));
+        assert_eq!(readiness.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(readiness.body().contains("no word of shard 1"), "{}", readiness.body());
+    }
+}

@@ -76,39 +76,39 @@ impl Answer {
     /// The same with another status.
     pub(super) fn with(status: StatusCode, value: &Value) -> Self {
         let body = format!("{value}\n").into();
-        Self { status, ..Self::body("application/json", body) }
+        Self { status, ..Self::holding("application/json", body) }
     }
 
-    fn body(content_type: &'static str, body: Bytes) -> Self {
+    fn holding(content_type: &'static str, body: Bytes) -> Self {
         let (status, policy) = (StatusCode::OK, Policy::Data);
         Self { status, content_type, body, allow: None, policy, tag: None }
     }
 
     /// A page of metrics.
     pub(super) fn metrics(text: String) -> Self {
-        Self::body(METRICS_TYPE, text.into())
+        Self::holding(METRICS_TYPE, text.into())
     }
 
     /// Text.
     pub(super) fn text(text: String) -> Self {
-        Self::body("text/plain; charset=utf-8", text.into())
+        Self::holding("text/plain; charset=utf-8", text.into())
     }
 
     /// The drawing of a ladder.
     pub(super) fn svg(text: String) -> Self {
-        Self { policy: Policy::Drawing, ..Self::body("image/svg+xml", text.into()) }
+        Self { policy: Policy::Drawing, ..Self::holding("image/svg+xml", text.into()) }
     }
 
     /// There is nothing that is not known already.
     pub(super) fn nothing_new() -> Self {
-        Self { status: StatusCode::NO_CONTENT, ..Self::body("application/json", Bytes::new()) }
+        Self { status: StatusCode::NO_CONTENT, ..Self::holding("application/json", Bytes::new()) }
     }
 
     /// A file of the page, or that it has not changed.
     pub(super) fn asset(content_type: &'static str, text: Option<&'static str>, tag: &'static str) -> Self {
         let status = if text.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
         let body = Bytes::from_static(text.unwrap_or_default().as_bytes());
-        Self { status, policy: Policy::Page, tag: Some(tag), ..Self::body(content_type, body) }
+        Self { status, policy: Policy::Page, tag: Some(tag), ..Self::holding(content_type, body) }
     }
 
     /// An error, with a word for programs and a sentence for people.
@@ -131,6 +131,18 @@ impl Answer {
         let message = format!("allowed is {allow}");
         let answer = Self::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
         Self { allow: Some(allow), ..answer }
+    }
+
+    /// The status, for tests.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body as text, for tests.
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("bodies are text")
     }
 
     /// The response. hyper leaves the body out if only the head was asked for.

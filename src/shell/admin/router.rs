@@ -62,7 +62,7 @@ pub(super) async fn answer(
 }
 
 async fn serve(request: Request<Incoming>, peer: SocketAddr, office: &Office) -> Answer {
-    match admit(&request, office) {
+    match admit(&request, peer, office) {
         Ok(place) if is_action(request.method()) => act(request, &place, peer, office).await,
         Ok(Place::Page(asset)) => page::show(asset, request.headers()),
         Ok(place) => show(&place, request.uri().query().unwrap_or_default(), office).await,
@@ -71,18 +71,22 @@ async fn serve(request: Request<Incoming>, peer: SocketAddr, office: &Office) ->
 }
 
 /// Where a request leads, if whoever asks may go there.
-fn admit(request: &Request<Incoming>, office: &Office) -> Result<Place, Answer> {
-    office.access.check_host(request.headers())?;
+fn admit(request: &Request<Incoming>, peer: SocketAddr, office: &Office) -> Result<Place, Answer> {
+    let denied = |denial| {
+        office.note_denial(peer, denial);
+        Answer::from(denial)
+    };
+    office.access.check_host(request.headers()).map_err(denied)?;
     let place = place_of(request.uri().path()).ok_or_else(|| Answer::not_found("no such path"))?;
     if !place.is_open() {
-        office.access.check_token(request.headers())?;
+        office.access.check_token(request.headers()).map_err(denied)?;
     }
     let allowed = place.methods();
     if !allowed.split(", ").any(|method| method == request.method().as_str()) {
         return Err(Answer::wrong_method(allowed));
     }
     if is_action(request.method()) {
-        office.access.check_action(request.headers())?;
+        office.access.check_action(request.headers()).map_err(denied)?;
     }
     Ok(place)
 }

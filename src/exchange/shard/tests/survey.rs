@@ -129,7 +129,7 @@ fn a_call_is_shown_once_with_how_far_it_is() {
         let session = found.iter().find(|sight| sight.state == CallState::Broadcast).expect("it is there");
         assert_eq!((session.from.as_str(), session.listeners), (HALL, 1));
         let places: Vec<_> = rig.shards.iter().filter_map(|s| s.survey_call(rig.call(call))).collect();
-        assert_eq!(places, [up.clone()]);
+        assert_eq!(places.iter().collect::<Vec<_>>(), [up]);
     });
 }
 
