@@ -171,6 +171,10 @@ fn hostile_names_are_shown_as_text_and_break_nothing() {
 fn expect_no_overflow(browser: &mut Browser, view: &str) {
     let beyond = browser.eval("document.documentElement.scrollWidth - innerWidth");
     assert!(beyond.as_i64().is_some_and(|pixels| pixels <= 0), "{view} is {beyond} pixels too wide");
+    let tables =
+        "[...document.querySelectorAll('.listing')].map((table) => table.scrollWidth - table.clientWidth)";
+    let beyond = browser.eval(&format!("Math.max(0, ...{tables})"));
+    assert_eq!(beyond, 0, "a table of {view} is too wide");
 }
 
 /// Presses Tab until what has the focus has this text.
@@ -263,7 +267,7 @@ fn every_view_can_be_heard_and_read_on_a_phone_in_light_and_dark() {
         "overview", "lines", &line, "calls", &call, "parties", "links", "slow", "warnings", "audit",
         "ladders", &ladder,
     ];
-    for (width, is_dark) in [(375, false), (375, true), (1280, false), (1280, true)] {
+    for (width, is_dark) in [(375, false), (375, true), (820, false), (1280, true)] {
         browser.look(width, is_dark);
         for view in views {
             browser.go(view);
@@ -315,7 +319,7 @@ fn the_token_is_asked_for_and_kept_in_the_tab_only() {
     let Some(mut browser) = Browser::open(exchange.admin()) else { return };
     browser.wait_for("Admin token");
     browser.wait("document.activeElement.id === 'token'");
-    browser.write("not the right one");
+    browser.write("not-the-right-one");
     browser.press("Enter");
     browser.wait_for("does not take this token");
     browser.wait("document.activeElement.id === 'token'");
@@ -331,4 +335,28 @@ fn the_token_is_asked_for_and_kept_in_the_tab_only() {
         let lines = exchange.log.all();
         (!lines.iter().any(|line| line.contains(TOKEN))).then_some(())
     });
+}
+
+/// Which hubs can be drained at all says the API.
+#[test]
+fn a_drain_is_offered_where_there_is_one_and_ordered_after_a_question() {
+    let exchange = Process::start(&[]);
+    let Some(mut browser) = Browser::open(exchange.admin()) else { return };
+    browser.wait_for("Readiness");
+    if get(exchange.admin(), "/api/v1/drain").status == 404 {
+        browser.wait(&format!("{CELLS}.some((row) => row[0] === 'shards')"));
+        let shown = browser.eval("document.body.innerText").to_string();
+        assert!(!shown.contains("Drain …"), "{shown}");
+        return;
+    }
+    // Somebody in a call, so that the drain lasts.
+    let mut phones = ["alice@drain.test", "bob@drain.test"].map(|name| exchange.registered(name));
+    let [a, b] = &mut phones;
+    a.call("alice@drain.test", b, "bob@drain.test");
+    browser.eval("document.querySelector('#drain-seconds').focus()");
+    browser.write("60");
+    browser.click("Drain …");
+    browser.click("Drain");
+    browser.wait_for("Draining: nobody is let in");
+    assert_eq!(audit(exchange.admin())[0]["action"], "drain");
 }

@@ -13,6 +13,8 @@ use super::{Scratch, eventually};
 
 /// How long anything in a browser may take: it starts a dozen processes, and several builds may share the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time for its end, before it is killed.
+const END_MAX: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Browsers are heavy, so there is one at a time.
@@ -209,7 +211,14 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Its helpers end with it. It may have ended already; then all of this is right too.
+        // In order, so that its helpers have left the profile when that is removed. It may have ended already; then all of this
+        // is right too.
+        let close = json!({"id": self.last_id + 1, "method": "Browser.close"});
+        let is_told = self.tools.send(Message::text(close.to_string())).is_ok();
+        let until = Instant::now() + END_MAX;
+        while is_told && Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::park_timeout(LOOK_AGAIN);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

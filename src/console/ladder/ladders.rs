@@ -167,12 +167,14 @@ impl Ladders {
         Some(Picture::of(&kept.watch, steps, lost))
     }
 
-    /// Whether the ladder of a watch has rungs beyond this number. `None` if there is no such watch. Looking counts as a look.
+    /// Whether the ladder of a watch has rungs beyond this number, or it is a number that never was: the reader knows another
+    /// exchange's. `None` if there is no such watch. Asking counts as a look.
     pub fn has_news(&mut self, id: WatchId, known: u64, now_ms: u64) -> Option<bool> {
         self.take_in();
         let kept = self.watches.iter_mut().find(|kept| kept.id == id)?;
         kept.looked_at_ms = now_ms;
-        Some(kept.steps.back().is_some_and(|&(number, _)| number > known))
+        let is_strange = known > self.last_step;
+        Some(is_strange || kept.steps.back().is_some_and(|&(number, _)| number > known))
     }
 
     fn announce(&self) {

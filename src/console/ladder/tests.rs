@@ -238,5 +238,6 @@ fn a_reader_learns_whether_there_is_anything_new() {
         (scene.ladders.has_news(id, 0, 0), scene.ladders.has_news(id, 1, 0)),
         (Some(true), Some(false))
     );
+    assert_eq!(scene.ladders.has_news(id, 2, 0), Some(true), "it comes from before a restart");
     assert_eq!(scene.ladders.has_news(id + 1, 0, 0), None);
 }

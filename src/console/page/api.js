@@ -5,6 +5,8 @@
 const TOKEN_KEY = "systemx-admin-token";
 const REQUEST_TIME_MAX_MS = 8000;
 const BACK_OFF_MAX_MS = 30_000;
+/** The hub tells its time in whole seconds; less than this is no difference. */
+const CLOCKS_DIFFER_MS = 2000;
 
 /** What the hub said no to, or that it said nothing (`status` 0). */
 export class Refusal extends Error {
@@ -19,6 +21,18 @@ export class Refusal extends Error {
   get isOutage() {
     return this.status === 0 || this.status >= 500;
   }
+}
+
+let clockAheadMs = 0;
+
+/** What the hub's clock says now, which need not be what ours says. */
+export const hubNow = () => Date.now() + clockAheadMs;
+
+/** @param {Response} response */
+function setClock(response) {
+  const ahead = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  clockAheadMs = Math.abs(ahead) > CLOCKS_DIFFER_MS ? ahead : 0;
+  return response;
 }
 
 /** Kept for this tab only, so it is gone when the tab is. */
@@ -44,7 +58,7 @@ async function send(method, path, { body, signal } = {}) {
   const signals = signal ? AbortSignal.any([signal, limit]) : limit;
   const init = { method, headers, body: body && JSON.stringify(body), signal: signals, cache: "no-store" };
   try {
-    return await fetch(path, /** @type {RequestInit} */ (init));
+    return setClock(await fetch(path, /** @type {RequestInit} */ (init)));
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refusal(0, "no_answer", "The hub does not answer.");
@@ -108,13 +122,13 @@ export class Poller {
   /**
    * @param {(signal: AbortSignal) => Promise<void>} work
    * @param {number} everyMs
-   * @param {(error: unknown, nextMs: number) => void} onError
+   * @param {(error: unknown) => void} onError
    */
   constructor(work, everyMs, onError) {
     this.work = work;
     this.everyMs = everyMs;
     this.onError = onError;
-    this.onVisible = () => document.hidden || this.now();
+    this.onVisible = () => document.hidden || this.#paused || this.now();
     document.addEventListener("visibilitychange", this.onVisible);
   }
 
@@ -134,7 +148,7 @@ export class Poller {
       if (this.#abort.signal.aborted) return;
       this.#failures += 1;
       wait = Math.min(this.everyMs * 2 ** this.#failures, BACK_OFF_MAX_MS);
-      this.onError(error, wait);
+      this.onError(error);
     } finally {
       this.#busy = false;
     }

@@ -70,7 +70,7 @@ export async function perform(method, path, body, done) {
 
 /** Asks for the token. @param {boolean} wasWrong @returns {Promise<string>} */
 export async function askToken(wasWrong) {
-  const field = h("input", { id: "token", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
+  const field = h("input", { id: "token", type: "password", autocomplete: "off", required: true, pattern: "[!-~]+", title: "visible characters of ASCII", spellcheck: "false" });
   const dialog = h("dialog", { "aria-labelledby": "token-title" });
   const why = wasWrong ? h("p", { class: "bad", role: "alert" }, "The hub does not take this token.") : null;
   const submit = (/** @type {Event} */ event) => {

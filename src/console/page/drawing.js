@@ -39,7 +39,7 @@ export function draw(ladder, rungs, room) {
   const { parties } = ladder;
   const gutter = room < GUTTER.narrowBelow ? GUTTER.narrow : GUTTER.usual;
   const column = Math.min(Math.max(Math.floor((room - gutter) / Math.max(parties.length, 1)), COLUMN_MIN), COLUMN_MAX);
-  const [width, height] = [gutter + column * parties.length, ROW * (rungs.length + 0.5)];
+  const [width, height] = [gutter + column * parties.length, ROW * (rungs.length + 0.7)];
   const x = (/** @type {number} */ at) => gutter + column * at + column / 2;
   const label = `Ladder of ${ladder.subject}: ${rungs.length} frames between ${parties.length} parties. The table below tells the same.`;
   const svg = s("svg", { class: "ladder", role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` });
@@ -49,7 +49,7 @@ export function draw(ladder, rungs, room) {
     svg.append(s("line", { class: "life", x1: x(at), x2: x(at), y1: 0, y2: height }));
     names.append(s("text", { class: "party", x: x(at), y: 21, "text-anchor": "middle" }, fitted(party, column - 8), s("title", {}, visible(party))));
   });
-  rungs.forEach((rung, row) => svg.append(...arrow(rung, ROW * (row + 0.5), x, column)));
+  rungs.forEach((rung, row) => svg.append(...arrow(rung, ROW * (row + 0.7), x, column)));
   return h("div", { class: "drawing" }, h("div", { class: "names" }, names), svg);
 }
 

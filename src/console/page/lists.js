@@ -2,7 +2,7 @@
 // The lists: lines, calls, parties, links, slow consumers, warnings, deeds. What is searched for stands in the address of the page,
 // so that every search and page of it can be linked.
 
-import { get, part } from "./api.js";
+import { get, hubNow, part } from "./api.js";
 import { confirm, perform } from "./dialogs.js";
 import { h, replace, said, setText, tag, visible } from "./dom.js";
 import { bytes, count, counted, moment, span, words } from "./format.js";
@@ -132,7 +132,7 @@ function lineColumns() {
 }
 
 /** @param {any} call */
-export const lasted = (call) => span(Date.now() - (call.answered_ms ?? call.started_ms ?? Date.now()));
+export const lasted = (call) => span(hubNow() - (call.answered_ms ?? call.started_ms ?? hubNow()));
 
 /** @returns {Column[]} */
 export function callColumns() {

@@ -124,7 +124,7 @@ class Console {
       this.#showTrouble("");
       this.#showFreshness();
     };
-    this.#poller = new Poller(work, view.everyMs, (error, nextMs) => this.#onError(error, nextMs));
+    this.#poller = new Poller(work, view.everyMs, (error) => this.#onError(error));
     this.#poller.now();
     if (this.#paused) this.#poller.pause(true);
   }
@@ -137,8 +137,8 @@ class Console {
     }
   }
 
-  /** @param {unknown} error @param {number} nextMs */
-  #onError(error, nextMs) {
+  /** @param {unknown} error */
+  #onError(error) {
     if (error instanceof Refusal && error.status === 401) {
       this.#askForToken();
       return;
@@ -146,7 +146,7 @@ class Console {
     const isOutage = !(error instanceof Refusal) || error.isOutage;
     const since = this.#lastMs ? ` What is shown is from ${moment(this.#lastMs)}.` : "";
     const message = error instanceof Error ? error.message : String(error);
-    this.#showTrouble(isOutage ? `${message}${since} Trying again, every ${Math.round(nextMs / 1000)} s at first or less often.` : message);
+    this.#showTrouble(isOutage ? `${message}${since} Trying again every few seconds.` : message);
     setText(byId("freshness"), "");
   }
 
@@ -170,7 +170,8 @@ class Console {
     byId("leave").hidden = false;
     this.#showTrouble("");
     this.#poller?.pause(this.#paused);
-    this.#poller?.now();
+    // Once all the same, so that there is something to see.
+    if (this.#paused) this.#poller?.now();
   }
 
   #showFreshness() {

@@ -28,7 +28,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 16] = [
+static ASSETS: [Asset; 17] = [
     Asset::new("/", HTML, include_str!("index.html")),
     Asset::new("/console/console.css", CSS, include_str!("console.css")),
     Asset::new("/console/parts.css", CSS, include_str!("parts.css")),
@@ -40,6 +40,7 @@ static ASSETS: [Asset; 16] = [
     Asset::new("/console/table.js", SCRIPT, include_str!("table.js")),
     Asset::new("/console/dialogs.js", SCRIPT, include_str!("dialogs.js")),
     Asset::new("/console/overview.js", SCRIPT, include_str!("overview.js")),
+    Asset::new("/console/drain.js", SCRIPT, include_str!("drain.js")),
     Asset::new("/console/charts.js", SCRIPT, include_str!("charts.js")),
     Asset::new("/console/lists.js", SCRIPT, include_str!("lists.js")),
     Asset::new("/console/details.js", SCRIPT, include_str!("details.js")),

@@ -4,6 +4,7 @@
 import { get, readiness } from "./api.js";
 import { bar, sparkline, strip } from "./charts.js";
 import { h, replace, section, setText, tag } from "./dom.js";
+import { Drain } from "./drain.js";
 import { bytes, count, millis, moment, rate, span, words } from "./format.js";
 import { Table } from "./table.js";
 
@@ -72,7 +73,8 @@ class Overview {
     this.shards = new Table("Shards side by side", shardColumns(), (entry) => entry.shard, "");
     this.spread = h("p", { class: "quiet" });
     this.parts = new Table("Readiness", partColumns(), (entry) => entry.part, "");
-    const beside = h("div", { class: "beside" }, section("Dials since the start", this.dials.element), section("Top causes since the start", this.causes.element));
+    this.drain = new Drain();
+    const beside = h("div", { class: "beside" }, section("Dials since the start", h("div", { class: "pairs" }, this.dials.element)), section("Top causes since the start", h("div", { class: "pairs" }, this.causes.element)));
     this.element = h(
       "div",
       {},
@@ -82,13 +84,13 @@ class Overview {
       beside,
       section("Latency since the start", this.spans.element),
       section("Shards", this.shards.element, this.spread),
-      section("Readiness", this.parts.element),
+      section("Readiness", this.drain.element, this.parts.element),
     );
   }
 
   /** @param {AbortSignal} signal */
   async refresh(signal) {
-    const [seen, ready] = await Promise.all([get("overview", signal), readiness(signal)]);
+    const [seen, ready] = await Promise.all([get("overview", signal), readiness(signal), this.drain.refresh(signal)]);
     setText(this.lead, `Version ${seen.version}, up for ${span(seen.uptime_s * 1000)} (since ${moment(seen.started_ms)}).`);
     this.#showFigures(seen);
     this.#showRates(seen);
@@ -104,7 +106,7 @@ class Overview {
   #showFigures({ totals }) {
     const { waiting, ringing, connected } = totals.calls;
     const shown = [
-      [count(totals.connections), `${count(totals.registered)} registered`],
+      [count(totals.connections), `${count(totals.registered)} addresses registered`],
       [count(connected), `connected; ${count(ringing)} ringing, ${count(waiting)} waiting for a wake`],
       [count(totals.parties), `${count(totals.listeners)} listening to broadcasts`],
       [count(totals.links), "to other exchanges"],
