@@ -98,7 +98,7 @@ pub struct Step {
     pub words: Option<Box<str>>,
     /// What it carries, in bytes.
     pub bytes: usize,
-    /// The beginning of that, if the watch asks for it: up to [`PAYLOAD_BYTES_MAX`].
+    /// The beginning of that, if the watch asks for it: up to a KiB.
     pub payload: Option<Box<[u8]>>,
 }
 

@@ -62,7 +62,7 @@ class Overview {
 
   constructor() {
     this.lead = h("p", { class: "lead" }, "Asking the hub …");
-    const figures = ["Connections", "Calls", "Parties", "Links", "Asleep", "Slow connections"].map((label) => card(label, false));
+    const figures = ["Connections", "Calls", "Parties", "Links", "Asleep", "Slow"].map((label) => card(label, false));
     this.figures = figures.map(([, parts]) => parts);
     const rates = RATES.map(([, label]) => card(label, true));
     this.rates = rates.map(([, parts]) => parts);
@@ -111,7 +111,7 @@ class Overview {
       [count(totals.parties), `${count(totals.listeners)} listening to broadcasts`],
       [count(totals.links), "to other exchanges"],
       [count(totals.sleeping), `agents that can be woken; ${count(totals.wakes_in_flight)} waking`],
-      [count(totals.congested), "hold more than they should"],
+      [count(totals.congested), "connections behind with what they are sent"],
     ];
     shown.forEach(([value, note], at) => {
       setText(this.figures[at].value, value);
