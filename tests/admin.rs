@@ -3,6 +3,7 @@
 
 mod api;
 mod metrics;
+mod watches;
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -70,7 +71,8 @@ fn while_it_stops_it_is_not_ready_and_says_so() {
 fn mistakes_are_told_as_json() {
     let rig = Rig::new();
     for (method, path, status, code) in [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/console", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/api/v1/nothing", 404, "not_found"),
         ("GET", "/healthz/", 404, "not_found"),
         ("POST", "/metrics", 405, "method_not_allowed"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check of the project, in the order in which they fail fastest. Needs Rust (rust-toolchain of Cargo.toml's
-# rust-version or newer), for the allocator and TLS a C compiler, Prometheus' linter, and systemd-analyze; these are installed if this
-# is a Debian as root.
+# rust-version or newer), for the allocator and TLS a C compiler, and for the tests Prometheus' linter, systemd-analyze, Chromium, and
+# readers of deployment files; these are installed if this is a Debian as root.
 # One profile and one target folder for all of it: tests, docs and benches share what they compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -44,6 +44,11 @@ tools() {
         (cd "$folder" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb .)
         install -m 755 "$folder/usr/bin/promtool" /usr/local/bin/promtool
         rm -rf "$folder"
+    fi
+    # The console's page is used in a real browser.
+    if ! command -v chromium >/dev/null; then
+        apt-get update -q
+        apt-get install -qy --no-install-recommends chromium
     fi
     promtool --version
     # Readers of the files in docs/deploy, with the schemas of Kubernetes and compose in them.

@@ -14,6 +14,8 @@ mod call_log;
 mod caller_extensions;
 /// Do two lines ring, talk and part as the protocol says, on whatever shards they are?
 mod calls;
+/// Can an operator use the console's page, in a real browser, by mouse, keys and ears, whatever clients send?
+mod console;
 /// Can what operators deploy be used as it is, and does it fit the program?
 mod deploy;
 /// Who is let in through a browser or a proxy, and whose connection does it count as?
@@ -28,6 +30,8 @@ mod golden;
 mod hierarchy;
 /// Can only those who may register, dial, see and wake, and does nobody learn their secrets?
 mod identity;
+/// Does an operator who watches an address or a call see every frame of it, and nothing of others?
+mod ladders;
 /// Is every dependency under a licence this project can be shipped with?
 mod licences;
 /// Does the load generator find what is there, and notice a server that cheats?

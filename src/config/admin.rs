@@ -20,6 +20,8 @@ pub struct Admin {
     pub token: AdminToken,
     /// Names by which it may be called, in lower case.
     pub hosts: Box<[Box<str>]>,
+    /// Whether watches may copy what parties say.
+    pub payloads: bool,
 }
 
 /// Where the token of the admin listener is.
@@ -44,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Admin> {
     let given = reader.secret(&settings::ADMIN_TOKEN, is_good_token);
     let file = reader.file(&settings::ADMIN_TOKEN_FILE);
     let hosts = reader.hosts(&settings::ADMIN_HOSTS);
+    let payloads = reader.switch(&settings::ADMIN_PAYLOADS);
     let listen = listen?;
     let token = match (given, file) {
         (Some(_), Some(_)) => {
@@ -58,5 +61,5 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Admin> {
     if token == AdminToken::None && reader.errors.is_empty() && !is_loopback(listen.ip()) {
         reader.errors.push(ConfigError::AdminTokenMissing { listen });
     }
-    Some(Admin { listen, token, hosts })
+    Some(Admin { listen, token, hosts, payloads })
 }

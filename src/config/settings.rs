@@ -246,6 +246,8 @@ table! {
         "file that holds this token, instead of the variable");
     ADMIN_HOSTS = word("admin_hosts", "SYSTEMX_ADMIN_HOSTS", "", Kind::Hosts,
         "names by which the admin listener may be called, besides localhost and IP addresses");
+    ADMIN_PAYLOADS = word("admin_payloads", "SYSTEMX_ADMIN_PAYLOADS", "false", Kind::Switch,
+        "let operators watch what parties say to each other, if they ask for it; otherwise only who sends what when");
 
     LOG_LEVEL = word("log_level", "SYSTEMX_LOG_LEVEL", "info", Kind::Word(&["debug", "info", "warn", "error"]),
         "least level that is logged");

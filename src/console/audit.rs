@@ -12,13 +12,16 @@ use crate::logging::{AUDIT_TARGET, Timestamp};
 /// Entries that can be read back.
 pub const AUDIT_LEN_MAX: usize = 256;
 
+/// Who did what the exchange did by itself.
+pub const ITSELF: &str = "exchange";
+
 /// Something that an operator did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deed {
     /// When.
     pub at: Timestamp,
-    /// The address that it came from.
-    pub who: SocketAddr,
+    /// The address that it came from; `None`: the exchange did it by itself.
+    pub who: Option<SocketAddr>,
     /// What.
     pub what: &'static str,
     /// To whom.
@@ -35,7 +38,8 @@ impl Audit {
     /// Notes a deed, in the log too.
     pub fn note(&self, deed: Deed) {
         let Deed { at: _, who, what, ref whom, outcome } = deed;
-        info!(target: AUDIT_TARGET, %who, action = what, whom = %whom, outcome, "operator's action");
+        let who = who.map(|who| who.to_string());
+        info!(target: AUDIT_TARGET, who = who.as_deref().unwrap_or(ITSELF), action = what, whom = %whom, outcome, "operator's action");
         let mut deeds = self.0.lock();
         if deeds.len() == AUDIT_LEN_MAX {
             deeds.pop_front();
@@ -56,7 +60,7 @@ mod tests {
     #[test]
     fn the_last_deeds_are_kept_latest_first() {
         let audit = Audit::default();
-        let who = SocketAddr::from(([127, 0, 0, 1], 9));
+        let who = Some(SocketAddr::from(([127, 0, 0, 1], 9)));
         for number in 0..AUDIT_LEN_MAX as u64 + 3 {
             let (at, whom) = (Timestamp(number), "a@x.test".into());
             audit.note(Deed { at, who, what: "disconnect", whom, outcome: "done" });

@@ -6,8 +6,10 @@
 pub mod access;
 pub mod audit;
 pub mod exposition;
+pub mod ladder;
 pub mod metrics;
 pub mod overview;
+pub mod page;
 pub mod process;
 pub mod readiness;
 pub mod records;

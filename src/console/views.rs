@@ -11,7 +11,7 @@ use crate::exchange::survey::{CallSight, CallState, LineSight, LinkSight, PartyS
 use crate::exchange::time::{Moment, Tick};
 use crate::logging::LoggedLine;
 
-use super::audit::Deed;
+use super::audit::{Deed, ITSELF};
 
 /// The wall clock at a tick.
 fn wall_ms(at: Tick, now: Moment) -> u64 {
@@ -151,7 +151,7 @@ pub fn warning(line: &LoggedLine) -> Value {
 pub fn deed(deed: &Deed) -> Value {
     json!({
         "at_ms": deed.at.0,
-        "who": deed.who.to_string(),
+        "who": deed.who.map_or_else(|| ITSELF.to_owned(), |who| who.to_string()),
         "action": deed.what,
         "whom": &*deed.whom,
         "outcome": deed.outcome,

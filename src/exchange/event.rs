@@ -368,6 +368,18 @@ pub enum Status {
     Away,
 }
 
+impl Status {
+    /// The stable name, which is also that of section 6.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Busy => "busy",
+            Self::Dnd => "dnd",
+            Self::Away => "away",
+        }
+    }
+}
+
 /// What STATUS says about going to sleep by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AutoSleepChange {

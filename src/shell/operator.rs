@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, SpawnPolicy as ConfiguredSpawn};
+use crate::console::ladder::{LadderDesk, Ladders, StepSink, WatchList, step_channel};
 use crate::console::readiness::Readiness;
 use crate::console::{Board, Report, ServiceState, StateBoard, metrics};
 use crate::exchange::address;
@@ -136,6 +137,7 @@ pub struct Running {
     dialler: Option<Dialler>,
     rules: Option<RuleDesk>,
     certificate: Option<tls::Watch>,
+    ladders: LadderDesk,
     admin: Option<Admin>,
     readiness: Readiness,
     stop_timeout: Duration,
@@ -240,7 +242,8 @@ pub fn start_on(
     let operator = start_operator(commands, wires.clone())?;
     let mut feed = feed;
     let credentials = certificate.as_ref().map(tls::Watch::credentials);
-    let mut common = Common::new(config, wakes, recorders.recorder(), credentials)?;
+    let (steps, ladders) = ladders_of(wires.clone());
+    let mut common = Common::new(config, wakes, recorders.recorder(), credentials, steps)?;
     (common.rules, common.keys) = (book, rules.as_ref().map(RuleDesk::orders));
     let (ready, up) = sync_channel(config.shards);
     let mut shards = Vec::new();
@@ -264,6 +267,7 @@ pub fn start_on(
         dialler: None,
         rules,
         certificate,
+        ladders,
         admin: None,
         readiness: Readiness::default(),
         stop_timeout: Duration::from_millis(config.stop_timeout_ms),
@@ -340,12 +344,19 @@ impl Running {
             peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
             drains: self.drains.desk.clone(),
             links,
+            ladders: self.ladders.clone(),
+            may_watch_payloads: config.admin.as_ref().is_some_and(|admin| admin.payloads),
         }
     }
 
     /// What each shard last said about itself.
     pub fn reports(&self) -> Vec<Report> {
         self.shards.iter().map(|shard| shard.board.read()).collect()
+    }
+
+    /// What is watched, and the ladders of it.
+    pub fn ladders(&self) -> &LadderDesk {
+        &self.ladders
     }
 
     /// The way to those who keep call records, who also say how they are.
@@ -643,6 +654,7 @@ struct Common {
     clock: Clock,
     wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
     recorder: Recorder,
+    steps: StepSink,
     shards: usize,
     seeds: Vec<[u8; 32]>,
     trunk_capacity: usize,
@@ -651,6 +663,15 @@ struct Common {
     io_uring: bool,
     stop_timeout: Duration,
     stopped: Arc<AtomicUsize>,
+}
+
+/// Where shards hand over what is watched, and who keeps it. A shard that takes no more words watches what it did: the console
+/// must not wait for it.
+fn ladders_of(wires: Vec<Wire>) -> (StepSink, LadderDesk) {
+    let (sink, steps) = step_channel();
+    let publish =
+        move |list: WatchList| wires.iter().for_each(|wire| _ = wire.post(Post::Watch(list.clone())));
+    (sink.clone(), LadderDesk::new(Ladders::new(sink, steps, Box::new(publish))))
 }
 
 /// What is one shard's own.
@@ -670,6 +691,7 @@ impl Common {
         wakes: tokio::sync::mpsc::Sender<wake::WakeCommand>,
         recorder: Recorder,
         credentials: Option<Arc<Credentials>>,
+        steps: StepSink,
     ) -> Result<Self, StartError> {
         let seeds = (0..config.shards).map(|_| draw_seed()).collect::<Result<_, _>>();
         Ok(Self {
@@ -688,6 +710,7 @@ impl Common {
             clock: Clock::start(),
             wakes,
             recorder,
+            steps,
             shards: config.shards,
             seeds: seeds.map_err(|source| StartError::System { what: "random bytes", source })?,
             trunk_capacity: config.trunk_capacity,
@@ -714,6 +737,7 @@ impl Common {
             credentials: self.credentials.clone(),
             bounds: self.bounds,
             board,
+            steps: self.steps.clone(),
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),

@@ -2,6 +2,7 @@
 //! client that was not written by us ([`Phone`], over tungstenite), and a web server for webhooks ([`Webhooks`]).
 //! Nothing here sleeps: every wait is for something that must happen, with a limit after which the test fails.
 
+pub mod browser;
 pub mod certificates;
 pub mod http;
 pub mod phone;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use systemx::config::{Config, RawFlags};
 use systemx::console::Report;
+use systemx::console::ladder::LadderDesk;
 use systemx::console::readiness::Readiness;
 use systemx::exchange::address::home;
 use systemx::exchange::ids::ShardId;
@@ -77,6 +78,11 @@ impl Rig {
         let mut phone = self.phone();
         phone.register_with(address, fields);
         phone
+    }
+
+    /// What is watched.
+    pub fn ladders(&self) -> &LadderDesk {
+        self.running.as_ref().map(Running::ladders).expect("it runs until it is stopped")
     }
 
     /// What each shard last said about itself.

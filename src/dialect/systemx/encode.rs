@@ -8,7 +8,7 @@ use crate::dialect::json::{push_bool, push_str_escaped, push_u64};
 use crate::exchange::address::Address;
 use crate::exchange::cause::Reason;
 use crate::exchange::effect::{Payload, PresenceEntry};
-use crate::exchange::event::{ContentType, Status};
+use crate::exchange::event::ContentType;
 use crate::exchange::ids::{CallId, UUID_TEXT_LEN};
 
 use super::Notice;
@@ -219,7 +219,7 @@ pub(super) fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], trunca
     for (at, entry) in entries.iter().enumerate() {
         let lead = if at == 0 { r#"{"address":"# } else { r#",{"address":"# };
         push_text(out, lead, entry.address.as_str());
-        push_word(out, r#","status":"#, status_word(entry.status));
+        push_word(out, r#","status":"#, entry.status.name());
         out.extend_from_slice(br#","metadata":"#);
         out.extend_from_slice(metadata_of(entry));
         out.push(b'}');
@@ -234,7 +234,7 @@ pub(super) fn push_presence(out: &mut Vec<u8>, entries: &[PresenceEntry], trunca
 pub(super) fn entry_len(entry: &PresenceEntry) -> usize {
     r#"{"address":"","status":"","metadata":}"#.len()
         + entry.address.as_str().len()
-        + status_word(entry.status).len()
+        + entry.status.name().len()
         + metadata_of(entry).len()
 }
 
@@ -315,14 +315,5 @@ pub(super) fn word_of(content_type: ContentType) -> &'static str {
         ContentType::Text => "text",
         ContentType::Json => "json",
         ContentType::Binary => "binary",
-    }
-}
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Available => "available",
-        Status::Busy => "busy",
-        Status::Dnd => "dnd",
-        Status::Away => "away",
     }
 }

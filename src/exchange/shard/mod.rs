@@ -319,6 +319,13 @@ impl Shard {
         self.lines.get(line.0).is_some_and(|line| line.address.is_some())
     }
 
+    /// What a line is called: its address, or the exchange that it leads to.
+    pub fn name_of(&self, line: LineId) -> Option<&str> {
+        let entry = self.lines.get(line.0)?;
+        let far = entry.tie().map(|tie| &*tie.domain);
+        entry.address.as_ref().map(Address::as_str).or(far).filter(|name| !name.is_empty())
+    }
+
     /// The address of a line, for logs.
     pub fn address_of(&self, line: LineId) -> Option<&Address> {
         self.lines.get(line.0)?.address.as_ref()

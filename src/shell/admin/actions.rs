@@ -20,7 +20,7 @@ use crate::shell::switchboard::Inquiry;
 
 /// What came of an action, as the audit says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     Done,
     NotFound,
     Refused,
@@ -28,7 +28,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::NotFound => "not_found",
@@ -38,9 +38,9 @@ impl Outcome {
     }
 }
 
-fn note(office: &Office, who: SocketAddr, what: &'static str, whom: &str, outcome: Outcome) {
+pub(super) fn note(office: &Office, who: SocketAddr, what: &'static str, whom: &str, outcome: Outcome) {
     let at = Timestamp(office.facts.clock.now().wall_ms);
-    office.audit.note(Deed { at, who, what, whom: brief(whom), outcome: outcome.name() });
+    office.audit.note(Deed { at, who: Some(who), what, whom: brief(whom), outcome: outcome.name() });
 }
 
 /// POST calls/{id}/hangup.

@@ -9,9 +9,11 @@ mod connection;
 mod inquiries;
 mod lists;
 mod office;
+mod page;
 mod pages;
 mod reply;
 mod router;
+mod watches;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,7 +36,7 @@ pub use office::{Facts, Office};
 
 /// How long accepting pauses when the system refuses it, for want of descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the counts are noted that rates are made of.
+/// How often the counts are noted that rates are made of, and the watches looked after.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Most bytes that are read of a token's file.
 const TOKEN_FILE_BYTES_MAX: u64 = 4096;
@@ -202,7 +204,10 @@ async fn serve(listener: TcpListener, office: Arc<Office>, mut stopped: oneshot:
         tokio::select! {
             // Never sent, only dropped.
             _ = &mut stopped => return,
-            _ = samples.tick() => office.sample(),
+            _ = samples.tick() => {
+                office.sample();
+                watches::tend(&office);
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => guests.take_in(stream, peer, &office),
                 Err(error) => {

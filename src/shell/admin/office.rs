@@ -9,6 +9,7 @@ use tracing::warn;
 use super::inquiries::Inquiries;
 use crate::console::access::{Access, Denial};
 use crate::console::audit::Audit;
+use crate::console::ladder::LadderDesk;
 use crate::console::metrics::{Federation, Limits, Snapshot};
 use crate::console::overview::History;
 use crate::console::process::Process;
@@ -45,6 +46,10 @@ pub struct Facts {
     pub drains: DrainDesk,
     /// What came of calling them.
     pub links: Arc<LinkCounts>,
+    /// What is watched.
+    pub ladders: LadderDesk,
+    /// Whether watches may copy what parties say.
+    pub may_watch_payloads: bool,
 }
 
 /// All of it, shared by the connections.

@@ -69,6 +69,7 @@ mod tests {
     use super::super::office::Facts;
     use super::*;
     use crate::console::access::Access;
+    use crate::console::ladder::{LadderDesk, Ladders, step_channel};
     use crate::console::readiness::Readiness;
     use crate::console::{Board, StateBoard};
     use crate::exchange::time::Tick;
@@ -82,6 +83,7 @@ mod tests {
             assert!(board.write(|report| report.at = Tick::from_millis(at_ms)));
             board
         };
+        let (sink, steps) = step_channel();
         let facts = Facts {
             wires: Vec::new(),
             boards: reported_ms.iter().map(board).collect(),
@@ -93,6 +95,8 @@ mod tests {
             peers: Vec::new(),
             drains: DrainDesk::new(0, StateBoard::default()).0,
             links: std::sync::Arc::default(),
+            ladders: LadderDesk::new(Ladders::new(sink, steps, Box::new(|_| ()))),
+            may_watch_payloads: false,
         };
         Office::new(Access::new(None, Box::default()), facts)
     }

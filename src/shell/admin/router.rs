@@ -14,9 +14,12 @@ use tokio::time::timeout;
 
 use super::office::Office;
 use super::reply::Answer;
-use super::{actions, lists, pages};
+use super::watches::{self, Form};
+use super::{actions, lists, page, pages};
+use crate::console::ladder::WatchId;
+use crate::console::page::Asset;
 
-/// Longest body of a request, in bytes: the longest there is names a log level.
+/// Longest body of a request, in bytes: the longest there is names an address.
 const BODY_BYTES_MAX: usize = 4096;
 /// Time for a request, its body included, from the end of its head on.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
@@ -26,6 +29,7 @@ const API: &str = "/api/v1/";
 /// What a path leads to. Texts are decoded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Place {
+    Page(&'static Asset),
     Health,
     Ready,
     Metrics,
@@ -43,6 +47,8 @@ enum Place {
     Audit,
     LogLevel,
     Drain,
+    Watches,
+    Watch(WatchId, Form),
 }
 
 /// Answers a request.
@@ -59,6 +65,7 @@ pub(super) async fn answer(
 async fn serve(request: Request<Incoming>, peer: SocketAddr, office: &Office) -> Answer {
     match admit(&request, peer, office) {
         Ok(place) if is_action(request.method()) => act(request, &place, peer, office).await,
+        Ok(Place::Page(asset)) => page::show(asset, request.headers()),
         Ok(place) => show(&place, request.uri().query().unwrap_or_default(), office).await,
         Err(refusal) => refusal,
     }
@@ -72,7 +79,7 @@ fn admit(request: &Request<Incoming>, peer: SocketAddr, office: &Office) -> Resu
     };
     office.access.check_host(request.headers()).map_err(denied)?;
     let place = place_of(request.uri().path()).ok_or_else(|| Answer::not_found("no such path"))?;
-    if !place.is_for_probes() {
+    if !place.is_open() {
         office.access.check_token(request.headers()).map_err(denied)?;
     }
     let allowed = place.methods();
@@ -86,7 +93,7 @@ fn admit(request: &Request<Incoming>, peer: SocketAddr, office: &Office) -> Resu
 }
 
 fn is_action(method: &Method) -> bool {
-    method == Method::POST || method == Method::PUT
+    method == Method::POST || method == Method::PUT || method == Method::DELETE
 }
 
 async fn show(place: &Place, query: &str, office: &Office) -> Answer {
@@ -106,7 +113,9 @@ async fn show(place: &Place, query: &str, office: &Office) -> Answer {
         Place::Audit => lists::audit(office),
         Place::LogLevel => actions::log_level(),
         Place::Drain => actions::drain_state(office),
-        Place::HangUp(_) | Place::Disconnect(_) => Answer::wrong_method(place.methods()),
+        Place::Watches => watches::list(office),
+        &Place::Watch(id, form) => watches::show(office, id, form, query),
+        Place::HangUp(_) | Place::Disconnect(_) | Place::Page(_) => Answer::wrong_method(place.methods()),
     }
 }
 
@@ -120,6 +129,8 @@ async fn act(request: Request<Incoming>, place: &Place, peer: SocketAddr, office
         Place::Disconnect(address) => actions::disconnect(office, peer, address).await,
         Place::LogLevel => actions::turn_log_level(office, peer, &body),
         Place::Drain => actions::drain(office, peer, &body),
+        Place::Watches => watches::begin(office, peer, &body),
+        &Place::Watch(id, _) => watches::end(office, peer, id),
         _ => Answer::wrong_method(place.methods()),
     }
 }
@@ -143,7 +154,7 @@ fn place_of(path: &str) -> Option<Place> {
             "/healthz" => Some(Place::Health),
             "/readyz" => Some(Place::Ready),
             "/metrics" => Some(Place::Metrics),
-            _ => None,
+            _ => Asset::at(path).map(Place::Page),
         };
     };
     let parts: Vec<&str> = rest.split('/').collect();
@@ -162,6 +173,8 @@ fn place_of(path: &str) -> Option<Place> {
         ["audit"] => Place::Audit,
         ["log-level"] => Place::LogLevel,
         ["drain"] => Place::Drain,
+        ["watches"] => Place::Watches,
+        ["watches", name] => watches::parse(name).map(|(id, form)| Place::Watch(id, form))?,
         _ => return None,
     })
 }
@@ -183,9 +196,9 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 impl Place {
-    /// What probes ask for, who have no token. It tells nothing but whether the exchange is well.
-    fn is_for_probes(&self) -> bool {
-        matches!(self, Self::Health | Self::Ready)
+    /// What those ask for who have no token, yet: probes, who are told nothing but whether the exchange is well, and browsers.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Page(_))
     }
 
     fn methods(&self) -> &'static str {
@@ -193,6 +206,8 @@ impl Place {
             Self::HangUp(_) | Self::Disconnect(_) => "POST",
             Self::LogLevel => "GET, HEAD, PUT",
             Self::Drain => "GET, HEAD, POST",
+            Self::Watches => "GET, HEAD, POST",
+            Self::Watch(_, Form::Json) => "GET, HEAD, DELETE",
             _ => "GET, HEAD",
         }
     }
@@ -210,9 +225,15 @@ mod tests {
         assert_eq!(place_of("/api/v1/lines/%C3%A9@x.test"), line("é@x.test"));
         assert_eq!(place_of("/api/v1/calls/1/hangup"), Some(Place::HangUp("1".into())));
         assert_eq!(place_of("/metrics"), Some(Place::Metrics));
+        assert_eq!(place_of("/api/v1/watches/7"), Some(Place::Watch(7, Form::Json)));
+        assert_eq!(place_of("/api/v1/watches/7.svg"), Some(Place::Watch(7, Form::Svg)));
+        assert!(matches!(place_of("/"), Some(Place::Page(_))));
         for path in [
-            "/",
             "",
+            "/console",
+            "/api/v1/watches/+7",
+            "/api/v1/watches/.svg",
+            "/api/v1/watches/7.pdf",
             "/metrics/",
             "/api/v1",
             "/api/v1/",

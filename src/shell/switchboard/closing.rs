@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 
 use tracing::debug;
 
+use crate::console::ladder::Way;
 use crate::dialect::systemx::{close_of, close_of_restart};
 use crate::exchange::event::{Event, Loss};
 use crate::exchange::ids::Handle;
@@ -34,6 +35,7 @@ impl Switchboard {
     fn dismiss_line(&mut self, line: LineId, cause: Cause, code: u16, reason: &str) {
         let Some(handle) = self.connection_of(line) else { return };
         self.note_dismissed(line, cause);
+        self.watch_remark(line, Way::Out, "close", reason);
         if let Some(connection) = self.connections.get_mut(handle) {
             connection.role = Role::Closing;
         }
@@ -62,6 +64,7 @@ impl Switchboard {
         self.send_close(handle, code, reason);
         if let Role::Line(line) = role {
             self.note_gone(line, reason);
+            self.watch_remark(line, Way::Out, "close", reason);
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }
@@ -149,6 +152,7 @@ impl Switchboard {
             self.send_close(handle, CloseCode::APPLICATION, "slow_consumer");
         }
         if let Role::Line(line) = role {
+            self.watch_remark(line, Way::Out, "close", "slow_consumer");
             self.feed(Event::Lost { line, loss: Loss::SlowConsumer });
         }
     }
@@ -164,6 +168,7 @@ impl Switchboard {
         self.drop_connection(handle);
         if let Role::Line(line) = role {
             self.note_gone(line, "connection lost");
+            self.watch_remark(line, Way::In, "lost", "");
             self.feed(Event::Lost { line, loss });
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::{Level, debug, enabled};
 
+use crate::console::ladder::Way;
 use crate::dialect::systemx::{
     CloseWhy, Standing, WireError, encode_invalid_address, encode_refusal, retry_after_ms,
 };
@@ -147,6 +148,7 @@ impl Switchboard {
             }
             return;
         }
+        self.watch_request(line, &request);
         self.feed(Event::Request { line, request });
     }
 
@@ -186,6 +188,9 @@ impl Switchboard {
 
     fn on_wire_error(&mut self, handle: Handle, error: &WireError) {
         self.meter.bad_messages += 1;
+        if let Some(Role::Line(line)) = self.connections.get(handle).map(|connection| connection.role) {
+            self.watch_remark(line, Way::In, "?", "not understood");
+        }
         match error {
             WireError::Refuse(refusal) => {
                 self.write_text(handle, Said::Signalling, 256, |out| encode_refusal(refusal, out))
@@ -224,6 +229,7 @@ impl Switchboard {
         self.begin_closing(handle);
         if let Role::Line(line) = role {
             self.note_gone(line, "closed by the other side");
+            self.watch_remark(line, Way::In, "close", "");
             self.feed(Event::Lost { line, loss: Loss::Closed });
         }
     }

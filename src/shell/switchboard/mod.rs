@@ -18,6 +18,7 @@ mod reporting;
 mod stop;
 mod timepiece;
 mod wait;
+mod watching;
 
 pub use answering::{CallAnswer, Inquiry, LineAnswer, Reply, SlowConnection};
 pub use parts::{ByteBounds, Crossing, Freight, Parts, Post};
@@ -34,6 +35,7 @@ use mio::{Events, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use crate::console::ladder::{Filter, StepSink};
 use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
@@ -133,6 +135,9 @@ pub struct Switchboard {
     totals: Totals,
     meter: Meter,
     board: Board,
+    /// What is watched, and where it is handed over.
+    filter: Filter,
+    steps: StepSink,
     /// When the last report was written, and when the trunks were last timed.
     reported: Tick,
     stamped: Tick,
@@ -289,6 +294,8 @@ impl Switchboard {
             totals: Totals::default(),
             meter: Meter::default(),
             board: parts.board,
+            filter: Filter::default(),
+            steps: parts.steps,
             reported: now.tick,
             stamped: now.tick,
             gags: Gags::default(),
@@ -425,6 +432,7 @@ impl Switchboard {
             match post {
                 Post::Woken(run, outcome) => self.feed(Event::Woken { run, outcome }),
                 Post::Link(link) => self.take_link(*link),
+                Post::Watch(list) => self.watch(list),
                 Post::Rules(rules) => self.feed(Event::Rules(Some(rules))),
                 Post::Drain(order) => self.drain(order),
                 Post::Inquiry(inquiry) => self.answer(*inquiry),

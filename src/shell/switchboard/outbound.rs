@@ -94,6 +94,7 @@ impl Switchboard {
     fn notify(&mut self, line: LineId, notice: Notice<'_>, out: &mut Outbox<'_>) {
         let Some(handle) = self.connection_of(line) else { return self.notify_service(line, &notice) };
         self.note(line, &notice);
+        self.watch_notice(line, &notice);
         if matches!(notice, Notice::Refused { .. }) && self.is_outbound(handle) {
             return;
         }
@@ -156,6 +157,7 @@ impl Switchboard {
         mark.finish(&mut frame, MessageKind::Text);
         let frame = Bytes::from(frame);
         self.delivered += lines.len();
+        self.watch_publication(lines, notice);
         for &line in lines {
             let Some(handle) = self.connection_of(line) else { continue };
             let Some(connection) = self.connections.get_mut(handle) else { continue };

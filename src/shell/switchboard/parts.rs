@@ -11,6 +11,7 @@ use mio::Poll;
 use tracing::info;
 
 use crate::console::Board;
+use crate::console::ladder::{StepSink, WatchList};
 use crate::exchange::event::{DrainOrder, WakeOutcome};
 use crate::exchange::ids::WakeRun;
 use crate::exchange::line::Luggage;
@@ -60,6 +61,8 @@ pub enum Post {
     Woken(WakeRun, WakeOutcome),
     /// A link to another exchange has come up.
     Link(Box<Link>),
+    /// From now on this is watched.
+    Watch(WatchList),
     /// These rules hold from now on.
     Rules(Arc<Rulebook>),
     /// Let nobody in any more, and send away whoever has nothing going on, a few at a time.
@@ -119,6 +122,8 @@ pub struct Parts {
     pub bounds: ByteBounds,
     /// Where the shard says how it is.
     pub board: Board,
+    /// Where it hands over what is watched.
+    pub steps: StepSink,
     /// The operator's words.
     pub mailbox: Receiver<Post>,
     /// Where slow work goes.

@@ -1,0 +1,255 @@
+//! What is watched, and what a shard hands over of it.
+//!
+//! A [`Filter`] is one shard's: it decides for each frame whether it concerns a subject. Who watches an address wants both ends of
+//! its calls, and the other end may be on any shard: each learns the calls of an address from the frames that name both, so
+//! that no shard has to ask another. While nobody watches, a shard has no filter and a frame costs one comparison.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::exchange::ids::{CallId, LineId};
+use crate::exchange::time::Moment;
+
+use super::sketch::{REGISTER, Sketch};
+
+/// Steps that may wait for the console: some 20 ms of a busy shard, a few MiB with what is said.
+pub(super) const STEPS_WAITING_MAX: usize = 4096;
+/// Calls of watched addresses that a shard remembers; the oldest give way.
+const CALLS_LEARNT_MAX: usize = 256;
+/// Lines that it remembers; the same holds.
+const LINES_LEARNT_MAX: usize = 256;
+/// What is copied of what somebody says, in bytes: enough to tell which message it was.
+pub const PAYLOAD_BYTES_MAX: usize = 1024;
+/// What is kept of names and words that clients may choose, in bytes.
+const WORDS_BYTES_MAX: usize = 320;
+
+/// Whom or what an operator watches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// An address: everything it sends and is sent, and both ends of its calls. A party's name is one too.
+    Address(Box<str>),
+    /// One call.
+    Call {
+        /// Its id.
+        id: CallId,
+        /// What it is called: its id, or the name that another exchange gave it.
+        name: Box<str>,
+    },
+}
+
+impl Subject {
+    /// The call of this name, which may be its id; `None` if no call can have it.
+    pub fn call(name: &str) -> Option<Self> {
+        let id = CallId::parse(name.as_bytes());
+        (id != CallId::NONE).then(|| Self::Call { id, name: name.into() })
+    }
+
+    /// Its address or name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Address(name) | Self::Call { name, .. } => name,
+        }
+    }
+}
+
+/// One order to watch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// Whom.
+    pub subject: Subject,
+    /// Whether what is said is to be copied.
+    pub payloads: bool,
+}
+
+/// Everything that is watched.
+pub type WatchList = Arc<[Watch]>;
+
+/// Which way a frame went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// From a line to the exchange.
+    In,
+    /// From the exchange to a line.
+    Out,
+}
+
+/// A frame that concerns somebody who is watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// When it was read, or made.
+    pub at: Moment,
+    /// Whose connection it went over.
+    pub line: LineId,
+    /// The line's address, or the exchange that it leads to; empty if it has none.
+    pub who: Box<str>,
+    /// Which way.
+    pub way: Way,
+    /// Its type.
+    pub frame: &'static str,
+    /// The call it is about.
+    pub call_id: Option<CallId>,
+    /// The same as the parties name it.
+    pub call: Option<Box<str>>,
+    /// Whom else it names.
+    pub peer: Option<Box<str>>,
+    /// A reason, a status, a cause.
+    pub words: Option<Box<str>>,
+    /// What it carries, in bytes.
+    pub bytes: usize,
+    /// The beginning of that, if the watch asks for it: up to a KiB.
+    pub payload: Option<Box<[u8]>>,
+}
+
+/// A shard's end of the way to the console. Clones are the same way.
+#[derive(Clone, Debug)]
+pub struct StepSink {
+    sender: SyncSender<Step>,
+    lost: Arc<AtomicU64>,
+}
+
+impl StepSink {
+    /// Hands a step over if there is room, and counts it if not. Never waits.
+    pub fn give(&self, step: Step) {
+        if self.sender.try_send(step).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Steps there was no room for.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// The way of the steps. Whoever takes them has to look now and then: it is told nothing, so that giving costs no system call.
+pub fn step_channel() -> (StepSink, Receiver<Step>) {
+    let (sender, receiver) = sync_channel(STEPS_WAITING_MAX);
+    (StepSink { sender, lost: Arc::default() }, receiver)
+}
+
+/// One shard's part in watching.
+#[derive(Default, Debug)]
+pub struct Filter {
+    watches: WatchList,
+    /// Calls of watched addresses, and whether what is said in them is copied; the oldest first.
+    calls: VecDeque<(CallId, bool)>,
+    /// Lines that have been seen, and what they were called: for what they say before they have a name, and after.
+    lines: VecDeque<(LineId, Box<str>)>,
+}
+
+/// A frame that is watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admitted {
+    /// Whose connection it goes over.
+    pub who: Box<str>,
+    /// Whether what it carries is copied.
+    pub payloads: bool,
+}
+
+impl Filter {
+    /// From now on this is watched. What was learnt is kept as long as anything is.
+    pub fn renew(&mut self, watches: WatchList) {
+        self.watches = watches;
+        if self.watches.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether anything is watched.
+    pub fn is_on(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
+    /// Those of many lines that have been seen.
+    pub fn lines_among(&self, lines: &[LineId]) -> Vec<LineId> {
+        self.lines.iter().map(|&(line, _)| line).filter(|line| lines.contains(line)).collect()
+    }
+
+    /// Whether a frame over `line`, which is called `name` now, is watched.
+    pub fn admit(&mut self, line: LineId, name: Option<&str>, sketch: &Sketch<'_>) -> Option<Admitted> {
+        let known = || self.lines.iter().find(|(known, _)| *known == line).map(|(_, who)| &**who);
+        // Who registers is called by the name that it asks for.
+        let asked = || sketch.peer.filter(|_| sketch.frame == REGISTER);
+        let who = Box::<str>::from(name.or_else(asked).or_else(known).unwrap_or_default());
+        let by_address = self.by_address(&who, sketch);
+        if let (Some(payloads), Some(call)) = (by_address, sketch.call) {
+            self.learn_call(call, payloads);
+        }
+        let by_call = sketch.call.and_then(|call| self.by_call(call));
+        let payloads = any([by_address, by_call].into_iter().flatten())?;
+        self.learn_line(line, &who);
+        Some(Admitted { who, payloads })
+    }
+
+    fn by_address(&self, who: &str, sketch: &Sketch<'_>) -> Option<bool> {
+        let concerns = |watch: &&Watch| match &watch.subject {
+            Subject::Address(address) => **address == *who || sketch.peer == Some(address),
+            Subject::Call { .. } => false,
+        };
+        any(self.watches.iter().filter(concerns).map(|watch| watch.payloads))
+    }
+
+    fn by_call(&self, call: CallId) -> Option<bool> {
+        let learnt = self.calls.iter().filter(|(known, _)| *known == call).map(|&(_, payloads)| payloads);
+        let is_it = |watch: &&Watch| matches!(watch.subject, Subject::Call { id, .. } if id == call);
+        let named = self.watches.iter().filter(is_it);
+        any(learnt.chain(named.map(|watch| watch.payloads)))
+    }
+
+    fn learn_call(&mut self, call: CallId, payloads: bool) {
+        if !self.calls.iter().any(|&(known, _)| known == call) {
+            if self.calls.len() >= CALLS_LEARNT_MAX {
+                self.calls.pop_front();
+            }
+            self.calls.push_back((call, payloads));
+        }
+    }
+
+    fn learn_line(&mut self, line: LineId, who: &str) {
+        if !who.is_empty() && !self.lines.iter().any(|&(known, _)| known == line) {
+            if self.lines.len() >= LINES_LEARNT_MAX {
+                self.lines.pop_front();
+            }
+            self.lines.push_back((line, who.into()));
+        }
+    }
+}
+
+/// Whether any says yes; `None` if there is none.
+fn any(says: impl Iterator<Item = bool>) -> Option<bool> {
+    says.reduce(|one, other| one | other)
+}
+
+impl Step {
+    /// A step out of a frame's sketch; `name` is what the parties call its call, if that is no id of ours.
+    pub fn new(
+        at: Moment,
+        line: LineId,
+        way: Way,
+        sketch: &Sketch<'_>,
+        name: Option<&str>,
+        admitted: &Admitted,
+    ) -> Self {
+        let call = |call: CallId| name.map_or_else(|| call.to_string().into_boxed_str(), cut);
+        let payload = sketch.payload.filter(|_| admitted.payloads);
+        Self {
+            at,
+            line,
+            who: cut(&admitted.who),
+            way,
+            frame: sketch.frame,
+            call_id: sketch.call,
+            call: sketch.call.map(call),
+            peer: sketch.peer.map(cut),
+            words: sketch.words.as_deref().map(cut),
+            bytes: sketch.payload.map_or(0, <[u8]>::len),
+            payload: payload.map(|bytes| Box::from(&bytes[..bytes.len().min(PAYLOAD_BYTES_MAX)])),
+        }
+    }
+}
+
+fn cut(text: &str) -> Box<str> {
+    Box::from(&text[..text.floor_char_boundary(WORDS_BYTES_MAX)])
+}
