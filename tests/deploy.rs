@@ -10,7 +10,7 @@ use systemx::config::settings::by_env;
 
 use crate::support::certificates::Authority;
 use crate::support::http::get;
-use crate::support::{Process, Scratch};
+use crate::support::{Process, Scratch, eventually};
 
 const ALERTS: &str = "docs/deploy/prometheus/alerts.yaml";
 const DASHBOARD: &str = "docs/deploy/grafana-dashboard.json";
@@ -37,7 +37,11 @@ fn exported() -> BTreeSet<String> {
     let (certificate, key, records) = (path("cert.pem"), path("key.pem"), path("calls.db"));
     let tls = ["--tls-enabled=true", "--tls-cert-path", &certificate, "--tls-key-path", &key];
     let exchange = Process::start(&[&tls[..], &["--call-records", &records, "--shards", "2"]].concat());
-    let page = get(exchange.admin(), "/metrics").body;
+    // Shards have trunks once they have reported.
+    let page = eventually("all shards report", || {
+        let page = get(exchange.admin(), "/metrics").body;
+        page.contains("systemx_trunk_full_total{").then_some(page)
+    });
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
 }
