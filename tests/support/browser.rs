@@ -97,6 +97,11 @@ impl Browser {
 
     /// A command of the DevTools protocol, and what it returns.
     pub fn command(&mut self, method: &str, params: Value) -> Value {
+        self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same, which may be refused.
+    fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last_id += 1;
         let mut command = json!({"id": self.last_id, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -107,8 +112,7 @@ impl Browser {
             let Message::Text(text) = self.tools.read().expect("the browser answers") else { continue };
             let mut said: Value = serde_json::from_str(&text).expect("it speaks JSON");
             if said["id"] == self.last_id {
-                assert!(said["error"].is_null(), "{method}: {said}");
-                return said["result"].take();
+                return if said["error"].is_null() { Ok(said["result"].take()) } else { Err(said) };
             }
             self.note(&said);
         }
@@ -141,9 +145,10 @@ impl Browser {
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
-        // The page may just be between two documents.
         let safe = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
-        while self.eval(&safe) != true {
+        // The page may just be between two documents; then nothing can be asked.
+        let ask = json!({"expression": safe, "returnByValue": true});
+        while !self.ask("Runtime.evaluate", ask.clone()).is_ok_and(|got| got["result"]["value"] == true) {
             if Instant::now() > until {
                 let seen = self.eval("location.href + ' ' + document.body.innerText");
                 panic!(
