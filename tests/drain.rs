@@ -87,7 +87,8 @@ fn a_drain_under_load_leaves_nobody_without_a_last_word() {
         assert_eq!(sent_away(phone), Vec::<Value>::new());
     }
     let spread = begun.elapsed();
-    assert!(spread > Duration::from_millis(500) && spread < Duration::from_secs(SECONDS), "{spread:?}");
+    // Fifty lines on two shards, of which each lets fifty a second go.
+    assert!(spread > Duration::from_millis(300) && spread < Duration::from_secs(SECONDS), "{spread:?}");
     // Calls go on as if nothing were.
     for (a, b, call) in &mut pairs {
         a.say(call, "still here");
