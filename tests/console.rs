@@ -195,7 +195,7 @@ fn tab_to(browser: &mut Browser, text: &str) {
 fn everything_can_be_done_by_keyboard() {
     let rig = Rig::new();
     let Some(mut browser) = Browser::open(rig.admin()) else { return };
-    let (_, [mut a, mut b], call) = in_a_call(&rig);
+    let (names, [mut a, mut b], call) = in_a_call(&rig);
     browser.press("Tab");
     assert_eq!(browser.eval("document.activeElement.textContent"), "Skip to content");
     browser.press("Enter");
@@ -213,6 +213,8 @@ fn everything_can_be_done_by_keyboard() {
     tab_to(&mut browser, "Hang up …");
     browser.press("Enter");
     browser.wait("document.querySelector('dialog[open]') !== null");
+    let asked = browser.eval("document.querySelector('dialog').textContent").to_string();
+    assert!(names.iter().all(|name| asked.contains(name)), "it says whose call: {asked}");
     assert_eq!(browser.eval("document.activeElement.textContent"), "Cancel", "the harmless one comes first");
     browser.press("Escape");
     browser.wait("document.querySelector('dialog') === null");
@@ -224,6 +226,8 @@ fn everything_can_be_done_by_keyboard() {
     browser.press("Enter");
     a.expect_hangup(&call, "admin");
     b.expect_hangup(&call, "admin");
+    browser.wait_for("No such call is in progress");
+    assert_eq!(browser.eval("document.activeElement.tagName"), "H1", "the focus is not lost with the button");
     browser.expect_no_complaints();
 }
 

@@ -3,8 +3,8 @@
 
 import { Refusal, get, part } from "./api.js";
 import { confirm, perform } from "./dialogs.js";
-import { facts, h, replace, said, section, tag } from "./dom.js";
-import { bytes, count, moment, span, words } from "./format.js";
+import { enable, facts, h, replace, said, section, tag } from "./dom.js";
+import { bytes, count, counted, moment, span, words } from "./format.js";
 import { callColumns, lasted, lineLink, marks, stateTag, volume } from "./lists.js";
 import { Table } from "./table.js";
 
@@ -44,17 +44,20 @@ function changing() {
 export function lineView(visit, address) {
   const about = changing();
   const calls = new Table("Its calls", callColumns(), (call) => call.call_id, "It is in no call.");
+  let lines = 0;
   const act = async () => {
-    const what = ["Every connection that holds ", said(address), " is closed with the reason “admin”, and its calls end. A client may connect again at once."];
+    const held = `${counted(lines, "connection")} that ${lines === 1 ? "holds" : "hold"} `;
+    const what = [held, said(address), " will be closed with the reason “admin”, and the calls there end. A client may connect again at once."];
     if (!(await confirm("Disconnect this line?", what, "Disconnect"))) return;
-    await perform("POST", `lines/${part(address)}/disconnect`, {}, (answer) => h("span", {}, "Disconnected ", said(address), ` (${count(answer.lines)} connections).`));
+    await perform("POST", `lines/${part(address)}/disconnect`, {}, (answer) => h("span", {}, "Disconnected ", said(address), ` (${counted(answer.lines, "connection")}).`));
     visit.again();
   };
-  const disconnect = h("button", { type: "button", class: "danger", on: { click: act } }, "Disconnect …");
+  const disconnect = h("button", { type: "button", class: "danger", disabled: true, on: { click: act } }, "Disconnect …");
   const watch = h("a", { class: "button", href: `#/ladders?address=${part(address)}` }, "Watch …");
   const refresh = async (/** @type {AbortSignal} */ signal) => {
     const found = await find(`lines/${part(address)}`, signal);
-    disconnect.disabled = !found || found.lines_count === 0;
+    lines = found?.lines_count ?? 0;
+    enable(disconnect, lines > 0);
     if (!found) {
       about.show(null, () => [h("p", { class: "empty" }, "Nobody holds this address now. What happens when somebody does can be watched.")]);
       calls.show([]);
@@ -102,17 +105,21 @@ function connection(line, at) {
 /** @param {Visit} visit @param {string} name @returns {View} */
 export function callView(visit, name) {
   const about = changing();
+  /** @type {any} */
+  let call = null;
   const act = async () => {
-    const what = ["The call ", said(name), " ends at once, with the reason “admin” for both parties."];
+    if (!call) return;
+    const what = ["The call of ", said(call.from), " with ", said(call.to), " ends at once, with the reason “admin” for both."];
     if (!(await confirm("Hang up this call?", what, "Hang up"))) return;
     await perform("POST", `calls/${part(name)}/hangup`, {}, () => h("span", {}, "Hung up the call ", said(name), "."));
     visit.again();
   };
-  const hangUp = h("button", { type: "button", class: "danger", on: { click: act } }, "Hang up …");
+  const hangUp = h("button", { type: "button", class: "danger", disabled: true, on: { click: act } }, "Hang up …");
   const watch = h("a", { class: "button", href: `#/ladders?call_id=${part(name)}` }, "Watch …");
   const refresh = async (/** @type {AbortSignal} */ signal) => {
     const found = await find(`calls/${part(name)}`, signal);
-    hangUp.disabled = !found;
+    call = found;
+    enable(hangUp, found !== null);
     if (!found) {
       about.show(null, () => [h("p", { class: "empty" }, "No such call is in progress. It has ended, or was never here; the call log knows.")]);
       return;

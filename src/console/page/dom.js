@@ -92,6 +92,12 @@ export function tag(text, kind = "") {
   return h("span", { class: `tag ${kind}` }, text);
 }
 
+/** Whether a button can be used. One that has the focus hands it to the heading, or the keys would be nowhere. @param {HTMLButtonElement} button @param {boolean} isUsable */
+export function enable(button, isUsable) {
+  if (!isUsable && document.activeElement === button) document.querySelector("h1")?.focus();
+  button.disabled = !isUsable;
+}
+
 /** @param {string} id @returns {HTMLElement} */
 export function byId(id) {
   const found = document.getElementById(id);

@@ -42,6 +42,7 @@ export class Table {
   /** @param {any[]} entries */
   show(entries) {
     const seen = new Set();
+    /** @type {Element | null} */
     let before = null;
     for (const entry of entries) {
       let key = this.keyOf(entry);
@@ -49,6 +50,7 @@ export class Table {
       seen.add(key);
       const known = this.#rows.get(key) ?? this.#make(key);
       this.#fill(known, entry);
+      /** @type {ChildNode | null} */
       const place = before ? before.nextSibling : this.body.firstChild;
       if (place !== known.row) this.body.insertBefore(known.row, place);
       before = known.row;
