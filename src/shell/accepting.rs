@@ -20,7 +20,8 @@ use tracing::{debug, warn};
 use crate::tls::Credentials;
 
 use super::doorway::Doorway;
-use super::listener::{HandshakeLimits, Lobby, shake_hands};
+use super::listener::{HandshakeLimits, shake_hands};
+use super::lobby::Lobby;
 use super::ramp::Ramp;
 
 /// Connections that the kernel holds for a listener until they are accepted; the system's own limit (`net.core.somaxconn`) may be lower.

@@ -13,6 +13,7 @@ pub mod depot;
 pub mod desk;
 pub mod doorway;
 pub mod listener;
+pub mod lobby;
 pub mod log_service;
 pub mod mailer;
 pub mod operator;

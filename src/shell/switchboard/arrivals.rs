@@ -17,7 +17,7 @@ use crate::tls::PeerName;
 
 use super::super::admission::Permit;
 use super::super::connection::{Belongings, Connection, Role};
-use super::super::listener::Upgraded;
+use super::super::lobby::Upgraded;
 use super::super::peers::Link;
 use super::super::transport::Transport;
 use super::{Crossing, Switchboard};

@@ -54,7 +54,7 @@ use super::clock::{Clock, draw_seed};
 use super::connection::{Connection, State};
 use super::depot::Depot;
 use super::desk::Desk;
-use super::listener::{HANDSHAKE, Lobby};
+use super::lobby::{HANDSHAKE, Lobby};
 use super::log_service::LogService;
 use super::mailer::Mailer;
 use super::output::Spares;
