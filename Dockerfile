@@ -25,10 +25,12 @@ FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/target/release/systemx /usr/local/bin/systemx
 COPY LICENSE LICENSE-MIT /usr/share/doc/systemx/
+# For call log and call records; a volume that is mounted here is made with this owner.
+RUN install -d -o 10001 -g 10001 -m 0750 /var/lib/systemx
 
 # Every SYSTEMX_* variable of the README may be set; these two belong to the ports below.
 ENV SYSTEMX_HOST=0.0.0.0 SYSTEMX_PORT=8080
-EXPOSE 8080
+EXPOSE 8080 8081
 
 # A number, so that "runAsNonRoot" can be checked without a user database. It owns nothing and needs no home.
 USER 10001:10001

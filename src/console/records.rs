@@ -12,6 +12,7 @@ struct Place {
     kept: u64,
     lost: u64,
     failures: u64,
+    is_healthy: bool,
     /// What only those with a queue that can be looked into know.
     queue: Option<Queue>,
 }
@@ -19,7 +20,6 @@ struct Place {
 struct Queue {
     waiting: u64,
     lag_ms: u64,
-    is_healthy: bool,
 }
 
 /// Adds the families.
@@ -45,7 +45,8 @@ pub fn write(page: &mut Page, sinks: &Sinks) {
     let lag = "How long ago the call of the oldest waiting record ended.";
     gauge("systemx_call_records_lag_seconds", lag, |queue| queue.lag_ms as f64 / 1e3);
     let healthy = "Whether call records are kept: 1, or 0 while they cannot be.";
-    gauge("systemx_call_records_healthy", healthy, |queue| f64::from(u8::from(queue.is_healthy)));
+    let mut family = page.family("systemx_call_records_healthy", Kind::Gauge, healthy);
+    places.iter().for_each(|place| family.sample(&place.labels, f64::from(u8::from(place.is_healthy))));
     write_file(page, sinks);
 }
 
@@ -72,6 +73,7 @@ fn places(sinks: &Sinks) -> Vec<Place> {
         kept: log.written,
         lost: log.lost,
         failures: log.failures,
+        is_healthy: !log.is_failing,
         queue: None,
     });
     let file = sinks.file.as_ref().map(|file| Place {
@@ -79,18 +81,16 @@ fn places(sinks: &Sinks) -> Vec<Place> {
         kept: file.kept,
         lost: file.lost,
         failures: file.failures,
-        queue: Some(Queue { waiting: file.waiting, lag_ms: file.lag_ms, is_healthy: file.trouble.is_none() }),
+        is_healthy: file.trouble.is_none(),
+        queue: Some(Queue { waiting: file.waiting, lag_ms: file.lag_ms }),
     });
     let webhook = sinks.webhook.as_ref().map(|webhook| Place {
         labels: [("sink", "webhook")],
         kept: webhook.delivered,
         lost: webhook.lost,
         failures: webhook.failures,
-        queue: Some(Queue {
-            waiting: webhook.waiting,
-            lag_ms: webhook.lag_ms,
-            is_healthy: webhook.trouble.is_none(),
-        }),
+        is_healthy: webhook.trouble.is_none(),
+        queue: Some(Queue { waiting: webhook.waiting, lag_ms: webhook.lag_ms }),
     });
     [log, file, webhook].into_iter().flatten().collect()
 }

@@ -107,8 +107,10 @@ impl PerReason {
         self.0[cause as usize] += 1;
     }
 
+    /// Whoever ends a call may say why in words of the exchange's own: they count as such.
     fn count_reason(&mut self, reason: &Reason) {
-        self.0[reason.cause().map_or(Cause::ALL.len(), |cause| cause as usize)] += 1;
+        let by_name = || Cause::ALL.into_iter().find(|cause| cause.name() == reason.as_str());
+        self.0[reason.cause().or_else(by_name).map_or(Cause::ALL.len(), |cause| cause as usize)] += 1;
     }
 
     /// All counts with the reasons' names.

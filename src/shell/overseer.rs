@@ -135,6 +135,9 @@ impl Signals {
     fn catch() -> Result<Self, StartError> {
         let caught =
             |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
+        // Unless it is caught, the system ends a process whose file has grown to its limit (`ulimit -f`, `LimitFSIZE=`). Caught, it
+        // is an error of writing like any other, and those who write have an answer to it.
+        drop(caught(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self {
             terminate: caught(SignalKind::terminate())?,
             interrupt: caught(SignalKind::interrupt())?,

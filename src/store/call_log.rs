@@ -64,6 +64,8 @@ pub struct CallLogCounts {
     pub lost: u64,
     /// Failed attempts to write or to reopen the file. The records concerned are tried again.
     pub failures: u64,
+    /// Whether the last attempt failed, so that records wait.
+    pub is_failing: bool,
 }
 
 /// Shared by handles and writer.
@@ -72,6 +74,7 @@ struct State {
     written: AtomicU64,
     lost: AtomicU64,
     failures: AtomicU64,
+    failing: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -150,6 +153,7 @@ impl CallLogHandle {
             written: self.state.written.load(Ordering::Relaxed),
             lost: self.state.lost.load(Ordering::Relaxed),
             failures: self.state.failures.load(Ordering::Relaxed),
+            is_failing: self.state.failing.load(Ordering::Relaxed),
         }
     }
 }

@@ -136,9 +136,12 @@ fn damage_is_found_at_the_start_and_a_file_of_others_stops_it() {
     let call = brief_call(&mut exchange.registered(A), &mut exchange.registered(B));
     eventually("a new one is begun", || has(&file, &call).then_some(()));
 
-    let notes = folder.write("notes.txt", "no database");
+    let strange = folder.path().join("strange.db");
+    Connection::open(&strange)
+        .and_then(|other| other.execute_batch("CREATE TABLE t (x)"))
+        .expect("it is made");
     let missing = folder.path().join("missing/calls.db");
-    for (path, words) in [(&notes, "is not a file of call records"), (&missing, "there is no folder")] {
+    for (path, words) in [(&strange, "is not a file of call records"), (&missing, "there is no folder")] {
         let flags = ["--port", "0", "--host", "127.0.0.1", "--call-records", text(path)];
         let output = systemx(&flags, folder.path()).output().expect("the program can be run");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -148,7 +151,39 @@ fn damage_is_found_at_the_start_and_a_file_of_others_stops_it() {
         let output = { checked }.output().expect("the program can be run");
         assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
     }
-    assert_eq!(std::fs::read_to_string(&notes).expect("readable"), "no database");
+}
+
+/// A file without a good first page may be anybody's: it is left alone, and calls go on without records until it is moved.
+#[test]
+fn a_file_that_nobody_can_read_neither_stops_the_start_nor_is_touched() {
+    let folder = Scratch::new();
+    let file = file_in(&folder);
+    std::fs::write(&file, "no database").expect("writable");
+    let exchange = Process::start_with(&[], &[("SYSTEMX_CALL_RECORDS", text(&file))]);
+    exchange.log.wait_for("call records cannot be kept");
+    let call = brief_call(&mut exchange.registered(A), &mut exchange.registered(B));
+    let away = folder.path().join("away");
+    assert_eq!(std::fs::read_to_string(&file).expect("readable"), "no database");
+    std::fs::rename(&file, &away).expect("it can be moved");
+    exchange.log.wait_for("call records are kept again");
+    eventually("the call is kept", || has(&file, &call).then_some(()));
+    assert_eq!(std::fs::read_to_string(&away).expect("readable"), "no database");
+}
+
+#[test]
+fn a_file_that_is_moved_away_takes_all_its_records_along() {
+    let folder = Scratch::new();
+    let file = file_in(&folder);
+    let exchange = Process::start_with(&[], &[("SYSTEMX_CALL_RECORDS", text(&file))]);
+    let (mut a, mut b) = (exchange.registered(A), exchange.registered(B));
+    let before = brief_call(&mut a, &mut b);
+    eventually("it is kept", || (file.exists() && has(&file, &before)).then_some(()));
+    let away = folder.path().join("away.db");
+    std::fs::rename(&file, &away).expect("it can be moved");
+    exchange.log.wait_for("it is opened anew");
+    let after = brief_call(&mut a, &mut b);
+    eventually("a new one is begun", || (file.exists() && has(&file, &after)).then_some(()));
+    assert!(has(&away, &before) && !has(&file, &before), "each record is where it was written");
 }
 
 #[test]
@@ -198,4 +233,25 @@ fn what_is_older_than_it_may_be_goes_and_the_file_shrinks_to_its_limit() {
     rig.stop();
     assert!(size(&large) <= limit, "{} bytes of {before} on the disk", size(&large));
     assert!(all(&large).len() as u64 <= kept && all(&large).len() > 1_000, "the rest stays");
+}
+
+/// Beyond its limit on the size of files the system would end a process that does not expect it.
+#[test]
+fn a_limit_on_the_size_of_files_ends_records_and_no_call() {
+    let folder = Scratch::new();
+    let file = file_in(&folder);
+    let exchange = Process::start_with(&[], &[("SYSTEMX_CALL_RECORDS", text(&file))]);
+    let (mut a, mut b) = (exchange.registered(A), exchange.registered(B));
+    let limit = Rlimit { current: Some(96 << 10), maximum: None };
+    let pid = Pid::from_raw(exchange.id().cast_signed());
+    prlimit(pid, Resource::Fsize, limit).expect("the limit of a child can be set");
+    eventually("the limit is reached", || {
+        for _ in 0..50 {
+            brief_call(&mut a, &mut b);
+        }
+        (times(&exchange, "call records cannot be kept") > 0).then_some(())
+    });
+    brief_call(&mut a, &mut b);
+    prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).expect("and lifted");
+    exchange.log.wait_for("call records are kept again");
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::table::is_invisible;
 use crate::store::records::query::Kept;
 
 /// The first line: the names of the JSON fields.
@@ -38,13 +39,19 @@ pub(super) fn csv(kept: &Kept, out: &mut impl Write) -> io::Result<()> {
     write!(out, "{}\r\n", fields.join(","))
 }
 
-/// A text in quotes if it needs them.
+/// A text in quotes if it needs them. Clients choose addresses and reasons: what a spreadsheet would take for a formula gets a
+/// quote mark before it, and what would move a cursor or cannot be seen is written as an escape.
 fn field(text: &str) -> String {
-    if text.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+    const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+    let mut shown = String::from(if text.starts_with(FORMULA) { "'" } else { "" });
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push(c),
+            c if c.is_control() || is_invisible(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
     }
+    if shown.contains([',', '"', '\n']) { format!("\"{}\"", shown.replace('"', "\"\"")) } else { shown }
 }
 
 /// Writes one record as a JSON object and a newline.
@@ -66,6 +73,19 @@ mod tests {
         let line = String::from_utf8(out).expect("text");
         assert!(line.contains(",\"he said \"\"no\"\",\nthen left\",caller,"), "{line}");
         assert!(line.ends_with(",through,parent.test\r\n"), "{line}");
+    }
+
+    #[test]
+    fn what_clients_call_themselves_is_neither_a_formula_nor_a_command() {
+        for (given, written) in [
+            ("=cmd|calc@x.test", "'=cmd|calc@x.test"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("-2,5@x.test", "\"'-2,5@x.test\""),
+            ("a\u{1b}[2J\u{202e}b@x.test", "a\\u{1b}[2J\\u{202e}b@x.test"),
+            ("plain@x.test", "plain@x.test"),
+        ] {
+            assert_eq!(field(given), written);
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Marks that turn the direction of writing or take no room: one address could look like another.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -130,6 +130,9 @@ pub(super) fn drain_state(office: &Office) -> Answer {
 
 /// POST drain.
 pub(super) fn drain(office: &Office, who: SocketAddr, body: &Value) -> Answer {
+    if body.as_object().is_none_or(|fields| fields.keys().any(|field| field != "seconds")) {
+        return Answer::bad_request("the body is to be an object that holds \"seconds\" or nothing");
+    }
     let wanted = body.get("seconds");
     let seconds = wanted.and_then(Value::as_u64);
     if wanted.is_some() && seconds.is_none() {

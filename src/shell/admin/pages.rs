@@ -38,15 +38,21 @@ pub(super) fn readiness(office: &Office) -> Answer {
     let parts = office.facts.readiness.parts();
     let is_ready = why.is_none() && parts.iter().all(|part| part.why.is_none());
     let others = parts.iter().map(|state| part(state.name, state.why.as_deref(), true));
-    let parts: Vec<Value> = std::iter::once(shards).chain(others).chain(records_part(office)).collect();
+    let parts: Vec<Value> = std::iter::once(shards).chain(others).chain(records_parts(office)).collect();
     Answer::with(status_of(is_ready), &json!({ "ready": is_ready, "parts": parts }))
 }
 
-/// The file of call records, if there is to be one. Calls go on without it, so clients may be sent here when it is down.
-fn records_part(office: &Office) -> Option<Value> {
+/// Where call records are to go. Calls go on without them, so clients may be sent here when one of these is down.
+fn records_parts(office: &Office) -> impl Iterator<Item = Value> {
     let sinks = office.facts.recorder.sinks();
+    let log = sinks.log.map(|log| part("call_log", log.is_failing.then_some("it cannot be written"), false));
     let why = sinks.file_trouble().map(ToString::to_string);
-    sinks.file.is_some().then(|| part("call_records", why.as_deref(), false))
+    let file = sinks.file.is_some().then(|| part("call_records", why.as_deref(), false));
+    let webhook = sinks.webhook.map(|webhook| {
+        let why = webhook.trouble.map(|rebuff| rebuff.to_string());
+        part("call_records_webhook", why.as_deref(), false)
+    });
+    [log, file, webhook].into_iter().flatten()
 }
 
 fn part(name: &str, why: Option<&str>, is_required: bool) -> Value {

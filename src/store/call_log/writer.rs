@@ -190,6 +190,7 @@ impl Writer {
             }
         }
         self.failing = outcome.is_err();
+        self.state.failing.store(self.failing, Ordering::Relaxed);
     }
 
     fn tell_losses(&mut self) {

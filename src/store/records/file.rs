@@ -56,8 +56,12 @@ impl File {
     /// Opens the file at `path`, or makes it, and brings it to our version.
     pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
         let (plain, identity) = make(path).map_err(|error| Trouble::of_system(&error))?;
-        if !is_ours(path)? {
-            return Err(Trouble::Stranger);
+        match is_ours(path) {
+            Ok(true) => {}
+            Ok(false) => return Err(Trouble::Stranger),
+            // Whatever it is, nothing says that it is ours to rename.
+            Err(Trouble::Corrupt) if !bears_our_mark(path) => return Err(Trouble::Stranger),
+            Err(trouble) => return Err(trouble),
         }
         let connection = prepare(path)?;
         Ok(Self { connection, path: path.to_owned(), plain, identity })
@@ -86,6 +90,13 @@ impl File {
             all.commit()
         };
         write().map_err(|error| Trouble::of(&error))
+    }
+
+    /// Copies what the write-ahead log holds into the file, which somebody has moved: the log stays behind, and would be lost.
+    pub(super) fn gather(&self) -> Result<(), Trouble> {
+        let checkpoint =
+            self.connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+        checkpoint.map_err(|error| Trouble::of(&error))
     }
 
     /// Whether the name still leads to this file, and to a file of SQLite.
@@ -147,6 +158,9 @@ pub enum Verdict {
     NoFile,
     /// The file is none of ours.
     Stranger,
+    /// What is there is no database: somebody else's file, or ours with a damaged head. A mistake, but not one that should keep an
+    /// exchange from starting that ran well before.
+    Unreadable,
     /// A newer version of this program has made it.
     Newer,
 }
@@ -166,7 +180,7 @@ pub(super) fn examine(path: &Path) -> Result<(), Verdict> {
     match is_ours(path) {
         Err(Trouble::Newer) => Err(Verdict::Newer),
         Ok(false) => Err(Verdict::Stranger),
-        Err(Trouble::Corrupt) if !bears_our_mark(path) => Err(Verdict::Stranger),
+        Err(Trouble::Corrupt) if !bears_our_mark(path) => Err(Verdict::Unreadable),
         Ok(true) | Err(_) => Ok(()),
     }
 }

@@ -156,7 +156,12 @@ impl Keeper {
                 Ok(())
             }
             Err(Trouble::Unopenable) => {
-                warn!(path = %self.path.display(), "call records: the file is gone or another is in its place; it is opened anew");
+                let gathered = file.gather();
+                let is_whole = gathered.is_ok();
+                warn!(
+                    path = %self.path.display(), is_whole,
+                    "call records: the file is gone or another is in its place; it is opened anew"
+                );
                 (self.file, self.is_checked) = (None, false);
                 Ok(())
             }

@@ -76,6 +76,10 @@ impl fmt::Display for RecordsError {
                 f,
                 "{path} is not a file of call records; name a path that is free, or move what is there away"
             ),
+            Verdict::Unreadable => write!(
+                f,
+                "{path} is not a file of call records, or its first page is damaged; move it away, or name another path"
+            ),
             Verdict::Newer => {
                 write!(f, "{path} was written by a newer version of systemx; run that, or move the file away")
             }
@@ -162,7 +166,11 @@ impl CallRecords {
     /// # Errors
     /// If there can never be such a file, or the thread cannot be started.
     pub fn start(settings: Settings) -> Result<Self, RecordsError> {
-        check(&settings.path)?;
+        match check(&settings.path) {
+            // The keeper says so in the log, and begins when it has been moved away.
+            Err(RecordsError::Verdict { verdict: Verdict::Unreadable, .. }) => {}
+            verdict => verdict?,
+        }
         let (intake, shared) = (Arc::new(Intake::new(QUEUE_LEN_MAX)), Arc::new(Shared::default()));
         let clock_unix_ms = settings.clock_unix_ms;
         let keeper = Keeper::new(settings, Arc::clone(&intake), Arc::clone(&shared));

@@ -17,7 +17,7 @@ fn settings(path: &Path) -> Settings {
 }
 
 fn verdict(path: &Path) -> Verdict {
-    match CallRecords::start(settings(path)) {
+    match check(path) {
         Err(error @ RecordsError::Verdict { .. }) => {
             assert!(error.to_string().contains(&path.display().to_string()), "{error}");
             let RecordsError::Verdict { verdict, .. } = error else { unreachable!("just matched") };
@@ -35,9 +35,9 @@ fn a_path_that_can_never_be_a_file_of_records_is_an_error_at_the_start() {
     assert_eq!(verdict(scratch.path()), Verdict::NoFile);
     let text = scratch.path().join("notes.txt");
     fs::write(&text, "hello").unwrap();
-    assert_eq!(verdict(&text), Verdict::Stranger);
+    assert_eq!(verdict(&text), Verdict::Unreadable);
     fs::write(&text, [b"SQLite format 3\0".as_slice(), &[7; 4096]].concat()).unwrap();
-    assert_eq!(verdict(&text), Verdict::Stranger, "damaged, and not marked as ours");
+    assert_eq!(verdict(&text), Verdict::Unreadable, "damaged, and not marked as ours");
     let other = scratch.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     assert_eq!(verdict(&other), Verdict::Stranger);

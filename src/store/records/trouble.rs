@@ -21,7 +21,7 @@ pub enum Trouble {
     Unopenable,
     /// What is in the file makes no sense, or is not ours.
     Corrupt,
-    /// The file is a database of another program.
+    /// The file is another program's, or nothing in it says that it is ours.
     Stranger,
     /// A newer version of this program has written the file.
     Newer,
@@ -98,7 +98,7 @@ impl fmt::Display for Trouble {
             Self::Locked => "another program has locked it",
             Self::Unopenable => "it cannot be opened",
             Self::Corrupt => "it is damaged",
-            Self::Stranger => "it is a database of another program",
+            Self::Stranger => "it is not a file of call records, or its first page is damaged",
             Self::Newer => "it is of a newer version of systemx",
             Self::System(words) => words,
         })

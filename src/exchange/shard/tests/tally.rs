@@ -105,3 +105,23 @@ fn wakes_are_timed_until_the_agent_is_there() {
         assert_eq!(rig.total(|counts| counts.waiting_calls), 0);
     });
 }
+
+/// A client may say `normal`, or any other word that is the exchange's: it counts as that.
+#[test]
+fn reasons_that_parties_give_in_the_exchanges_words_count_as_such() {
+    each(|rig| {
+        let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
+        for (reason, cause) in
+            [("normal", Some(Cause::Normal)), ("timeout", Some(Cause::Timeout)), ("bored", None)]
+        {
+            let call = rig.connect(a, b, BOB);
+            let call = rig.call(call);
+            rig.ask(a, Request::HangUp { call, reason: Some(reason.into()) });
+            let name = cause.map_or(PerReason::OTHER, Cause::name);
+            let counted = total(rig, |tally| {
+                tally.ended.iter().find(|(found, _)| *found == name).map_or(0, |(_, count)| count)
+            });
+            assert_eq!(counted, 1, "{reason}");
+        }
+    });
+}
