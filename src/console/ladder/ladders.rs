@@ -141,6 +141,7 @@ impl Ladders {
         // No more than may wait, or shards that say much could keep this thread here.
         for _ in 0..STEPS_WAITING_MAX {
             let Ok(step) = self.steps.try_recv() else { return };
+            self.sink.note_taken();
             self.take(step);
         }
     }

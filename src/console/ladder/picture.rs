@@ -60,6 +60,8 @@ pub struct Rung {
     /// The beginning of that, as far as it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
+    /// Watched frames, of whichever watch, that came too fast to be kept just before this one: a ladder with a gap says so.
+    pub left_out: u32,
 }
 
 impl Picture {
@@ -118,12 +120,16 @@ impl Rung {
             words: owned(&step.words),
             bytes: step.bytes,
             payload,
+            left_out: step.left_out,
         }
     }
 
     /// What stands on it: the frame, whom it names, its words, how much it carries.
     pub(super) fn label(&self) -> String {
-        let mut label = self.frame.to_owned();
+        let mut label = match self.left_out {
+            0 => self.frame.to_owned(),
+            left_out => format!("[{left_out} frames left out] {}", self.frame),
+        };
         for part in [&self.peer, &self.words].into_iter().flatten() {
             label.push(' ');
             label.push_str(part);

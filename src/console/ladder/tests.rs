@@ -54,7 +54,8 @@ impl Scene {
         let name = Some(name).filter(|name| !name.is_empty());
         let Some(admitted) = self.filter.admit(line(slot), name, sketch) else { return };
         let at = Moment { tick: Tick::from_micros(self.micros), wall_ms: 0 };
-        self.sink.give(Step::new(at, line(slot), way, sketch, None, &admitted));
+        let step = Step::new(at, line(slot), way, sketch, None, &admitted);
+        self.filter.give(step, &self.sink);
     }
 
     fn frames(&mut self, id: WatchId) -> Vec<String> {
@@ -168,7 +169,27 @@ fn shards_that_say_too_much_wait_for_nobody() {
         scene.frame(1, ALICE, Way::In, &msg(call(1), b""));
     }
     let picture = scene.ladders.look(id, 0).expect("it is watched");
-    assert_eq!((picture.rungs.len(), picture.lost), (STEPS_MAX, 10_000 - 4096));
+    assert_eq!((picture.rungs.len(), picture.lost), (STEPS_MAX, 10_000 - 3072));
+}
+
+/// What a ladder is looked at for is how a call begins and ends, and that nothing is missing without a word.
+#[test]
+fn a_flood_of_messages_leaves_room_for_the_end_of_the_call_and_the_gap_is_told() {
+    let (mut scene, id) = Scene::watching(address(ALICE, false));
+    for _ in 0..5_000 {
+        scene.frame(1, ALICE, Way::In, &msg(call(1), b""));
+    }
+    let words = Some("normal".into());
+    scene.frame(
+        1,
+        ALICE,
+        Way::In,
+        &Sketch { frame: "HANGUP", call: Some(call(1)), words, ..Sketch::default() },
+    );
+    let last = scene.frames(id).pop().expect("there are frames");
+    assert_eq!(last, "alice@x.test > exchange [1928 frames left out] HANGUP normal");
+    scene.frame(1, ALICE, Way::In, &msg(call(1), b""));
+    assert_eq!(scene.frames(id).pop().as_deref(), Some("alice@x.test > exchange MSG"));
 }
 
 #[test]

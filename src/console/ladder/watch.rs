@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::exchange::ids::{CallId, LineId};
@@ -16,6 +16,8 @@ use super::sketch::{REGISTER, Sketch};
 
 /// Steps that may wait for the console: some 20 ms of a busy shard, a few MiB with what is said.
 pub(super) const STEPS_WAITING_MAX: usize = 4096;
+/// Of those, what is kept free for frames other than messages.
+const STEPS_SPARED: usize = 1024;
 /// Calls of watched addresses that a shard remembers; the oldest give way.
 const CALLS_LEARNT_MAX: usize = 256;
 /// Lines that it remembers; the same holds.
@@ -100,21 +102,39 @@ pub struct Step {
     pub bytes: usize,
     /// The beginning of that, if the watch asks for it: up to a KiB.
     pub payload: Option<Box<[u8]>>,
+    /// Watched frames of the same shard, of whichever watch, that there was no room for just before this one.
+    pub left_out: u32,
 }
 
 /// A shard's end of the way to the console. Clones are the same way.
 #[derive(Clone, Debug)]
 pub struct StepSink {
     sender: SyncSender<Step>,
+    /// Steps that wait.
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
 impl StepSink {
-    /// Hands a step over if there is room, and counts it if not. Never waits.
-    pub fn give(&self, step: Step) {
-        if self.sender.try_send(step).is_err() {
+    /// Hands a step over if there is room, and counts it if not; says which. Never waits. What parties say to each other may not
+    /// take all of the room: a ladder is looked at for how calls begin and end.
+    pub fn give(&self, step: Step) -> bool {
+        let is_talk = matches!(step.frame, "MSG" | "PARTY_MSG");
+        let most = if is_talk { STEPS_WAITING_MAX - STEPS_SPARED } else { STEPS_WAITING_MAX };
+        let is_given = self.waiting.load(Ordering::Relaxed) < most && self.sender.try_send(step).is_ok();
+        if is_given {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        is_given
+    }
+
+    /// One has been taken.
+    pub(super) fn note_taken(&self) {
+        // One that is taken before it is counted must not make room for four thousand million.
+        let less = |waiting: usize| Some(waiting.saturating_sub(1));
+        let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Steps there was no room for.
@@ -126,7 +146,7 @@ impl StepSink {
 /// The way of the steps. Whoever takes them has to look now and then: it is told nothing, so that giving costs no system call.
 pub fn step_channel() -> (StepSink, Receiver<Step>) {
     let (sender, receiver) = sync_channel(STEPS_WAITING_MAX);
-    (StepSink { sender, lost: Arc::default() }, receiver)
+    (StepSink { sender, waiting: Arc::default(), lost: Arc::default() }, receiver)
 }
 
 /// One shard's part in watching.
@@ -137,6 +157,8 @@ pub struct Filter {
     calls: VecDeque<(CallId, bool)>,
     /// Lines that have been seen, and what they were called: for what they say before they have a name, and after.
     lines: VecDeque<(LineId, Box<str>)>,
+    /// Frames that there has been no room for since the last one that there was.
+    left_out: u32,
 }
 
 /// A frame that is watched.
@@ -160,6 +182,12 @@ impl Filter {
     /// Whether anything is watched.
     pub fn is_on(&self) -> bool {
         !self.watches.is_empty()
+    }
+
+    /// Hands a step over, and says in it how many there was no room for before it.
+    pub fn give(&mut self, mut step: Step, sink: &StepSink) {
+        step.left_out = self.left_out;
+        self.left_out = if sink.give(step) { 0 } else { self.left_out.saturating_add(1) };
     }
 
     /// Those of many lines that have been seen.
@@ -245,6 +273,7 @@ impl Step {
             peer: sketch.peer.map(cut),
             words: sketch.words.as_deref().map(cut),
             bytes: sketch.payload.map_or(0, <[u8]>::len),
+            left_out: 0,
             payload: payload.map(|bytes| Box::from(&bytes[..bytes.len().min(PAYLOAD_BYTES_MAX)])),
         }
     }

@@ -19,7 +19,8 @@ const MIDDLE = 1;
 
 /** What stands on an arrow. @param {any} rung */
 export function labelOf(rung) {
-  const parts = [rung.frame, rung.peer, rung.words].filter(Boolean).join(" ");
+  const gap = rung.left_out > 0 ? `[${rung.left_out} frames left out]` : "";
+  const parts = [gap, rung.frame, rung.peer, rung.words].filter(Boolean).join(" ");
   if (rung.payload !== undefined) return `${parts}: ${rung.payload}`;
   return rung.bytes > 0 ? `${parts} (${rung.bytes} B)` : parts;
 }

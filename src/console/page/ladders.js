@@ -196,8 +196,8 @@ function rungColumns(ladder) {
     { label: "Since the last", kind: "number", cell: (rung) => `+${micros(rung.since_last_us)}` },
     { label: "From", cell: (rung) => said(name(rung.from)), key: (rung) => name(rung.from) },
     { label: "To", cell: (rung) => said(name(rung.to)), key: (rung) => name(rung.to) },
-    { label: "Frame", kind: "main", cell: (rung) => rung.frame },
-    { label: "About", kind: "long", cell: (rung) => said(labelOf({ ...rung, bytes: 0 }).slice(rung.frame.length).replace(/^:? /, "") || "–"), key: labelOf },
+    { label: "Frame", kind: "main", cell: (rung) => (rung.left_out > 0 ? `[${rung.left_out} left out] ${rung.frame}` : rung.frame), key: (rung) => `${rung.left_out} ${rung.frame}` },
+    { label: "About", kind: "long", cell: (rung) => said(labelOf({ ...rung, bytes: 0, left_out: 0 }).slice(rung.frame.length).replace(/^:? /, "") || "–"), key: labelOf },
     { label: "Carries", kind: "number", cell: (rung) => (rung.bytes > 0 ? bytes(rung.bytes) : "–") },
   ];
 }
