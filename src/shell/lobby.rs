@@ -169,7 +169,7 @@ impl Lobby {
         .await;
     }
 
-    /// Whether the shard has calls, which newcomers may not delay.
+    /// Whether the shard has calls, or had some lately: newcomers may not delay those.
     pub fn has_calls(&self) -> bool {
         self.talks.get()
     }

@@ -39,7 +39,7 @@ use crate::console::ladder::{Filter, StepSink};
 use crate::console::{Board, Meter};
 use crate::dialect::systemx::{Bounds, CallNames, Decoder as Dialect};
 use crate::exchange::effect::Outbox;
-use crate::exchange::event::{Event, Loss};
+use crate::exchange::event::{Event, Loss, Verb};
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::exchange::rack::Rack;
@@ -72,6 +72,8 @@ const SCRATCH_BYTES: usize = 64 << 10;
 const EVENTS_MAX: usize = 1024;
 /// Most connections read in one turn, so that a turn stays near a millisecond.
 const READS_PER_TURN: usize = 128;
+/// A shard that has had a call for so long ago has calls to keep fast, in milliseconds.
+const CALLS_RECENT_MS: u64 = 2_000;
 /// Messages after which a turn writes what it has, so that a ring does not wait for the whole turn (design.md, D4).
 const MESSAGES_PER_FLUSH: usize = 128;
 /// The same for bytes: of large messages no more are queued than the processor's cache holds beside the rest, and
@@ -135,6 +137,9 @@ pub struct Switchboard {
     totals: Totals,
     meter: Meter,
     board: Board,
+    /// Dials so far, and when there was last one, or a call.
+    dials: u64,
+    called: Option<Tick>,
     /// What is watched, and where it is handed over.
     filter: Filter,
     steps: StepSink,
@@ -294,6 +299,8 @@ impl Switchboard {
             totals: Totals::default(),
             meter: Meter::default(),
             board: parts.board,
+            dials: 0,
+            called: None,
             filter: Filter::default(),
             steps: parts.steps,
             reported: now.tick,
@@ -354,7 +361,7 @@ impl Switchboard {
         self.meet_deadlines();
         self.flush(FAN_OUT_WRITES_PER_TURN);
         self.depot.balance(&mut self.outbox);
-        self.lobby.note_calls(self.shard.has_calls());
+        self.note_calls();
         self.report();
         self.port.wake_peers();
     }
@@ -458,6 +465,16 @@ impl Switchboard {
             // Whatever may wait there unnoticed waits no longer than this.
             self.visits_left = RUNTIME_VISITS;
         }
+    }
+
+    /// Calls may be shorter than a turn: dials count as well, for a while.
+    fn note_calls(&mut self) {
+        let dials = self.shard.tally().requests[Verb::Dial as usize];
+        if dials != self.dials || self.shard.has_calls() {
+            (self.dials, self.called) = (dials, Some(self.now.tick));
+        }
+        let is_recent = |called: Tick| self.now.tick < called.plus_millis(CALLS_RECENT_MS);
+        self.lobby.note_calls(self.called.is_some_and(is_recent));
     }
 
     /// Lets the core take an event and performs what follows, to the end.
