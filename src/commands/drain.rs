@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::health::reachable;
 use super::{complain, print};
 use crate::config::{AdminToken, RawFlags, process};
 use crate::shell::overseer::DRAIN_SECONDS_MAX;
@@ -157,16 +158,6 @@ fn way(args: &DrainArgs) -> Result<(String, Option<String>), DrainError> {
         (None, AdminToken::None) => None,
     };
     Ok((url, token))
-}
-
-/// "Any address" is no address to connect to; the loopback of its family is.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 fn read_token(path: &Path) -> Result<String, DrainError> {
