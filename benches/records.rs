@@ -79,6 +79,7 @@ fn call(number: u64) -> CallRecord {
         ended_by: EndedBy::Caller,
         traffic: Traffic::default(),
         crossing: None,
+        trace: None,
     }
 }
 

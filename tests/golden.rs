@@ -31,7 +31,7 @@ use systemx::exchange::ids::WakeRun;
 use systemx::exchange::shard::{Setup, Shard};
 use systemx::exchange::{Event, Limits, LineId, Moment, Outbox, ShardId, Tick};
 
-const BOUNDS: Bounds = Bounds { metadata_bytes_max: 65_536 };
+const BOUNDS: Bounds = Bounds { metadata_bytes_max: 65_536, traces: true };
 /// The wall clock at the start of every transcript.
 const WALL_MS: u64 = 1_763_000_000_000;
 const UUID_LEN: usize = 36;

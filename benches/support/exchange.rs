@@ -197,7 +197,7 @@ pub fn limits() -> Limits {
 
 /// DIAL without anything else.
 pub fn dial(to: &str) -> Request<'_> {
-    Request::Dial { to: to.into(), metadata: None, reference: None }
+    Request::Dial { to: to.into(), metadata: None, reference: None, trace: None }
 }
 
 /// Who is rung, and for which call.

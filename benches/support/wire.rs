@@ -15,7 +15,7 @@ use systemx::websocket::{Decoder, Incoming, Limits, Message, MessageKind, encode
 use super::exchange::{Core, limits, registration};
 
 /// As the server's default.
-pub const BOUNDS: Bounds = Bounds { metadata_bytes_max: 64 << 10 };
+pub const BOUNDS: Bounds = Bounds { metadata_bytes_max: 64 << 10, traces: false };
 /// As a shard's scratch buffer, but large enough for every input of the benches in one read.
 const SCRATCH_BYTES: usize = 256 << 10;
 

@@ -13,6 +13,7 @@ use super::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use super::signal::CallEnd;
 use super::time::{Moment, Tick};
 use super::timers::TimerId;
+use super::trace::TraceParent;
 
 /// A caller's end of a call.
 #[derive(Debug)]
@@ -122,6 +123,8 @@ pub struct Call {
     pub is_inbound: bool,
     /// Who speaks on the other side of a tie line, if that is another than was dialled.
     pub speaker: Option<Address>,
+    /// The trace that it belongs to, if the caller says so.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 /// Messages, and the bytes of their data as it was written.
@@ -218,6 +221,8 @@ pub struct Listener {
     pub traffic: Traffic,
     /// What the broadcaster had said before it came.
     pub missed: Volume,
+    /// The trace that its dial belongs to, if it says so.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 impl Listener {

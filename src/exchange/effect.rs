@@ -17,6 +17,7 @@ use super::line::Luggage;
 use super::signal::Signal;
 use super::tie::TieNotice;
 use super::time::{Moment, Tick};
+use super::trace::TraceParent;
 
 /// The reused list a shard writes its effects to. The shell drains it after every event, in order.
 ///
@@ -440,6 +441,8 @@ pub struct CallRecord {
     pub traffic: Traffic,
     /// How it came from, or went to, another exchange; `None` if both parties are here.
     pub crossing: Option<Crossing>,
+    /// The trace that it belongs to, if the caller says so.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 /// How a recorded call crossed to another exchange.

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::ids::{CallId, LineId, SessionId, ShardId, WakeRun};
 use super::signal::Signal;
 use super::tie::TieRequest;
+use super::trace::TraceParent;
 use crate::identity::{Credentials, Rulebook};
 
 /// Something that enters a shard. `'a` is the life of the frame that a request came in.
@@ -125,6 +126,8 @@ pub enum Request<'a> {
         metadata: Option<&'a [u8]>,
         /// The caller's own name for this dial; asks for `Dialling`, and comes back with the outcome.
         reference: Option<Cow<'a, str>>,
+        /// The trace that the caller's doings belong to, if it says so and anybody wants to know.
+        trace: Option<Box<TraceParent>>,
     },
     /// Take a call (section 10).
     Answer {
@@ -185,6 +188,8 @@ pub enum Request<'a> {
     /// What exchanges say to each other (section 19).
     Tie(TieRequest<'a>),
 }
+
+const _: () = assert!(size_of::<Request<'_>>() <= 72, "requests are moved about in a hot loop");
 
 /// The names of requests, for refusals, logs and metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -39,6 +39,7 @@ pub mod tie;
 pub mod tie_party;
 pub mod time;
 pub mod timers;
+pub mod trace;
 
 pub use address::Address;
 pub use cause::{Cause, Reason};

@@ -20,6 +20,7 @@ use super::routes::TieRoutes;
 use super::tie::{TieRefusal, Vouch};
 use super::tie_party::TieTalk;
 use super::time::Moment;
+use super::trace::TraceParent;
 
 /// A message from one shard to another. At most 64 bytes: larger contents are boxed.
 #[derive(Debug)]
@@ -350,6 +351,8 @@ pub struct Dial {
     pub vouch: Vouch,
     /// What there is to know about it if another exchange has placed it.
     pub inbound: Option<Box<Inbound>>,
+    /// The trace that it belongs to, if the caller says so.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 /// A dial that came in by a tie line.

@@ -20,6 +20,7 @@ use super::pattern::Pattern;
 use super::question::Reply;
 use super::tie_party::{PartyTalk, TieParties};
 use super::timers::TimerId;
+use super::trace::TraceParent;
 
 /// An exchange that this one calls by itself, as the configuration describes it (section 19.9).
 #[derive(Debug)]
@@ -230,6 +231,8 @@ pub struct DialForward<'a> {
     pub to: Cow<'a, str>,
     /// For the callee.
     pub metadata: Option<&'a [u8]>,
+    /// The trace that it belongs to, if the caller says so.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 /// What another exchange is told.

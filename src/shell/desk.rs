@@ -143,6 +143,7 @@ pub fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRec
             Way::Through => store::Forwarded::Through,
         }),
         link: record.crossing.as_ref().and_then(|crossing| crossing.link.clone()),
+        trace: record.trace.clone(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use serde::Serialize;
 
+use crate::exchange::trace::TraceParent;
+
 /// What is kept of an ended call or a failed dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
@@ -45,6 +47,8 @@ pub struct CallRecord {
     pub forwarded: Option<Forwarded>,
     /// The domain of the link that it went out by, or else came in by, if known.
     pub link: Option<Box<str>>,
+    /// The trace that the caller said it belongs to; known only while traces are sent, and written nowhere else.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 /// Messages of one direction, and the bytes of their data.
@@ -208,6 +212,7 @@ pub(super) mod tests {
             to_caller: Volume::default(),
             forwarded: None,
             link: None,
+            trace: None,
         }
     }
 

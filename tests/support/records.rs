@@ -38,6 +38,7 @@ pub fn fill(file: &Path, count: usize, ended_at_ms: u64) {
             to_caller: Volume::default(),
             forwarded: None,
             link: None,
+            trace: None,
         }));
     }
     let state = records.stop(PATIENCE);

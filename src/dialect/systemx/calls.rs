@@ -9,10 +9,14 @@ use crate::dialect::json::{Value, display_js};
 use crate::exchange::event::{ContentType, Request};
 use crate::exchange::ids::CallId;
 use crate::exchange::limits::REFERENCE_BYTES_MAX;
+use crate::exchange::trace::TraceParent;
 
 use super::frame::{Frame, key};
 use super::refusal::{Bounded, Fault};
 use super::{Bounds, WireError};
+
+/// The member of DIAL's metadata that says which trace it belongs to, by the name that W3C has given it.
+const TRACEPARENT: &str = "traceparent";
 
 /// DIAL, with the caller's side extension `ref` (issue 2, part 3). An empty `ref` is one.
 pub(super) fn read_dial<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request<'f>, WireError> {
@@ -24,7 +28,18 @@ pub(super) fn read_dial<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Requ
         let bytes_max = bounds.metadata_bytes_max;
         return Err(frame.refuse(Fault::TooLarge { field: Bounded::Metadata, bytes_max }));
     }
-    Ok(Request::Dial { to, metadata, reference })
+    let trace = read_trace(frame, bounds);
+    Ok(Request::Dial { to, metadata, reference, trace })
+}
+
+/// The trace that a dial says it belongs to: `metadata.traceparent`, which is relayed like the rest of the metadata. One that
+/// cannot be read is none: tracing is no reason to refuse a dial.
+pub(super) fn read_trace(frame: Frame<'_, '_>, bounds: Bounds) -> Option<Box<TraceParent>> {
+    if !bounds.traces {
+        return None;
+    }
+    let parent = frame.get(key::METADATA)?.member(TRACEPARENT)?.as_str()?;
+    TraceParent::parse(&parent).map(Box::new)
 }
 
 fn read_reference<'f>(frame: Frame<'_, 'f>) -> Result<Option<Cow<'f, str>>, WireError> {

@@ -21,7 +21,7 @@ use super::{
 /// Clients that take turns in saying the lines of an input.
 const CLIENTS: usize = 3;
 /// Small, so that short inputs reach it.
-const BOUNDS: Bounds = Bounds { metadata_bytes_max: 512 };
+const BOUNDS: Bounds = Bounds { metadata_bytes_max: 512, traces: true };
 /// Time between two frames: a few dozen of them outlast every timer.
 const STEP_MS: u64 = 1500;
 /// What of a notice's text is not looked at for its length: escapes, and ERROR frames.

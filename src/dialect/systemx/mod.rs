@@ -44,6 +44,8 @@ pub struct Bounds {
     /// Most bytes of `metadata` in REGISTER and DIAL, of `wake_handler`, and of PRESENCE's `query`: the first three
     /// are kept, the last is handed to every shard.
     pub metadata_bytes_max: usize,
+    /// Whether anybody wants to know which traces calls belong to. If not, nothing is looked for.
+    pub traces: bool,
 }
 
 /// What the exchange knows of the line that a frame comes from, as far as the frame's meaning depends on it.

@@ -11,8 +11,9 @@ use crate::exchange::event::{
     AutoSleepChange, Concurrency, ContentType, Location, Near, PresenceQuery, Registration, Status, WakeKind,
 };
 use crate::exchange::ids::{CallId, Handle, LegId, SessionId, ShardId};
+use crate::exchange::trace::TraceParent;
 
-const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200 };
+const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200, traces: true };
 
 fn decode(json: &str) -> Result<Request<'_>, WireError> {
     let by_bytes = Decoder::new(BOUNDS).decode(json.as_bytes(), true);
@@ -270,7 +271,7 @@ fn metadata_over_the_limit_is_refused_and_the_limit_named() {
 fn lifted_capabilities_are_bounded() {
     let many: Vec<String> = (0..1000).map(|n| format!("\"{n}\"")).collect();
     let json = register(&format!(r#","metadata":{{"capabilities":[{}]}}"#, many.join(",")));
-    let mut decoder = Decoder::new(Bounds { metadata_bytes_max: 65_536 });
+    let mut decoder = Decoder::new(Bounds { metadata_bytes_max: 65_536, traces: false });
     let Ok(Request::Register(registration)) = decoder.decode(json.as_bytes(), false) else { panic!() };
     assert_eq!(registration.profile.capabilities.len(), registration::CAPABILITIES_MAX);
 }
@@ -280,7 +281,9 @@ fn dial_needs_somebody_to_call() {
     for json in [r#"{"type":"DIAL"}"#, r#"{"type":"DIAL","to":5}"#, r#"{"type":"DIAL","to":""}"#] {
         refused(json, "DIAL", "Field 'to' is required");
     }
-    let Request::Dial { to, metadata, reference } = request(r#"{"type":"DIAL","to":"no address"}"#) else {
+    let Request::Dial { to, metadata, reference, trace: None } =
+        request(r#"{"type":"DIAL","to":"no address"}"#)
+    else {
         panic!()
     };
     assert_eq!((&*to, metadata, reference), ("no address", None, None));
@@ -292,6 +295,32 @@ fn dial_hands_on_the_exact_bytes_of_its_metadata() {
         let json = format!(r#"{{"type":"DIAL","metadata": {source} ,"to":"b@x.test"}}"#);
         let Request::Dial { metadata, .. } = request(&json) else { panic!() };
         assert_eq!(metadata, Some(source.as_bytes()));
+    }
+}
+
+#[test]
+fn the_trace_of_a_dial_is_read_if_anybody_wants_it_and_never_a_fault() {
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace_of = |metadata: &str, traces: bool| {
+        let json = format!(r#"{{"type":"DIAL","to":"b@x.test","metadata":{metadata}}}"#);
+        let mut decoder = Decoder::new(Bounds { traces, ..BOUNDS });
+        let request = decoder.decode(json.as_bytes(), true).expect("nothing here is a fault");
+        let Request::Dial { trace, metadata: relayed, .. } = request else { panic!() };
+        assert_eq!(relayed, Some(metadata.as_bytes()), "it is relayed all the same");
+        trace.map(|trace| *trace)
+    };
+    let expected = TraceParent::parse(GOOD);
+    assert!(expected.is_some());
+    let good = format!(r#"{{"a":[{{"traceparent":1}}], "traceparent" : "{GOOD}"}}"#);
+    assert_eq!((trace_of(&good, true), trace_of(&good, false)), (expected, None));
+    let escaped = format!(r#"{{"\u0074raceparent":"\u0030{}"}}"#, &GOOD[1..]);
+    assert_eq!(trace_of(&escaped, true), expected);
+    let upper = format!(r#"{{"traceparent":"{}"}}"#, GOOD.to_uppercase());
+    let nested = format!(r#"{{"trace":{{"traceparent":"{GOOD}"}}}}"#);
+    let text = format!(r#""{GOOD}""#);
+    for bad in [r#"{"traceparent":7}"#, r#"{"traceparent":null}"#, "[]", "7", "null", &upper, &nested, &text]
+    {
+        assert_eq!(trace_of(bad, true), None, "{bad}");
     }
 }
 
@@ -468,7 +497,7 @@ fn more_capabilities_than_a_line_can_have_are_not_searched_for() {
         let many: Vec<String> = (0..count).map(|n| format!("\"{n}\"")).collect();
         format!(r#"{{"type":"PRESENCE","query":{{"capabilities":[{}]}}}}"#, many.join(","))
     };
-    let mut decoder = Decoder::new(Bounds { metadata_bytes_max: 65_536 });
+    let mut decoder = Decoder::new(Bounds { metadata_bytes_max: 65_536, traces: false });
     assert!(decoder.decode(json(256).as_bytes(), true).is_ok());
     let Err(WireError::Refuse(refusal)) = decoder.decode_text(&json(257), true) else { panic!() };
     assert_eq!(refusal.fault, Fault::TooManyCapabilities { most: 256 });

@@ -18,8 +18,9 @@ use crate::exchange::tie::{
     TieRequest, Vouch,
 };
 use crate::exchange::tie_party::{PartyTalk, PartyWord};
+use crate::exchange::trace::TraceParent;
 
-const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200 };
+const BOUNDS: Bounds = Bounds { metadata_bytes_max: 200, traces: true };
 const TIE: Standing = Standing { registered: false, tie: true };
 const ID: &str = "3f2b6c1e-7d4a-4a55-9c61-0e9d3a7b8c21";
 
@@ -110,12 +111,22 @@ fn dial_forward_keeps_the_name_of_the_call_unless_it_is_an_id() {
     let json =
         r#"{"type":"DIAL_FORWARD","call_id":"c\u0041","from":"a@x.test","to":"b","metadata":{"n":1.0}}"#;
     let TieRequest::DialForward(dial) = tie(json) else { panic!() };
-    let DialForward { call, name, from, to, metadata } = *dial;
+    let DialForward { call, name, from, to, metadata, trace: None } = *dial else { panic!() };
     assert_eq!((call, name.as_deref()), (CallId::parse(b"cA"), Some("cA")));
     assert_eq!((from.as_str(), &*to, metadata), ("a@x.test", "b", Some(&br#"{"n":1.0}"#[..])));
     let json = format!(r#"{{"type":"DIAL_FORWARD","call_id":"{ID}","from":"+49 30 1","to":"b"}}"#);
     let TieRequest::DialForward(dial) = tie(&json) else { panic!() };
     assert_eq!((dial.call.to_string().as_str(), dial.name, dial.from.as_str()), (ID, None, "+49 30 1"));
+}
+
+#[test]
+fn dial_forward_says_which_trace_the_call_belongs_to() {
+    let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let json = format!(
+        r#"{{"type":"DIAL_FORWARD","call_id":"c","from":"a@x.test","to":"b","metadata":{{"traceparent":"{text}"}}}}"#
+    );
+    let TieRequest::DialForward(dial) = tie(&json) else { panic!() };
+    assert_eq!(dial.trace.map(|trace| *trace), TraceParent::parse(text));
 }
 
 /// 19.4 [F].

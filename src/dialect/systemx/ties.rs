@@ -17,7 +17,7 @@ use crate::exchange::limits::ROUTES_PER_TIE_MAX;
 use crate::exchange::pattern::{PATTERN_BYTES_MAX, Pattern};
 use crate::exchange::tie::{DialForward, Secret, TieAnswer, TieQuery, TieRegistration, TieRequest};
 
-use super::calls::{read_call_id, read_content_type};
+use super::calls::{read_call_id, read_content_type, read_trace};
 use super::frame::{Frame, key, members};
 use super::presence::read_query;
 use super::refusal::{Bounded, Fault};
@@ -140,7 +140,9 @@ fn read_dial_forward<'f>(frame: Frame<'_, 'f>, bounds: Bounds) -> Result<Request
     };
     let name = call.is_derived().then(|| Arc::from(&*id));
     let metadata = bounded_metadata(frame, bounds)?;
-    Ok(Request::Tie(TieRequest::DialForward(Box::new(DialForward { call, name, from, to, metadata }))))
+    let trace = read_trace(frame, bounds);
+    let dial = DialForward { call, name, from, to, metadata, trace };
+    Ok(Request::Tie(TieRequest::DialForward(Box::new(dial))))
 }
 
 /// PRESENCE_QUERY (section 19.6); `hops` is ours.

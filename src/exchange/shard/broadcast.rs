@@ -79,12 +79,13 @@ impl Shard {
     }
 
     fn add_listener(&mut self, now: Moment, record: RecordId, dial: Dial, out: &mut Outbox<'_>) {
-        let Dial { call: dialled, leg, line, from, to, metadata, started, hops, .. } = dial;
+        let Dial { call: dialled, leg, line, from, to, metadata, started, hops, trace, .. } = dial;
         let Some(Record::Session(session)) = self.records.get_mut(record.0) else { return };
         let (call, broadcaster, missed) = (session.id, session.broadcaster, session.said);
         let address = from.clone();
         let traffic = Traffic::default();
-        let listener = Listener { dial: dialled, leg, address, to, started, answered: now, traffic, missed };
+        let listener =
+            Listener { dial: dialled, leg, address, to, started, answered: now, traffic, missed, trace };
         session.add(line, listener);
         self.tally.listeners += 1;
         self.records_by_call.insert(dialled, record);
@@ -270,6 +271,7 @@ impl Shard {
             reason: reason.brief(),
             traffic: listener.traffic,
             crossing: None,
+            trace: listener.trace.clone(),
         })));
     }
 }

@@ -137,7 +137,7 @@ impl Shard {
     }
 
     pub(super) fn insert_call(&mut self, dial: Dial, stage: Stage, out: &mut Outbox<'_>) -> RecordId {
-        let Dial { call, leg, line, from, to, metadata, started, inbound, .. } = dial;
+        let Dial { call, leg, line, from, to, metadata, started, inbound, trace, .. } = dial;
         name_call(call, inbound.as_ref().and_then(|inbound| inbound.name.as_ref()), out);
         let record = RecordId(self.records.insert_with(|_| {
             Record::Call(Box::new(Call {
@@ -160,6 +160,7 @@ impl Shard {
                 pressed: 0,
                 is_inbound: inbound.is_some(),
                 speaker: None,
+                trace,
             }))
         }));
         self.records_by_call.insert(call, record);
@@ -376,6 +377,7 @@ impl Shard {
             ended_by: EndedBy::Exchange,
             traffic: Traffic::default(),
             crossing: crossing(dial.inbound.is_some(), mode, None),
+            trace: dial.trace.clone(),
         })));
     }
 
@@ -400,6 +402,7 @@ impl Shard {
             reason: reason.brief(),
             traffic: call.traffic,
             crossing: crossing(call.is_inbound, call.mode, self.link_of(call)),
+            trace: call.trace.clone(),
         })));
     }
 

@@ -16,14 +16,24 @@ use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
 use crate::exchange::limits::REFERENCE_BYTES_MAX;
 use crate::exchange::signal::{Dial, Signal};
 use crate::exchange::time::Moment;
+use crate::exchange::trace::TraceParent;
 
 use super::Shard;
 
-/// Who dials, and by which name of its own.
+/// What DIAL says.
+pub(super) struct Dialling<'a> {
+    pub(super) to: Cow<'a, str>,
+    pub(super) metadata: Option<&'a [u8]>,
+    pub(super) reference: Option<Cow<'a, str>>,
+    pub(super) trace: Option<Box<TraceParent>>,
+}
+
+/// Who dials, by which name of its own, and in which trace.
 struct Dialler {
     line: LineId,
     from: Address,
     reference: Option<Box<str>>,
+    trace: Option<Box<TraceParent>>,
 }
 
 impl Shard {
@@ -32,11 +42,10 @@ impl Shard {
         &mut self,
         now: Moment,
         line: LineId,
-        to: Cow<'a, str>,
-        metadata: Option<&[u8]>,
-        reference: Option<&str>,
+        dialling: Dialling<'a>,
         out: &mut Outbox<'a>,
     ) {
+        let Dialling { to, metadata, reference, trace } = dialling;
         let Some(caller) = self.lines.get_mut(line.0) else { return };
         let max = self.limits.dial_max_attempts.unwrap_or(u32::MAX);
         if !caller.dials.admit(now.tick, max, self.limits.dial_window_ms) {
@@ -46,8 +55,9 @@ impl Shard {
             return self.refuse(line, Verb::Dial, Cause::NotRegistered, out);
         };
         let calls = caller.calls() as u32;
-        let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX).map(Box::<str>::from);
-        let dialler = Dialler { line, from, reference };
+        let reference = reference.filter(|text| text.len() <= REFERENCE_BYTES_MAX);
+        let reference = reference.as_deref().map(Box::<str>::from);
+        let dialler = Dialler { line, from, reference, trace };
         let Some(address) = self.callable(&to, None) else {
             return self.refuse_dial(now, dialler, Name::Given(to), Cause::NoSuchAddress, out);
         };
@@ -69,7 +79,7 @@ impl Shard {
         metadata: Option<&[u8]>,
         out: &mut Outbox<'_>,
     ) {
-        let Dialler { line, from, reference } = dialler;
+        let Dialler { line, from, reference, trace } = dialler;
         let random = self.draw();
         let shard = self.home(to.as_str());
         let leg = LegId(self.legs.insert_with(|handle| Leg {
@@ -97,7 +107,8 @@ impl Shard {
         let (from, to) = if shard == self.id { (from, to) } else { (from.detached(), to.detached()) };
         let metadata = metadata.map(Bytes::copy_from_slice);
         let (hops, guest, vouch, inbound) = (0, None, self.vouch_for(line), None);
-        let dial = Dial { call, leg, line, from, to, metadata, started: now, hops, guest, vouch, inbound };
+        let dial =
+            Dial { call, leg, line, from, to, metadata, started: now, hops, guest, vouch, inbound, trace };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }
 
@@ -110,7 +121,7 @@ impl Shard {
         cause: Cause,
         out: &mut Outbox<'a>,
     ) {
-        let Dialler { line, from, reference } = dialler;
+        let Dialler { line, from, reference, trace } = dialler;
         // There is no leg; the name only has to be one that nobody can guess and nothing answers to.
         let call = CallId::mint(LegId(line.0), self.draw());
         if let Some(reference) = reference.clone() {
@@ -129,6 +140,7 @@ impl Shard {
             ended_by: EndedBy::Exchange,
             traffic: Traffic::default(),
             crossing: None,
+            trace,
         })));
         let reference = reference.map(|reference| (reference, call));
         out.notify(line, Notice::Busy { to, reason: cause.into(), reference });

@@ -82,7 +82,7 @@ impl Shard {
 
     /// DIAL_FORWARD (section 19.4).
     fn dial_forward(&mut self, now: Moment, line: LineId, dial: DialForward<'_>, out: &mut Outbox<'_>) {
-        let DialForward { call, name, from, to, metadata } = dial;
+        let DialForward { call, name, from, to, metadata, trace } = dial;
         if let Some(name) = &name {
             out.push(Effect::CallNamed { call, name: name.clone() });
         }
@@ -129,6 +129,7 @@ impl Shard {
             guest: None,
             vouch: Vouch::Theirs,
             inbound: Some(Box::new(Inbound { name, is_unique: false })),
+            trace,
         };
         self.send(shard, Signal::Dial(Box::new(dial)), out);
     }

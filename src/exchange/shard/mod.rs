@@ -66,6 +66,7 @@ use super::tally::Tally;
 use super::time::{Moment, Tick};
 use super::timers::{Due, Timers};
 use crate::identity::Rulebook;
+use calls::Dialling;
 use drain::Drain;
 use ties::Announcement;
 use wake::Run;
@@ -341,8 +342,8 @@ impl Shard {
             Request::Unregister => self.unregister(now, line, out),
             Request::Status { status, auto_sleep } => self.set_status(now, line, status, auto_sleep, out),
             Request::Heartbeat => self.heartbeat(now, line, out),
-            Request::Dial { to, metadata, reference } => {
-                self.dial(now, line, to, metadata, reference.as_deref(), out)
+            Request::Dial { to, metadata, reference, trace } => {
+                self.dial(now, line, Dialling { to, metadata, reference, trace }, out)
             }
             Request::Answer { call } => self.answer(now, line, call, out),
             Request::HangUp { call, reason } => self.hang_up(now, line, call, reason.as_deref(), out),

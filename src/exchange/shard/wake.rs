@@ -235,6 +235,7 @@ impl Shard {
             guest: None,
             vouch: Vouch::Unverified,
             inbound: None,
+            trace: call.trace,
         };
         self.listen(now, line, dial, out);
     }

@@ -271,7 +271,10 @@ impl Switchboard {
             events: Events::with_capacity(EVENTS_MAX),
             connections: Rack::new(id),
             seats: Vec::new(),
-            dialect: Dialect::new(Bounds { metadata_bytes_max: parts.bounds.metadata_bytes_max }),
+            dialect: Dialect::new(Bounds {
+                metadata_bytes_max: parts.bounds.metadata_bytes_max,
+                traces: parts.desk.recorder.wants_traces(),
+            }),
             call_names: None,
             scratch: vec![0; SCRATCH_BYTES],
             wire: Vec::new(),

@@ -85,7 +85,7 @@ impl Exchange {
             shards: (0..shards).map(shard).collect(),
             names: (0..shards).map(|_| CallNames::default()).collect(),
             trunks: Trunks::new(shards, capacity),
-            decoder: Decoder::new(Bounds { metadata_bytes_max: METADATA_BYTES_MAX }),
+            decoder: Decoder::new(Bounds { metadata_bytes_max: METADATA_BYTES_MAX, traces: true }),
             ports: Vec::new(),
             lines: BTreeMap::new(),
             backlog: Vec::new(),

@@ -15,7 +15,15 @@ fn listeners_share_a_call_and_hear_the_broadcaster_but_not_each_other() {
         let [radio, a, b] = studio(rig, None);
         rig.dial(a, RADIO);
         rig.expect(a, &["CONNECTED #1 to radio@x.test"]);
-        rig.ask(b, Request::Dial { to: RADIO.into(), metadata: Some(b"7"), reference: Some("r".into()) });
+        rig.ask(
+            b,
+            Request::Dial {
+                to: RADIO.into(),
+                metadata: Some(b"7"),
+                reference: Some("r".into()),
+                trace: None,
+            },
+        );
         assert_eq!(rig.heard(b).len(), 2);
         rig.expect(radio, &["RING #1 from alice@x.test", "RING #1 from bob@x.test 7"]);
         rig.say(radio, 1, "news");

@@ -10,7 +10,10 @@ use crate::exchange::ids::CallId;
 fn two_parties_ring_answer_talk_and_hang_up() {
     each(|rig| {
         let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
-        rig.ask(a, Request::Dial { to: BOB.into(), metadata: Some(b"{\"n\":1}"), reference: None });
+        rig.ask(
+            a,
+            Request::Dial { to: BOB.into(), metadata: Some(b"{\"n\":1}"), reference: None, trace: None },
+        );
         rig.expect(a, &[]);
         rig.expect(b, &["RING #1 from alice@x.test {\"n\":1}"]);
         rig.answer(b, 1);

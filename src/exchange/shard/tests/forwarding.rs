@@ -31,7 +31,10 @@ fn says(rig: &mut Rig, tie: Phone, call: usize, from: Option<&str>, text: &str) 
 fn a_call_goes_out_rings_back_is_answered_and_ends() {
     each(|rig| {
         let (tie, a) = (rig.tie("home.test", &["*@home.test"]), rig.registered(ALICE));
-        rig.ask(a, Request::Dial { to: THEIRS.into(), metadata: Some(b"{\"n\":1}"), reference: None });
+        rig.ask(
+            a,
+            Request::Dial { to: THEIRS.into(), metadata: Some(b"{\"n\":1}"), reference: None, trace: None },
+        );
         rig.expect(tie, &["DIAL_FORWARD #1 from alice@x.test to x@home.test {\"n\":1} Unverified"]);
         rings(rig, tie, 1);
         rig.expect(a, &["RING #1 to x@home.test {}"]);

@@ -28,6 +28,7 @@ mod tally;
 mod tie_parties;
 mod tie_presence;
 mod ties;
+mod traces;
 mod wake;
 
 use rig::{Phone, Rig, each, each_with};

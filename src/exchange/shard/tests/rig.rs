@@ -264,6 +264,7 @@ impl Rig {
             from: Address::beyond(from).expect("a name"),
             to: to.into(),
             metadata: None,
+            trace: None,
         };
         self.ask(tie, Request::Tie(TieRequest::DialForward(Box::new(dial))));
     }
@@ -278,18 +279,21 @@ impl Rig {
     }
 
     pub(super) fn dial(&mut self, phone: Phone, to: &str) {
-        self.ask(phone, Request::Dial { to: to.into(), metadata: None, reference: None });
+        self.ask(phone, Request::Dial { to: to.into(), metadata: None, reference: None, trace: None });
     }
 
     pub(super) fn dial_as(&mut self, phone: Phone, to: &str, reference: &str) {
-        self.ask(phone, Request::Dial { to: to.into(), metadata: None, reference: Some(reference.into()) });
+        self.ask(
+            phone,
+            Request::Dial { to: to.into(), metadata: None, reference: Some(reference.into()), trace: None },
+        );
     }
 
     /// Dials many times without checking everything after each.
     pub(super) fn dial_quietly(&mut self, line: LineId, to: &str, times: usize) {
         let shard = line.shard().index();
         for _ in 0..times {
-            let request = Request::Dial { to: to.into(), metadata: None, reference: None };
+            let request = Request::Dial { to: to.into(), metadata: None, reference: None, trace: None };
             let mut out = Outbox::default();
             self.shards[shard].handle(self.now, Event::Request { line, request }, &mut out);
             out.effects.into_iter().for_each(|effect| self.perform_one(shard, effect));

@@ -151,7 +151,7 @@ fn an_exchange_that_we_call_is_introduced_to_and_routed_to_without_an_answer() {
         rig.expect(a, &["BUSY nobody@home.test no_such_address"]);
         rig.ask(parent, Request::Tie(TieRequest::Welcomed));
         rig.ask(parent, Request::Tie(TieRequest::TurnedDown { reason: "auth_failed".into() }));
-        rig.ask(parent, Request::Dial { to: BOB.into(), metadata: None, reference: None });
+        rig.ask(parent, Request::Dial { to: BOB.into(), metadata: None, reference: None, trace: None });
         rig.expect(parent, &["Welcomed", "TurnedDown(\"auth_failed\")"]);
         // Whatever else the other one says that it has, what was announced to it still is.
         rig.register_tie(parent, "corp.test", &["*.test"]);

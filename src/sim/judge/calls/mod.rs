@@ -8,12 +8,13 @@ mod calm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::{CallMode, CallRecord};
 use crate::exchange::event::Concurrency;
 use crate::exchange::ids::CallId;
 use crate::sim::client::{CallRef, ClientNo, Heard, Stage, Want};
-use crate::sim::world::World;
+use crate::sim::world::{World, trace_of};
 
 use super::{Breach, must};
 
@@ -70,6 +71,8 @@ pub struct Calls {
     speakers: BTreeMap<String, (ClientNo, CallId)>,
     whispers: BTreeMap<String, (ClientNo, CallId)>,
     recorded: BTreeSet<CallId>,
+    /// The dials, by their metadata, that a record was written of.
+    accounted: BTreeSet<String>,
     /// Clients whose last REGISTER was not for a broadcast.
     reconfigured: BTreeSet<ClientNo>,
 }
@@ -469,11 +472,27 @@ impl Calls {
     /// A call record was written.
     ///
     /// # Errors
-    /// If there is one for that call already.
+    /// If there is one for that call already, or it is not in the trace that it was dialled in.
     pub fn note_record(&mut self, record: &CallRecord) -> Result<(), Breach> {
         // Each listener has one of its own under the id that all share.
         let listened = record.mode == CallMode::Broadcast && record.answered.is_some();
-        must(listened || self.recorded.insert(record.call), "a call has one record", || format!("{record:?}"))
+        must(listened || self.recorded.insert(record.call), "a call has one record", || {
+            format!("{record:?}")
+        })?;
+        let dial = self.dial_of(record);
+        must(dial.is_some(), "a record has the trace of its dial", || format!("{record:?}"))?;
+        let is_first = dial.is_some_and(|dial| self.accounted.insert(dial));
+        must(is_first, "a dial has one record", || format!("{record:?}"))
+    }
+
+    /// The dial that a record says that it is of, by its trace, if what else it says is true of that.
+    fn dial_of(&self, record: &CallRecord) -> Option<String> {
+        let trace = record.trace.as_deref()?;
+        let metadata = std::str::from_utf8(&trace.trace_id).ok()?.trim_end_matches('\0');
+        let dial = self.dials.get(metadata)?;
+        let dialled = Address::parse(&dial.to).map_or(dial.to.clone(), |address| address.as_str().to_owned());
+        let fits = *trace == trace_of(metadata, record.started) && dialled == record.to.as_str();
+        fits.then(|| metadata.to_owned())
     }
 
     /// A client is gone: it ends its dials and calls.
