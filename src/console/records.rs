@@ -98,7 +98,7 @@ fn places(sinks: &Sinks) -> Vec<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{records, webhook};
+    use crate::store::{delivery, records};
 
     #[test]
     fn each_place_has_its_samples_and_those_that_are_off_have_none() {
@@ -109,7 +109,7 @@ mod tests {
             trouble: Some(records::Trouble::Full),
             ..records::State::default()
         };
-        let webhook = webhook::State { lost: 3, ..webhook::State::default() };
+        let webhook = delivery::State { lost: 3, ..delivery::State::default() };
         let mut page = Page::default();
         write(&mut page, &Sinks { log: None, file: Some(file), webhook: Some(webhook) });
         let text = page.into_text();

@@ -12,11 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
 use super::CallRecord;
+use super::worker::Worker;
 use writer::Writer;
 
 /// Records that may wait for the writer: 100 ms of 160,000 calls ending each second, and about 2.5 MiB of memory.
@@ -82,9 +82,7 @@ struct State {
 #[derive(Debug)]
 pub struct CallLog {
     handle: CallLogHandle,
-    thread: JoinHandle<()>,
-    /// Closed by the writer when it is done.
-    done: Receiver<()>,
+    worker: Worker,
 }
 
 impl CallLog {
@@ -100,15 +98,8 @@ impl CallLog {
         let (sender, queue) = mpsc::sync_channel(QUEUE_LEN_MAX);
         let writer = Writer::open(path.to_owned(), node.into(), queue, Arc::clone(&state))
             .map_err(|source| CallLogError::Open { path: path.to_owned(), source })?;
-        let (finished, done) = mpsc::sync_channel(0);
-        let thread = std::thread::Builder::new()
-            .name("call-log".to_owned())
-            .spawn(move || {
-                writer.run();
-                drop(finished);
-            })
-            .map_err(CallLogError::Thread)?;
-        Ok(Self { handle: CallLogHandle { sender, state }, thread, done })
+        let worker = Worker::start("call-log", move || writer.run()).map_err(CallLogError::Thread)?;
+        Ok(Self { handle: CallLogHandle { sender, state }, worker })
     }
 
     /// A handle for a shard.
@@ -125,9 +116,7 @@ impl CallLog {
     /// arrive from now on may be lost, which the returned counts then show.
     pub fn stop(self, limit: Duration) -> CallLogCounts {
         self.handle.state.stopping.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-        // Nothing is ever sent: this ends when the writer drops its side, or at the limit.
-        let _ = self.done.recv_timeout(limit);
+        self.worker.finish(limit);
         self.handle.counts()
     }
 }

@@ -5,6 +5,7 @@
 //! blocking and may be lost only where a counter says so; a full disk, a slow reader or a dead server never touches a call.
 
 mod call_log;
+pub mod delivery;
 mod intake;
 mod record;
 mod recorder;
@@ -12,6 +13,7 @@ pub mod records;
 #[cfg(test)]
 mod testing;
 pub mod webhook;
+mod worker;
 
 pub use call_log::{CallLog, CallLogCounts, CallLogError, CallLogHandle};
 pub use record::{CallMode, CallRecord, Dialect, EndedBy, Forwarded, Volume, encode_line};

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use tracing::info;
 
+use super::delivery::{self, Delivery, DeliveryError, DeliveryHandle};
 use super::records::{self, CallRecords, RecordsError, RecordsHandle};
-use super::webhook::{self, RecordsWebhook, WebhookError, WebhookHandle};
+use super::webhook;
 use super::{CallLog, CallLogCounts, CallLogError, CallLogHandle, CallRecord};
 
 /// Where records are to go.
@@ -32,7 +33,7 @@ pub enum RecordersError {
     /// The file that can be asked.
     File(RecordsError),
     /// The webhook.
-    Webhook(WebhookError),
+    Webhook(DeliveryError),
 }
 
 impl fmt::Display for RecordersError {
@@ -60,7 +61,7 @@ impl std::error::Error for RecordersError {
 pub struct Recorders {
     log: Option<CallLog>,
     file: Option<CallRecords>,
-    webhook: Option<RecordsWebhook>,
+    webhook: Option<Delivery>,
 }
 
 impl Recorders {
@@ -72,7 +73,7 @@ impl Recorders {
         let RecordersSettings { log, file, webhook, node } = settings;
         let log = log.map(|path| CallLog::start(&path, &node)).transpose().map_err(RecordersError::Log)?;
         let file = file.map(CallRecords::start).transpose().map_err(RecordersError::File)?;
-        let webhook = webhook.map(RecordsWebhook::start).transpose().map_err(RecordersError::Webhook)?;
+        let webhook = webhook.map(webhook::start).transpose().map_err(RecordersError::Webhook)?;
         Ok(Self { log, file, webhook })
     }
 
@@ -81,7 +82,7 @@ impl Recorders {
         Recorder {
             log: self.log.as_ref().map(CallLog::handle),
             file: self.file.as_ref().map(CallRecords::handle),
-            webhook: self.webhook.as_ref().map(RecordsWebhook::handle),
+            webhook: self.webhook.as_ref().map(Delivery::handle),
         }
     }
 
@@ -109,7 +110,7 @@ impl Recorders {
 pub struct Recorder {
     log: Option<CallLogHandle>,
     file: Option<RecordsHandle>,
-    webhook: Option<WebhookHandle>,
+    webhook: Option<DeliveryHandle>,
 }
 
 impl Recorder {
@@ -142,7 +143,7 @@ impl Recorder {
         Sinks {
             log: self.log.as_ref().map(CallLogHandle::counts),
             file: self.file.as_ref().map(RecordsHandle::state),
-            webhook: self.webhook.as_ref().map(WebhookHandle::state),
+            webhook: self.webhook.as_ref().map(DeliveryHandle::state),
         }
     }
 }
@@ -155,7 +156,7 @@ pub struct Sinks {
     /// The file that can be asked.
     pub file: Option<records::State>,
     /// The webhook.
-    pub webhook: Option<webhook::State>,
+    pub webhook: Option<delivery::State>,
 }
 
 impl Sinks {

@@ -15,13 +15,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::CallRecord;
 use super::intake::Intake;
+use super::worker::Worker;
 use keeper::Keeper;
 
 pub use file::Verdict;
@@ -155,9 +154,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct CallRecords {
     handle: RecordsHandle,
-    thread: JoinHandle<()>,
-    /// Closed by the keeper when it is done.
-    done: Receiver<()>,
+    worker: Worker,
 }
 
 impl CallRecords {
@@ -174,14 +171,8 @@ impl CallRecords {
         let (intake, shared) = (Arc::new(Intake::new(QUEUE_LEN_MAX)), Arc::new(Shared::default()));
         let clock_unix_ms = settings.clock_unix_ms;
         let keeper = Keeper::new(settings, Arc::clone(&intake), Arc::clone(&shared));
-        let (finished, done) = mpsc::sync_channel(0);
-        let body = move || {
-            keeper.run();
-            drop(finished);
-        };
-        let thread = std::thread::Builder::new().name("call-records".to_owned()).spawn(body);
-        let thread = thread.map_err(RecordsError::Thread)?;
-        Ok(Self { handle: RecordsHandle { intake, shared, clock_unix_ms }, thread, done })
+        let worker = Worker::start("call-records", move || keeper.run()).map_err(RecordsError::Thread)?;
+        Ok(Self { handle: RecordsHandle { intake, shared, clock_unix_ms }, worker })
     }
 
     /// A handle for a shard, or for whoever wants to know how it stands.
@@ -192,9 +183,7 @@ impl CallRecords {
     /// Keeps what waits and stops, for at most `limit`; a disk that hangs longer is left to itself.
     pub fn stop(self, limit: Duration) -> State {
         self.handle.intake.stop();
-        self.thread.thread().unpark();
-        // Nothing is ever sent: this ends when the keeper drops its side, or at the limit.
-        let _ = self.done.recv_timeout(limit);
+        self.worker.finish(limit);
         self.handle.state()
     }
 }
