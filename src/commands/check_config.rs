@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print};
 use crate::config::federation::PeerUrl;
-use crate::config::records::shown_webhook;
+use crate::config::records::shown_receiver;
 use crate::config::settings::Kind;
 use crate::config::{
     Config, ConfigError, Origin, RawConfig, RawFlags, SETTINGS, Setting, Warning, process, settings,
@@ -72,12 +72,10 @@ fn row(setting: &Setting, value: String, origin: Origin, config: &Config) -> [St
         ("", _) if setting.name == settings::SHARDS.name => config.shards.to_string(),
         ("", _) => "-".to_owned(),
         _ if matches!(setting.kind, Kind::Hidden | Kind::Tokens) => "(hidden)".to_owned(),
-        (url, _) if setting.name == settings::CALL_RECORDS_WEBHOOK.name => {
-            shown_webhook(url).unwrap_or_else(|| "(no URL)".to_owned())
-        }
-        (url, _) if setting.kind == Kind::Url => {
+        (url, _) if setting.kind == Kind::Url && setting.is_of_federation() => {
             PeerUrl::parse(url).map_or_else(|_| "(no URL)".to_owned(), |url| url.to_string())
         }
+        (url, _) if setting.kind == Kind::Url => shown_receiver(url).unwrap_or_else(|| "(no URL)".to_owned()),
         (value, "") => value.to_owned(),
         (value, unit) => format!("{value} {unit}"),
     };

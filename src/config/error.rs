@@ -52,6 +52,17 @@ pub enum ConfigError {
         /// Where.
         origin: Origin,
     },
+    /// What a setting asks for is not part of this program.
+    NotBuiltIn {
+        /// The setting.
+        setting: &'static Setting,
+        /// What was given, as far as it may be shown.
+        value: String,
+        /// Where.
+        origin: Origin,
+        /// The cargo feature that it takes.
+        feature: &'static str,
+    },
     /// Two settings contradict each other.
     Conflict {
         /// The setting that must be the smaller one, or equal.
@@ -125,6 +136,12 @@ impl fmt::Display for ConfigError {
                     setting.allowed()
                 )
             }
+            ConfigError::NotBuiltIn { setting, value, origin, feature } => write!(
+                f,
+                "{}: {value:?} ({origin}) is not allowed; this systemx was built without the feature {feature}: build it with \
+                 --features {feature}, or unset the variable",
+                setting.env
+            ),
             ConfigError::Conflict { smaller, smaller_value, larger, larger_value, strictly } => {
                 let relation = if *strictly { "less than" } else { "at most" };
                 let (smaller, larger) = (smaller.env, larger.env);
@@ -239,6 +256,8 @@ pub enum Warning {
     TrustsEverybody,
     /// Whoever listens on the way to the webhook of call records hears the token, and the records.
     WebhookTokenInTheClear,
+    /// Whoever listens on the way to the collector of traces hears the headers, and who calls whom.
+    TraceHeadersInTheClear,
 }
 
 impl fmt::Display for Warning {
@@ -289,6 +308,10 @@ impl fmt::Display for Warning {
             Warning::WebhookTokenInTheClear => f.write_str(
                 "SYSTEMX_CALL_RECORDS_WEBHOOK is http:// and leaves this machine: its token and who called whom can be read on the \
                  way; use https://",
+            ),
+            Warning::TraceHeadersInTheClear => f.write_str(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is http:// and leaves this machine: OTEL_EXPORTER_OTLP_HEADERS and who calls whom can be \
+                 read on the way; use https://",
             ),
             Warning::TrustsEverybody => f.write_str(
                 "SYSTEMX_TRUSTED_PROXIES has a network of all addresses: whoever can reach the port may claim to be any client; \

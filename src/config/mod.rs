@@ -16,6 +16,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub mod traces;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use raw::{RawConfig, RawFlags};
 pub use records::RecordSettings;
 pub use settings::{SETTINGS, Setting};
 pub use tls::TlsFiles;
+pub use traces::TraceSettings;
 
 use reader::Reader;
 
@@ -86,6 +88,8 @@ pub struct Config {
     pub call_log: Option<PathBuf>,
     /// Where call records are kept and sent besides.
     pub records: RecordSettings,
+    /// Where calls are sent to as traces, and which; `None`: none are.
+    pub traces: Option<TraceSettings>,
     /// Whether the path `/echo` echoes.
     pub echo_endpoint: bool,
 
@@ -269,6 +273,7 @@ impl Config {
             log_stream: reader.switch(&settings::LOG_STREAM),
             call_log: reader.file(&settings::CALL_LOG),
             records: records::read(reader),
+            traces: traces::read(reader),
             echo_endpoint: reader.switch(&settings::ECHO_ENDPOINT),
             message_bytes_max: reader.count(&settings::MESSAGE_BYTES_MAX),
             unregistered_message_bytes_max: reader.count(&settings::UNREGISTERED_MESSAGE_BYTES_MAX),

@@ -78,6 +78,7 @@ fn flag_of(setting: &'static Setting) -> Arg {
         Kind::Commands => arg.value_name("PATHS"),
         Kind::File => arg.value_name("FILE"),
         Kind::Url => arg.value_name("URL"),
+        Kind::Ratio => arg.value_name("RATIO"),
         Kind::Text | Kind::Hidden | Kind::Tokens => arg.value_name("TEXT"),
         Kind::Origins => arg.value_name("ORIGINS"),
         Kind::Networks => arg.value_name("NETWORKS"),
@@ -241,11 +242,12 @@ fn toml_text(value: &toml::Value) -> Option<String> {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(switch) => Some(switch.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Array(items) => {
             let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
             Some(items?.join(","))
         }
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
 

@@ -5,12 +5,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::error::{ConfigError, Warning};
+use super::error::{ConfigError, Origin, Warning};
 use super::raw::RawConfig;
 use super::settings::{Kind, Setting};
 use super::{LogFormat, LogLevel, Secret, SpawnPolicy};
 use crate::identity::{Rules, parse_short};
 use crate::proxy::Networks;
+use crate::store::traces::Ratio;
 use crate::websocket::origin::AllowedOrigins;
 
 /// Reads settings one after the other and collects what is wrong with them.
@@ -138,6 +139,29 @@ impl<'a> Reader<'a> {
         parse(setting.default).ok()
     }
 
+    /// A word, in lower case.
+    pub(super) fn word(&mut self, setting: &'static Setting) -> Option<String> {
+        let Kind::Word(words) = setting.kind else { return None };
+        let read = |text: &str| words.iter().find(|word| text.eq_ignore_ascii_case(word)).copied();
+        self.parsed(setting, read).map(str::to_owned)
+    }
+
+    pub(super) fn ratio(&mut self, setting: &'static Setting) -> Ratio {
+        self.parsed(setting, |text| Ratio::new(text.parse().ok()?)).unwrap_or(Ratio::ALL)
+    }
+
+    /// A text, or its default.
+    pub(super) fn text(&mut self, setting: &'static Setting) -> Box<str> {
+        self.parsed(setting, |text| Some(text.into())).unwrap_or_default()
+    }
+
+    /// Refuses what was given, without repeating it.
+    pub(super) fn refuse(&mut self, make: impl FnOnce(Origin) -> ConfigError, setting: &'static Setting) {
+        if let Some(given) = self.raw.given(setting) {
+            self.errors.push(make(given.origin.clone()));
+        }
+    }
+
     pub(super) fn log_format(&mut self, setting: &'static Setting) -> LogFormat {
         self.parsed(setting, log_format).unwrap_or(LogFormat::Text)
     }
@@ -167,6 +191,7 @@ pub(super) fn largest(setting: &Setting) -> usize {
         | Kind::File
         | Kind::Text
         | Kind::Url
+        | Kind::Ratio
         | Kind::Hidden
         | Kind::Tokens
         | Kind::Origins

@@ -28,7 +28,7 @@ pub struct RecordSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> RecordSettings {
-    let webhook = reader.secret(&settings::CALL_RECORDS_WEBHOOK, |text| webhook(text).is_some());
+    let webhook = reader.secret(&settings::CALL_RECORDS_WEBHOOK, |text| receiver(text).is_some());
     let token = reader.secret(&settings::CALL_RECORDS_WEBHOOK_TOKEN, is_token);
     let is_clear = webhook.as_ref().is_some_and(|url| is_in_the_clear(url.reveal()));
     if is_clear && token.is_some() {
@@ -44,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RecordSettings {
 }
 
 /// A URL that can be posted to, without a user: there is a setting for the token.
-fn webhook(text: &str) -> Option<Url> {
+pub(super) fn receiver(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     (matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain).then_some(url)
@@ -55,8 +55,8 @@ fn is_token(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn is_in_the_clear(text: &str) -> bool {
-    let Some(url) = webhook(text) else { return false };
+pub(super) fn is_in_the_clear(text: &str) -> bool {
+    let Some(url) = receiver(text) else { return false };
     let is_local = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
@@ -66,9 +66,9 @@ fn is_in_the_clear(text: &str) -> bool {
     url.scheme() == "http" && !is_local
 }
 
-/// What may be shown of a webhook's URL: who it leads to.
-pub fn shown_webhook(text: &str) -> Option<String> {
-    let url = webhook(text)?;
+/// What may be shown of the URL of a receiver: who it leads to.
+pub fn shown_receiver(text: &str) -> Option<String> {
+    let url = receiver(text)?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{}://{}{port}/...", url.scheme(), url.host_str()?))
 }

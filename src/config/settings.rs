@@ -65,6 +65,8 @@ pub enum Kind {
     Text,
     /// A URL. It may hold a secret, so only a part of it is shown.
     Url,
+    /// A number from 0 to 1.
+    Ratio,
     /// A text that is never shown, and cannot be given as a flag: whoever lists processes would see it.
     Hidden,
     /// Tokens and what they open: as little shown, and no flag either.
@@ -100,8 +102,12 @@ impl Setting {
             Kind::Hidden if self.env == ADMIN_TOKEN.env => {
                 format!("at least {ADMIN_TOKEN_BYTES_MIN} visible characters of ASCII")
             }
+            Kind::Hidden if self.env == OTEL_EXPORTER_OTLP_HEADERS.env => {
+                "a comma list of name=value, values percent-encoded".to_owned()
+            }
             Kind::Hidden => "a text".to_owned(),
             Kind::Url => "a URL".to_owned(),
+            Kind::Ratio => "a number from 0 to 1".to_owned(),
             Kind::Tokens => "a comma list of token=pattern".to_owned(),
             Kind::Origins => "a comma list of origins (https://app.corp.test, https://*.corp.test, null), or *".to_owned(),
             Kind::Networks => {
@@ -265,6 +271,22 @@ table! {
         "http:// or https:// URL that call records are posted to; unset: none");
     CALL_RECORDS_WEBHOOK_TOKEN = word("call_records_webhook_token", "SYSTEMX_CALL_RECORDS_WEBHOOK_TOKEN", "", Kind::Hidden,
         "bearer token that goes along with them");
+    OTEL_EXPORTER_OTLP_ENDPOINT = word("otel_exporter_otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", Kind::Url,
+        "http:// or https:// URL of an OpenTelemetry collector that calls are sent to as traces, below /v1/traces; unset: none");
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = word("otel_exporter_otlp_traces_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", Kind::Url,
+        "the same with its whole path; wins over the one before");
+    OTEL_EXPORTER_OTLP_HEADERS = word("otel_exporter_otlp_headers", "OTEL_EXPORTER_OTLP_HEADERS", "", Kind::Hidden,
+        "headers that go along with traces: name=value, separated by commas");
+    OTEL_EXPORTER_OTLP_PROTOCOL = word("otel_exporter_otlp_protocol", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf",
+        Kind::Word(&["http/protobuf"]), "how traces are sent; there is no other way");
+    OTEL_EXPORTER_OTLP_TIMEOUT = number("otel_exporter_otlp_timeout", "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", Milliseconds, (1, DAY_MS),
+        "how long the collector may take for a batch of traces");
+    OTEL_SERVICE_NAME = word("otel_service_name", "OTEL_SERVICE_NAME", "systemx", Kind::Text,
+        "what this program is called in traces");
+    OTEL_TRACES_SAMPLER = word("otel_traces_sampler", "OTEL_TRACES_SAMPLER", "parentbased_traceidratio", Kind::Word(&SAMPLERS),
+        "which calls are sent as traces; those that begin with parentbased leave it to callers that say a traceparent");
+    OTEL_TRACES_SAMPLER_ARG = word("otel_traces_sampler_arg", "OTEL_TRACES_SAMPLER_ARG", "1", Kind::Ratio,
+        "the share of traces that is sent by samplers with traceidratio in their name");
     ECHO_ENDPOINT = word("echo_endpoint", "SYSTEMX_ECHO_ENDPOINT", "false", Kind::Switch,
         "echo messages on the path /echo, for conformance suites");
 
@@ -348,6 +370,16 @@ table! {
         "PEM file with the certificate chain that is shown to wss:// exchanges that ask for one");
     FEDERATION_KEY = word("federation_key", "FEDERATION_KEY", "", Kind::File, "PEM file with its key");
 }
+
+/// The samplers, by the names that OpenTelemetry has given them.
+pub const SAMPLERS: [&str; 6] = [
+    "parentbased_traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "traceidratio",
+    "always_on",
+    "always_off",
+];
 
 /// The shortest token of the admin listener, in bytes: with fewer it could be guessed.
 pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;

@@ -75,13 +75,26 @@ fn every_default_is_a_value_that_could_be_given() {
     }
 }
 
+/// What has to be set besides for a setting to be looked at: those of traces are other programs' too.
+fn with<'a>(setting: &Setting, value: &'a str) -> Vec<(&'static str, &'a str)> {
+    let endpoint = settings::OTEL_EXPORTER_OTLP_ENDPOINT.env;
+    let needs_endpoint = setting.env.starts_with("OTEL_") && setting.kind != settings::Kind::Url;
+    let endpoint = needs_endpoint.then_some((endpoint, "http://127.0.0.1:4318"));
+    endpoint.into_iter().chain([(setting.env, value)]).collect()
+}
+
+/// Whether this build looks at a setting at all, and refuses to start for it.
+fn is_strict(setting: &Setting) -> bool {
+    let is_known = cfg!(feature = "otlp") || !setting.env.starts_with("OTEL_");
+    is_known && !setting.is_of_federation()
+}
+
 #[test]
 fn every_setting_is_read_and_checked() {
-    let is_checked = |setting: &Setting| {
-        !matches!(setting.kind, settings::Kind::File | settings::Kind::Hidden) && !setting.is_of_federation()
-    };
+    use settings::Kind::{File, Hidden, Text};
+    let is_checked = |setting: &Setting| !matches!(setting.kind, File | Hidden | Text) && is_strict(setting);
     for setting in SETTINGS.iter().filter(|setting| is_checked(setting)) {
-        let refused = env(&[(setting.env, "no-such/value")]).load();
+        let refused = env(&with(setting, "no-such/value")).load();
         let is_noticed = match refused {
             Err(errors) => {
                 matches!(&errors[..], [ConfigError::Value { setting: named, .. }] if named.env == setting.env)
@@ -98,10 +111,10 @@ fn every_setting_is_read_and_checked() {
 
 #[test]
 fn numbers_outside_their_range_are_refused_and_the_ends_allowed() {
-    for setting in SETTINGS.iter().filter(|setting| !setting.is_of_federation()) {
+    for setting in SETTINGS.iter().filter(|setting| is_strict(setting)) {
         let settings::Kind::Integer { min, max } = setting.kind else { continue };
         let is_refused = |value: i128| {
-            let errors = env(&[(setting.env, &value.to_string())]).load().err().unwrap_or_default();
+            let errors = env(&with(setting, &value.to_string())).load().err().unwrap_or_default();
             errors.iter().any(|error| matches!(error, ConfigError::Value { .. }))
         };
         assert!(!is_refused(min.into()) && !is_refused(max.into()), "{}", setting.env);
@@ -143,6 +156,11 @@ fn toml_values_have_their_own_types() {
     );
     let listed = SpawnPolicy::AllowedList(vec![PathBuf::from("/bin/a"), PathBuf::from("/bin/b")]);
     assert_eq!(config.spawn_policy, listed);
+    let toml = Some("otel_traces_sampler_arg = 0.5\notel_exporter_otlp_endpoint = \"http://127.0.0.1:4318\"");
+    let sources = Sources { toml, ..Sources::default() };
+    if cfg!(feature = "otlp") {
+        assert!(sources.config().traces.is_some());
+    }
 }
 
 #[test]
@@ -150,9 +168,11 @@ fn toml_mistakes_name_the_file_and_what_was_meant() {
     let errors = |toml| Sources { toml: Some(toml), ..Sources::default() }.errors();
     assert_eq!(errors("prot = 1"), ["unknown key \"prot\" in /etc/systemx.toml; did you mean \"port\"?"]);
     assert_eq!(errors("zebra = 1"), ["unknown key \"zebra\" in /etc/systemx.toml"]);
-    let [wrong_type] = &errors("port = 1.5")[..] else { panic!("one mistake") };
+    let [wrong_number] = &errors("port = 1.5")[..] else { panic!("one mistake") };
+    assert!(wrong_number.starts_with("SYSTEMX_PORT: \"1.5\" (file /etc/systemx.toml)"), "{wrong_number}");
+    let [wrong_type] = &errors("port = 1979-05-27")[..] else { panic!("one mistake") };
     assert!(
-        wrong_type.starts_with("SYSTEMX_PORT: \"a TOML float\" (file /etc/systemx.toml) is not allowed"),
+        wrong_type.starts_with("SYSTEMX_PORT: \"a TOML datetime\" (file /etc/systemx.toml) is not allowed"),
         "{wrong_type}"
     );
     let [syntax] = &errors("port = 1\nhost = \n")[..] else { panic!("one mistake") };

@@ -1,8 +1,9 @@
 //! The families of metrics about call records: what became of them in each place that they go to.
 //!
-//! A place that is not configured has no samples. `file` is the file that `systemx calls` asks, `log` the call log.
+//! A place that is not configured has no samples. `file` is the file that `systemx calls` asks, `log` the call log, `traces` the
+//! collector that calls are sent to as spans.
 
-use crate::store::Sinks;
+use crate::store::{Sinks, delivery};
 
 use super::exposition::{Kind, Page};
 
@@ -84,21 +85,24 @@ fn places(sinks: &Sinks) -> Vec<Place> {
         is_healthy: file.trouble.is_none(),
         queue: Some(Queue { waiting: file.waiting, lag_ms: file.lag_ms }),
     });
-    let webhook = sinks.webhook.as_ref().map(|webhook| Place {
-        labels: [("sink", "webhook")],
-        kept: webhook.delivered,
-        lost: webhook.lost,
-        failures: webhook.failures,
-        is_healthy: webhook.trouble.is_none(),
-        queue: Some(Queue { waiting: webhook.waiting, lag_ms: webhook.lag_ms }),
-    });
-    [log, file, webhook].into_iter().flatten().collect()
+    let receiver = |name, state: &Option<delivery::State>| {
+        state.as_ref().map(|state| Place {
+            labels: [("sink", name)],
+            kept: state.delivered,
+            lost: state.lost,
+            failures: state.failures,
+            is_healthy: state.trouble.is_none(),
+            queue: Some(Queue { waiting: state.waiting, lag_ms: state.lag_ms }),
+        })
+    };
+    let (webhook, traces) = (receiver("webhook", &sinks.webhook), receiver("traces", &sinks.traces));
+    [log, file, webhook, traces].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{delivery, records};
+    use crate::store::records;
 
     #[test]
     fn each_place_has_its_samples_and_those_that_are_off_have_none() {
@@ -110,8 +114,12 @@ mod tests {
             ..records::State::default()
         };
         let webhook = delivery::State { lost: 3, ..delivery::State::default() };
+        let traces = delivery::State { delivered: 9, ..delivery::State::default() };
         let mut page = Page::default();
-        write(&mut page, &Sinks { log: None, file: Some(file), webhook: Some(webhook) });
+        write(
+            &mut page,
+            &Sinks { log: None, file: Some(file), webhook: Some(webhook), traces: Some(traces) },
+        );
         let text = page.into_text();
         for line in [
             "systemx_call_records_kept_total{sink=\"file\"} 7",
@@ -119,6 +127,8 @@ mod tests {
             "systemx_call_records_healthy{sink=\"file\"} 0",
             "systemx_call_records_healthy{sink=\"webhook\"} 1",
             "systemx_call_records_lost_total{sink=\"webhook\"} 3",
+            "systemx_call_records_kept_total{sink=\"traces\"} 9",
+            "systemx_call_records_waiting{sink=\"traces\"} 0",
             "systemx_call_records_deleted_total 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

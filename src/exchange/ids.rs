@@ -234,6 +234,11 @@ impl CallId {
         Self(Uuid::new(place | random | (8 << 76) | UUID_VARIANT))
     }
 
+    /// The id as a number.
+    pub fn bits(self) -> u128 {
+        self.0.bits()
+    }
+
     /// The shard whose line placed the call. Not below the number of shards if a client made the id up.
     pub fn shard_index(self) -> usize {
         (self.0.bits() >> CALL_SHARD_SHIFT) as usize

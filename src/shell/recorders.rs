@@ -2,7 +2,9 @@
 //!
 //! The wall clock and the random bytes that they need are handed over here; nothing else of the shell is known to them.
 
-use crate::config::{Config, RecordSettings};
+use std::time::Duration;
+
+use crate::config::{Config, RecordSettings, TraceSettings};
 use crate::store::{self, Recorders, RecordersSettings};
 
 use super::clock::{draw_seed, unix_ms};
@@ -23,12 +25,29 @@ pub(super) fn start(config: &Config) -> Result<Recorders, StartError> {
     });
     let webhook = webhook
         .map(|url| {
-            let seed = draw_seed()?;
-            let (token, node) = (webhook_token, node.clone());
+            let (token, node, seed) = (webhook_token, node.clone(), random_bytes()?);
             Ok(store::webhook::Settings { url, token, node, clock_unix_ms: unix_ms, seed })
         })
-        .transpose()
-        .map_err(|source| StartError::System { what: "random bytes", source })?;
-    let settings = RecordersSettings { log: config.call_log.clone(), file, webhook, node };
+        .transpose()?;
+    let traces = config.traces.clone().map(|traces| trace_settings(traces, &node)).transpose()?;
+    let settings = RecordersSettings { log: config.call_log.clone(), file, webhook, traces, node };
     Recorders::start(settings).map_err(StartError::Records)
+}
+
+fn trace_settings(traces: TraceSettings, node: &str) -> Result<store::traces::Settings, StartError> {
+    let TraceSettings { url, headers, service, sampling, timeout_ms } = traces;
+    Ok(store::traces::Settings {
+        url,
+        headers,
+        service,
+        node: node.into(),
+        sampling,
+        answer_limit: Duration::from_millis(timeout_ms),
+        clock_unix_ms: unix_ms,
+        seed: random_bytes()?,
+    })
+}
+
+fn random_bytes() -> Result<[u8; 32], StartError> {
+    draw_seed().map_err(|source| StartError::System { what: "random bytes", source })
 }

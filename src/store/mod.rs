@@ -1,7 +1,7 @@
 //! What is kept beyond the life of a process; nothing here is ever waited for by a shard.
 //!
-//! Call records go to up to three places: the call log (specification, section 22), a file that can be asked (`records`), and
-//! a webhook. Each has a bounded queue and a thread of its own, so none delays another. A record is handed over without
+//! Call records go to up to four places: the call log (specification, section 22), a file that can be asked (`records`), a
+//! webhook, and as spans to a collector of traces. Each has a bounded queue and a thread of its own, so none delays another. A record is handed over without
 //! blocking and may be lost only where a counter says so; a full disk, a slow reader or a dead server never touches a call.
 
 mod call_log;
@@ -12,6 +12,7 @@ mod recorder;
 pub mod records;
 #[cfg(test)]
 mod testing;
+pub mod traces;
 pub mod webhook;
 mod worker;
 

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::delivery::{self, Delivery, DeliveryError, DeliveryHandle};
 use super::records::{self, CallRecords, RecordsError, RecordsHandle};
+use super::traces::{self, Traces, TracesHandle};
 use super::webhook;
 use super::{CallLog, CallLogCounts, CallLogError, CallLogHandle, CallRecord};
 
@@ -21,6 +22,8 @@ pub struct RecordersSettings {
     pub file: Option<records::Settings>,
     /// The webhook.
     pub webhook: Option<webhook::Settings>,
+    /// The collector of traces.
+    pub traces: Option<traces::Settings>,
     /// What this exchange is called in records.
     pub node: Box<str>,
 }
@@ -34,6 +37,8 @@ pub enum RecordersError {
     File(RecordsError),
     /// The webhook.
     Webhook(DeliveryError),
+    /// The collector of traces.
+    Traces(DeliveryError),
 }
 
 impl fmt::Display for RecordersError {
@@ -42,6 +47,9 @@ impl fmt::Display for RecordersError {
             Self::Log(error) => write!(f, "SYSTEMX_CALL_LOG: {error}"),
             Self::File(error) => write!(f, "SYSTEMX_CALL_RECORDS: {error}"),
             Self::Webhook(error) => write!(f, "SYSTEMX_CALL_RECORDS_WEBHOOK: {error}"),
+            Self::Traces(error) => {
+                write!(f, "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS: {error}")
+            }
         }
     }
 }
@@ -51,7 +59,7 @@ impl std::error::Error for RecordersError {
         match self {
             Self::Log(error) => Some(error),
             Self::File(error) => Some(error),
-            Self::Webhook(error) => Some(error),
+            Self::Webhook(error) | Self::Traces(error) => Some(error),
         }
     }
 }
@@ -62,6 +70,7 @@ pub struct Recorders {
     log: Option<CallLog>,
     file: Option<CallRecords>,
     webhook: Option<Delivery>,
+    traces: Option<Traces>,
 }
 
 impl Recorders {
@@ -70,11 +79,12 @@ impl Recorders {
     /// # Errors
     /// If a place can never be used.
     pub fn start(settings: RecordersSettings) -> Result<Self, RecordersError> {
-        let RecordersSettings { log, file, webhook, node } = settings;
+        let RecordersSettings { log, file, webhook, traces, node } = settings;
         let log = log.map(|path| CallLog::start(&path, &node)).transpose().map_err(RecordersError::Log)?;
         let file = file.map(CallRecords::start).transpose().map_err(RecordersError::File)?;
         let webhook = webhook.map(webhook::start).transpose().map_err(RecordersError::Webhook)?;
-        Ok(Self { log, file, webhook })
+        let traces = traces.map(Traces::start).transpose().map_err(RecordersError::Traces)?;
+        Ok(Self { log, file, webhook, traces })
     }
 
     /// The way to all of them.
@@ -83,13 +93,14 @@ impl Recorders {
             log: self.log.as_ref().map(CallLog::handle),
             file: self.file.as_ref().map(CallRecords::handle),
             webhook: self.webhook.as_ref().map(Delivery::handle),
+            traces: self.traces.as_ref().map(Traces::handle),
         }
     }
 
     /// Has each of them keep what waits, until `deadline` at the latest, and says in the log what came of it.
     pub fn stop(self, deadline: Instant) {
         let left = || deadline.saturating_duration_since(Instant::now());
-        // The files first: the webhook may take all of the time.
+        // The files first: those that send may take all of the time.
         if let Some(log) = self.log {
             let counts = log.stop(left());
             info!(?counts, "call log closed");
@@ -102,6 +113,10 @@ impl Recorders {
             let state = webhook.stop(left());
             info!(delivered = state.delivered, lost = state.lost, "webhook of call records closed");
         }
+        if let Some(traces) = self.traces {
+            let state = traces.stop(left());
+            info!(delivered = state.delivered, lost = state.lost, "traces closed");
+        }
     }
 }
 
@@ -111,17 +126,18 @@ pub struct Recorder {
     log: Option<CallLogHandle>,
     file: Option<RecordsHandle>,
     webhook: Option<DeliveryHandle>,
+    traces: Option<TracesHandle>,
 }
 
 impl Recorder {
     /// Whether records go anywhere. If not, none has to be made.
     pub fn is_on(&self) -> bool {
-        self.log.is_some() || self.file.is_some() || self.webhook.is_some()
+        self.log.is_some() || self.file.is_some() || self.webhook.is_some() || self.traces.is_some()
     }
 
     /// Whether anybody wants to know which traces calls belong to.
     pub fn wants_traces(&self) -> bool {
-        false
+        self.traces.is_some()
     }
 
     /// Hands a record to all places. Never waits, makes no system call.
@@ -132,6 +148,9 @@ impl Recorder {
         }
         if let Some(webhook) = &self.webhook {
             webhook.record(Arc::clone(&record));
+        }
+        if let Some(traces) = &self.traces {
+            traces.record(&record);
         }
         if let Some(file) = &self.file {
             file.record(record);
@@ -144,6 +163,7 @@ impl Recorder {
             log: self.log.as_ref().map(CallLogHandle::counts),
             file: self.file.as_ref().map(RecordsHandle::state),
             webhook: self.webhook.as_ref().map(DeliveryHandle::state),
+            traces: self.traces.as_ref().map(TracesHandle::state),
         }
     }
 }
@@ -157,6 +177,8 @@ pub struct Sinks {
     pub file: Option<records::State>,
     /// The webhook.
     pub webhook: Option<delivery::State>,
+    /// The collector of traces.
+    pub traces: Option<delivery::State>,
 }
 
 impl Sinks {

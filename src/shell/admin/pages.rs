@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::office::Office;
 use super::reply::Answer;
 use crate::console::metrics;
+use crate::store::delivery;
 
 /// How old a shard's last report may be before the shard counts as stuck, in milliseconds. One that has nothing to do reports
 /// once a second.
@@ -48,11 +49,12 @@ fn records_parts(office: &Office) -> impl Iterator<Item = Value> {
     let log = sinks.log.map(|log| part("call_log", log.is_failing.then_some("it cannot be written"), false));
     let why = sinks.file_trouble().map(ToString::to_string);
     let file = sinks.file.is_some().then(|| part("call_records", why.as_deref(), false));
-    let webhook = sinks.webhook.map(|webhook| {
-        let why = webhook.trouble.map(|rebuff| rebuff.to_string());
-        part("call_records_webhook", why.as_deref(), false)
-    });
-    [log, file, webhook].into_iter().flatten()
+    let receiver = |name, state: Option<delivery::State>| {
+        let why = state?.trouble.map(|rebuff| rebuff.to_string());
+        Some(part(name, why.as_deref(), false))
+    };
+    let webhook = receiver("call_records_webhook", sinks.webhook);
+    [log, file, webhook, receiver("traces", sinks.traces)].into_iter().flatten()
 }
 
 fn part(name: &str, why: Option<&str>, is_required: bool) -> Value {

@@ -71,6 +71,8 @@ pub enum DeliveryError {
     Unusable,
     /// The system refused a thread or its runtime.
     Thread(io::Error),
+    /// What sends there is not part of this program.
+    NotBuiltIn,
 }
 
 impl fmt::Display for DeliveryError {
@@ -80,6 +82,7 @@ impl fmt::Display for DeliveryError {
                 "the URL, or what goes along with it, cannot stand in a request; see what characters are in them",
             ),
             Self::Thread(source) => write!(f, "its thread cannot be started: {source}"),
+            Self::NotBuiltIn => f.write_str("this systemx was built without it; build it with --features otlp"),
         }
     }
 }
@@ -88,7 +91,7 @@ impl std::error::Error for DeliveryError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Thread(source) => Some(source),
-            Self::Unusable => None,
+            Self::Unusable | Self::NotBuiltIn => None,
         }
     }
 }
