@@ -51,30 +51,30 @@ tools() {
         apt-get install -qy --no-install-recommends chromium
     fi
     promtool --version
-    # Readers of the files in docs/deploy, with the schemas of Kubernetes and compose in them.
-    if ! [ -x target/lint/bin/kubernetes-validate ] || ! [ -x target/lint/bin/check-jsonschema ]; then
+    # Readers of the files in docs/deploy, with the schemas of Kubernetes and compose in them; and OpenTelemetry's own of traces.
+    if ! target/lint/bin/python -c 'import kubernetes_validate, check_jsonschema, opentelemetry.proto' 2>/dev/null; then
         if ! python3 -c 'import ensurepip' 2>/dev/null; then
             apt-get update -q
             apt-get install -qy --no-install-recommends python3-venv
         fi
         python3 -m venv target/lint
-        target/lint/bin/pip install -q kubernetes-validate==1.37.0 check-jsonschema==0.39.0
+        target/lint/bin/pip install -q kubernetes-validate==1.37.0 check-jsonschema==0.39.0 opentelemetry-proto==1.45.2
     fi
     cargo --version
 }
 
 documentation() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps
 }
 
 benches() {
     # Each once and small, not optimised: that they work, not how fast. A release build would take longer than all tests.
-    cargo test --locked --bench '*'
+    cargo test --locked --all-features --bench '*'
 }
 
 # Unit tests, the integration binary (style, licences, packaging, scenarios) and the examples in the docs.
 tests() {
-    cargo test --locked
+    cargo test --locked --all-features
 }
 
 # A few hundred seeds beyond those of the tests; a failing one is shrunk and says how to repeat it.
@@ -85,7 +85,9 @@ simulation() {
 step "tools" tools
 step "Cargo.lock is up to date" cargo fetch --locked
 step "format" cargo fmt --check
-step "clippy" cargo clippy --locked --all-targets -- -D warnings
+step "clippy" cargo clippy --locked --all-targets --all-features -- -D warnings
+# What only these builds compile; the tests are those of all features, so that everything is built once.
+step "clippy with the default features" cargo clippy --locked -- -D warnings
 step "clippy without features" cargo clippy --locked --no-default-features -- -D warnings
 step "tests" tests
 step "simulation" simulation

@@ -80,6 +80,9 @@ mod support;
 mod tidy;
 /// Is what clients say encrypted, with a certificate that can be renewed, and is nothing lost over it?
 mod tls;
+/// Does a collector of traces get the calls it should, in a form it understands, and does it cost none if it does not?
+#[cfg(feature = "otlp")]
+mod traces;
 /// Is everything as the SDK of most clients expects it?
 mod trimphone;
 /// Does a call to a sleeping agent wake it, and does everybody learn how that went?

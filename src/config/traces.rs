@@ -31,8 +31,13 @@ pub struct TraceSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<TraceSettings> {
+    read_as(cfg!(feature = "otlp"), reader)
+}
+
+/// The settings of a program that can send traces, or cannot.
+fn read_as(is_built_in: bool, reader: &mut Reader<'_>) -> Option<TraceSettings> {
     let (setting, url) = endpoint(reader)?;
-    if !cfg!(feature = "otlp") {
+    if !is_built_in {
         let value = shown_receiver(url.reveal()).unwrap_or_default();
         reader.refuse(|origin| ConfigError::NotBuiltIn { setting, value, origin, feature: FEATURE }, setting);
         return None;
@@ -112,7 +117,7 @@ fn decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, RawFlags};
+    use super::super::{Config, RawConfig, RawFlags};
     use super::*;
 
     fn load(env: &[(&str, &str)]) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
@@ -144,14 +149,17 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "otlp"))]
     #[test]
     fn a_build_without_traces_refuses_the_endpoint_and_says_what_to_do() {
         for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
-            let said = errors(&[(name, "http://collector.test:4318/s3cret")]);
+            let env = [(name.to_owned(), "http://collector.test:4318/s3cret".to_owned())];
+            let raw = RawConfig::gather(RawFlags::default(), env.into_iter(), None, None);
+            let mut reader = Reader::new(&raw);
+            assert_eq!(read_as(false, &mut reader), None);
+            let said: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
             let expected = "\"http://collector.test:4318/...\" (environment) is not allowed; this systemx was built without the \
                             feature otlp: build it with --features otlp, or unset the variable";
-            assert_eq!(said, format!("{name}: {expected}"));
+            assert_eq!(said, [format!("{name}: {expected}")]);
         }
     }
 

@@ -62,7 +62,7 @@ pub fn systemx(arguments: &[&str], folder: &Path) -> Command {
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let name_shown = name.to_string_lossy();
-        if name_shown.starts_with("SYSTEMX_") || name_shown.starts_with("FEDERATION_") {
+        if ["SYSTEMX_", "FEDERATION_", "OTEL_"].iter().any(|prefix| name_shown.starts_with(prefix)) {
             command.env_remove(name);
         }
     }

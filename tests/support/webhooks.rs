@@ -23,13 +23,20 @@ pub struct Hook {
     pub headers: Vec<String>,
     /// The body.
     pub body: Value,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
     stream: TcpStream,
 }
 
 impl Webhooks {
     /// Starts to listen.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Starts to listen on this address.
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("loopback can be listened on");
         let address = listener.local_addr().expect("it is bound");
         let (tell, requests) = channel();
         std::thread::spawn(move || {
@@ -66,11 +73,18 @@ impl Webhooks {
 
 impl Hook {
     /// Answers with this status, and a header that may be empty.
-    pub fn answer(mut self, status: u16, header: &str) {
-        let head =
-            format!("HTTP/1.1 {status} Answer\r\ncontent-length: 0\r\nconnection: close\r\n{header}\r\n");
+    pub fn answer(self, status: u16, header: &str) {
+        self.answer_with(status, header, b"");
+    }
+
+    /// The same with a body.
+    pub fn answer_with(mut self, status: u16, header: &str, body: &[u8]) {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status} Answer\r\ncontent-length: {length}\r\nconnection: close\r\n{header}\r\n"
+        );
         // The exchange may have given up; then the test looks at what it does instead.
-        let _ = self.stream.write_all(head.as_bytes());
+        let _ = self.stream.write_all(&[head.as_bytes(), body].concat());
     }
 }
 
@@ -91,5 +105,6 @@ fn read_request(stream: TcpStream) -> Option<Hook> {
     let length = headers.iter().find_map(|header| header.strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    Some(Hook { line, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null), stream })
+    let bytes = body;
+    Some(Hook { line, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), bytes, stream })
 }
