@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use support::{coarse, scaled};
+use support::{coarse, process_time, scaled};
 use systemx::exchange::Tick;
 use systemx::exchange::address::Address;
 use systemx::exchange::call::Traffic;
@@ -91,16 +91,6 @@ fn hand_over(recorder: &Recorder, calls: &[CallRecord]) -> Duration {
         }
     }
     start.elapsed()
-}
-
-/// The processor time of all threads, also of those that have ended; exact to 10 ms.
-fn process_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    // The 14th and the 15th value, user and system time, in hundredths of a second.
-    let ticks: u64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 /// Hands over `calls` and stops; the time of each.

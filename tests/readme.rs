@@ -109,6 +109,11 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             drop(Process::run(command, folder));
         }
+        Some("serve") if !cfg!(feature = "otlp") && command.contains("--otel-") => {
+            let ran = systemx(arguments, folder.path()).output().expect("it runs");
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(!ran.status.success() && said.contains("build it with --features otlp"), "{command}: {said}");
+        }
         None | Some("serve") => drop(Process::start(arguments.get(1..).unwrap_or(&[]))),
         Some(flag) if flag.starts_with("--") => drop(Process::start(arguments)),
         Some("phone") => {

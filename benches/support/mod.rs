@@ -53,6 +53,16 @@ pub fn processor_time() -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
+/// The processor time of all threads, also of those that have ended; exact to 10 ms.
+pub fn process_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    // The 14th and the 15th value, user and system time, in hundredths of a second.
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
 /// Numbers below `bound` in an order that no cache can guess, the same in every run (splitmix64).
 pub struct Shuffle(u64);
 
