@@ -1,4 +1,4 @@
-//! Call records to a server: batches, posted to one URL, each until it is taken. What a batch looks like is a [`Form`]'s affair.
+//! Call records to a server: batches, posted to one URL, each until it is taken. What a batch looks like is a `Form`'s affair.
 //!
 //! What waits is bounded; beyond that, records are lost and counted. A batch that gets no good answer is sent again at growing
 //! pauses with jitter; one that the receiver will never take is lost at once, or it would block all that follow. Neither the URL
