@@ -8,15 +8,14 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use support::{coarse, process_time, scaled};
 use systemx::exchange::tie::Secret;
 use systemx::exchange::trace::TraceParent;
-use systemx::store::traces::{Ratio, Sampling, Settings, Traces};
-use systemx::store::{CallMode, CallRecord, Dialect, EndedBy, Volume};
+use systemx::store::traces::{Ratio, Sampling, Settings};
+use systemx::store::{CallMode, CallRecord, Dialect, EndedBy, Recorders, RecordersSettings, Volume};
 
 /// Fewer than the queue holds.
 const ROUND: usize = 16_000;
@@ -47,9 +46,9 @@ fn take(stream: TcpStream) -> Option<()> {
     (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()
 }
 
-fn traces(collector: SocketAddr, ratio: f64) -> Traces {
+fn recorders(collector: SocketAddr, ratio: f64) -> Recorders {
     let ratio = Ratio::new(ratio).expect("a share");
-    let settings = Settings {
+    let traces = Settings {
         url: Secret::new(format!("http://{collector}/v1/traces")),
         headers: Vec::new(),
         service: "systemx".into(),
@@ -59,25 +58,31 @@ fn traces(collector: SocketAddr, ratio: f64) -> Traces {
         clock_unix_ms: || 1_795_219_200_000,
         seed: [7; 32],
     };
-    Traces::start(settings).expect("it can be used")
+    let settings = RecordersSettings { traces: Some(traces), ..RecordersSettings::default() };
+    Recorders::start(settings).expect("it can be used")
 }
 
-/// A call of which the id and both addresses are unlike those before.
-fn call(number: u64, trace: Option<TraceParent>) -> Arc<CallRecord> {
+/// The id of a call and both addresses, unlike those before.
+fn texts(number: u64) -> [String; 3] {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let address = |name: &str, part: u64| {
-        format!("{name}-{:05}@domain{}.example.test", part % 100_000, part % 100).into()
-    };
-    let started_at_ms = 1_795_219_200_000 + number;
-    Arc::new(CallRecord {
-        call_id: format!("{:08x}-0000-8000-8000-{:012x}", number, mixed >> 16).into(),
-        from: address("caller", mixed >> 17),
-        to: address("callee", mixed >> 37),
+    let address =
+        |name: &str, part: u64| format!("{name}-{:05}@domain{}.example.test", part % 100_000, part % 100);
+    let id = format!("{number:08x}-0000-8000-8000-{:012x}", mixed >> 16);
+    [id, address("caller", mixed >> 17), address("callee", mixed >> 37)]
+}
+
+fn call(texts: &[String; 3], trace: Option<TraceParent>) -> CallRecord<&str> {
+    let started_at_ms = 1_795_219_200_000;
+    let [call_id, from, to] = texts;
+    CallRecord {
+        call_id,
+        from,
+        to,
         mode: CallMode::Single,
         started_at_ms,
         answered_at_ms: Some(started_at_ms + 1),
         ended_at_ms: started_at_ms + 90,
-        end_reason: "normal".into(),
+        end_reason: "normal",
         ended_by: EndedBy::Caller,
         dialect: Dialect::Systemx,
         ring_us: Some(40),
@@ -87,8 +92,21 @@ fn call(number: u64, trace: Option<TraceParent>) -> Arc<CallRecord> {
         to_caller: Volume::default(),
         forwarded: None,
         link: None,
-        trace: trace.map(Box::new),
-    })
+        trace,
+    }
+}
+
+/// Hands over all calls and stops; the time that the former takes.
+fn round(collector: SocketAddr, ratio: f64, calls: &[CallRecord<&str>]) -> Duration {
+    let recorders = recorders(collector, ratio);
+    let recorder = recorders.recorder();
+    let start = Instant::now();
+    calls.iter().for_each(|call| recorder.record(call));
+    let handed = start.elapsed();
+    recorders.stop(Instant::now() + PATIENCE);
+    let state = recorder.sinks().traces.expect("they are on");
+    assert_eq!((state.delivered, state.lost), ((calls.len() as f64 * ratio) as u64, 0));
+    handed
 }
 
 fn send(criterion: &mut Criterion) {
@@ -97,35 +115,22 @@ fn send(criterion: &mut Criterion) {
     let length = scaled(ROUND, 500) as u64;
     group.throughput(Throughput::Elements(length));
     let collector = collector();
-    let calls: Vec<_> = (0..length).map(|number| call(number, None)).collect();
+    let texts: Vec<_> = (0..length).map(texts).collect();
+    let alone: Vec<_> = texts.iter().map(|texts| call(texts, None)).collect();
+    let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let traced: Vec<_> = texts.iter().map(|texts| call(texts, parent)).collect();
     for (name, ratio) in [("a_shard_keeps_none", 0.0), ("a_shard_keeps_all", 1.0)] {
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|rounds| {
-                let round = |_| {
-                    let traces = traces(collector, ratio);
-                    let handle = traces.handle();
-                    let start = Instant::now();
-                    calls.iter().for_each(|call| handle.record(call));
-                    let taken = start.elapsed();
-                    let state = traces.stop(PATIENCE);
-                    assert_eq!((state.delivered, state.lost), ((length as f64 * ratio) as u64, 0));
-                    taken
-                };
-                (0..rounds).map(round).sum()
-            });
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| round(collector, ratio, &alone)).sum());
         });
     }
-    let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    let traced: Vec<_> = (0..length).map(|number| call(number, parent)).collect();
-    for (name, calls) in [("a_span_is_sent", &calls), ("a_span_with_a_parent_is_sent", &traced)] {
+    for (name, calls) in [("a_span_is_sent", &alone), ("a_span_with_a_parent_is_sent", &traced)] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|rounds| {
                 let before = process_time();
-                for _ in 0..rounds {
-                    let traces = traces(collector, 1.0);
-                    calls.iter().for_each(|call| traces.handle().record(call));
-                    assert_eq!(traces.stop(PATIENCE).delivered, length);
-                }
+                (0..rounds).for_each(|_| {
+                    round(collector, 1.0, calls);
+                });
                 // Criterion cannot do with a time of nothing, which a smoke run may take.
                 (process_time() - before).max(Duration::from_nanos(1))
             });

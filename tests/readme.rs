@@ -112,7 +112,10 @@ fn check_systemx(command: &str, arguments: &[&str], exchange: &Process) {
         Some("serve") if !cfg!(feature = "otlp") && command.contains("--otel-") => {
             let ran = systemx(arguments, folder.path()).output().expect("it runs");
             let said = String::from_utf8_lossy(&ran.stderr);
-            assert!(!ran.status.success() && said.contains("build it with --features otlp"), "{command}: {said}");
+            assert!(
+                !ran.status.success() && said.contains("build it with --features otlp"),
+                "{command}: {said}"
+            );
         }
         None | Some("serve") => drop(Process::start(arguments.get(1..).unwrap_or(&[]))),
         Some(flag) if flag.starts_with("--") => drop(Process::start(arguments)),

@@ -87,11 +87,14 @@ pub struct TracesHandle {
 }
 
 impl TracesHandle {
-    /// Has a record sent as a span, if its trace is one of those that are. Never waits; what cannot be taken is counted.
-    pub fn record(&self, record: &Arc<CallRecord>) {
-        if self.sampling.keeps(record.trace.as_deref(), || trace_id(record)) {
-            self.delivery.record(Arc::clone(record));
-        }
+    /// Whether the trace of a call is one of those that are sent.
+    pub fn keeps(&self, record: &CallRecord<&str>) -> bool {
+        self.sampling.keeps(record.trace.as_ref(), || trace_id(record))
+    }
+
+    /// Has a record sent as a span. Never waits; what cannot be taken is counted.
+    pub fn record(&self, record: Arc<CallRecord>) {
+        self.delivery.record(record);
     }
 
     /// How it stands with the collector.
@@ -102,15 +105,16 @@ impl TracesHandle {
 
 /// The trace of a call: the caller's, or else its id without the hyphens. An id that another exchange has made up is hashed. Never
 /// all zero, and the same on every exchange that the call goes through.
-fn trace_id(record: &CallRecord) -> [u8; 16] {
-    if let Some(parent) = &record.trace {
+fn trace_id<Text: AsRef<str>>(record: &CallRecord<Text>) -> [u8; 16] {
+    if let Some(parent) = record.trace {
         return parent.trace_id;
     }
-    let call = CallId::parse(record.call_id.as_bytes());
+    let text = record.call_id.as_ref().as_bytes();
+    let call = CallId::parse(text);
     if call != CallId::NONE && !call.is_derived() {
         return call.bits().to_be_bytes();
     }
-    let hash = digest(&SHA256, record.call_id.as_bytes());
+    let hash = digest(&SHA256, text);
     let mut id = [0; 16];
     id.iter_mut().zip(hash.as_ref()).for_each(|(place, byte)| *place = *byte);
     id
@@ -128,7 +132,7 @@ mod tests {
         let of_call = CallRecord { call_id: id.into(), ..record(1) };
         assert_eq!(u128::from_be_bytes(trace_id(&of_call)), 0x3f2b6c1e7d4a4a559c610e9d3a7b8c21);
         let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-        let of_caller = CallRecord { trace: parent.map(Box::new), ..of_call };
+        let of_caller = CallRecord { trace: parent, ..of_call };
         assert_eq!(u128::from_be_bytes(trace_id(&of_caller)), 0x0af7651916cd43dd8448eb211c80319c);
     }
 

@@ -21,7 +21,7 @@ const LOSSES: [&str; 5] = ["peer_disconnected", "timeout", "slow_consumer", "una
 
 /// The span of a call that the exchange `node` has kept a record of.
 pub(super) fn span_of(record: &CallRecord, node: &str) -> Span {
-    let parent = record.trace.as_deref();
+    let parent = record.trace;
     let start = record.started_at_ms.saturating_mul(NANOS_PER_MS);
     let after = |span_us: u64| start.saturating_add(span_us.saturating_mul(NANOS_PER_US));
     let events: Vec<Event> = [("ring", record.ring_us), ("answer", record.answer_us)]
@@ -124,7 +124,7 @@ mod tests {
     const ERROR: i32 = StatusCode::Error as i32;
 
     fn traced(record: CallRecord) -> CallRecord {
-        CallRecord { trace: TraceParent::parse(PARENT).map(Box::new), ..record }
+        CallRecord { trace: TraceParent::parse(PARENT), ..record }
     }
 
     fn value(span: &Span, key: &str) -> Option<Plain> {
