@@ -83,14 +83,7 @@ impl Shard {
 
     pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
         let Some(leg) = self.remove_leg(id, out) else { return };
-        let notice = if leg.forwarded.is_some() {
-            let to = leg.to.as_str().to_owned().into();
-            Notice::Tie(TieNotice::Busy { call: leg.id, to, reason })
-        } else {
-            let reference = leg.reference.map(|reference| (reference, leg.id));
-            Notice::Busy { to: Name::Address(leg.to), reason, reference }
-        };
-        out.notify(leg.line, notice);
+        out.notify(leg.line, refusal(&leg, reason));
         self.after_call(now, leg.line, out);
     }
 
@@ -167,4 +160,14 @@ impl Shard {
         }
         Some(leg)
     }
+}
+
+/// What the caller's side is told of a dial that has come to nothing.
+pub(super) fn refusal(leg: &Leg, reason: Reason) -> Notice<'static> {
+    if leg.forwarded.is_some() {
+        let to = leg.to.as_str().to_owned().into();
+        return Notice::Tie(TieNotice::Busy { call: leg.id, to, reason });
+    }
+    let reference = leg.reference.clone().map(|reference| (reference, leg.id));
+    Notice::Busy { to: Name::Address(leg.to.clone()), reason, reference }
 }
