@@ -8,6 +8,7 @@ use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{Name, Notice, Outbox, Payload};
 use crate::exchange::event::ContentType;
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
+use crate::exchange::press::weight;
 use crate::exchange::signal::{AudienceId, Signal};
 use crate::exchange::tie::TieNotice;
 use crate::exchange::time::Moment;
@@ -101,7 +102,7 @@ impl Shard {
         out: &mut Outbox<'a>,
     ) {
         let Some(leg) = self.legs.get_mut(id.0) else { return };
-        leg.pressed += data.bytes().map_or(0, |bytes| bytes.len() as u64);
+        leg.pressed += weight(data.bytes());
         let (call, from) = (leg.shown_id(), leg.callee_address().clone());
         out.notify(leg.line, Notice::Message { call, from, data, content_type });
     }
