@@ -284,21 +284,21 @@ impl Switchboard {
         if !connection.state.blocked {
             return;
         }
-        if is_tie && has_passed_a_step(before, connection.output_len(), most) {
-            self.queues.afterwards.push_back(Event::Pressed { line, is_over: false });
+        let len = connection.output_len();
+        // Two exchanges that both wait for the other to read would wait for ever.
+        connection.state.self_paused |= before > most && above && !is_tie;
+        let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
+        if is_tie && has_passed_a_step(before, len, most) {
+            // Rather the call or the seat that says too much than all of the link's. Once a step: it means a look at all calls.
+            let is_over = before > most && !excused;
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over });
         }
         if before <= most {
             return;
         }
-        // Two exchanges that both wait for the other to read would wait for ever.
-        connection.state.self_paused |= above && !is_tie;
-        let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
         let is_tolerable = !scarce && before <= most + TOLERATED_BYTES;
         if !is_tolerable || !excused && !is_tie {
             self.overflow(handle);
-        } else if !excused {
-            // Rather the call or the seat that says too much than all of the link's.
-            self.queues.afterwards.push_back(Event::Pressed { line, is_over: true });
         }
     }
 
