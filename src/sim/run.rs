@@ -12,7 +12,7 @@ use crate::exchange::cause::Cause;
 use crate::exchange::event::{DrainOrder, Loss, WakeOutcome};
 use crate::exchange::limits::SpawnPolicy;
 
-use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, log_service, resolve};
+use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, log_reader, log_service, resolve};
 use super::client::{Heard, Want};
 use super::denials;
 use super::dice::Dice;
@@ -35,6 +35,8 @@ const DRAINED_PART: u64 = 4;
 const SPREADS_MS: [u64; 4] = [100, 1_000, 4_000, 12_000];
 /// When those who are sent away are to come back, in ms.
 const RETRY_MS: u64 = 1_000;
+/// How many try to read the log shortly before.
+const LOG_READERS: usize = 6;
 /// How soon after the beginning of a drain its limit is reached, in actions, if it is soon.
 const HASTE: usize = 5;
 /// How many times a failing list is played again to shorten it.
@@ -98,6 +100,8 @@ impl Scenario {
         if self.seed.is_multiple_of(DRAINED_PART) {
             if dice.chance(50) {
                 // Whoever reads the log counts as idle; by chance there would hardly ever be one.
+                let at = script.len() / 4 * 3;
+                script.splice(at..at, std::array::from_fn::<_, LOG_READERS, _>(|_| log_reader(&mut dice)));
                 script.splice(0..0, [Action::Open { shard: dice.byte(), internal: true }, log_service()]);
             }
             let at = script.len() / 4 * 3;

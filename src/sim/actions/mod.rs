@@ -301,6 +301,11 @@ pub fn log_service() -> Action {
     Action::Register { who: 0, address, manner: Manner::Broadcast(None), wake: Wake::Absent, profile: 0 }
 }
 
+/// Somebody dials it.
+pub fn log_reader(dice: &mut Dice) -> Action {
+    Action::Dial { who: dice.byte(), target: Target::Any(material::LOG_ADDRESS), referenced: false }
+}
+
 fn registration(dice: &mut Dice) -> Action {
     let (who, address, profile) = (dice.byte(), dice.byte(), dice.byte());
     match dice.below(10) {
