@@ -1,6 +1,9 @@
 //! How the exchange makes room for the next: drains by signal and by order, under load, with every client's last frame looked at; what the
 //! service manager is told; sockets that it hands over.
 
+mod links;
+mod sockets;
+
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;

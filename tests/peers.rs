@@ -320,6 +320,77 @@ fn more_may_wait_for_a_link_than_for_a_client_but_not_without_end_nor_for_ever()
     ann.expect_hangup(&calls[1], "error");
 }
 
+/// Who says too much in a party that a link takes part in loses his seat; calls over the link, and the link, stay.
+#[test]
+fn a_flood_in_a_party_costs_a_link_nothing_but_the_seat_of_the_speaker() {
+    const CLIENT_BYTES_MAX: usize = 64 << 10;
+    const ROOM: &str = "room@home.test";
+    let parent = Parent::new();
+    let url = parent.url();
+    let flags = ["--output-bytes-max", "65536", "--output-high-water", "16384", "--output-low-water", "8192"];
+    let environment = [
+        ("FEDERATION_ENABLED", "true"),
+        ("FEDERATION_PEER_URL", &*url),
+        ("FEDERATION_ROUTES", "*@parent.test"),
+        ("FEDERATION_DOMAIN", "home.test"),
+    ];
+    let exchange = Process::start_with(&flags, &environment);
+    let mut child = parent.let_in();
+    let text = |message: Result<Message, Error>| -> Value {
+        let text = message.expect("the link is up").into_text().expect("it sends text");
+        serde_json::from_str(&text).expect("it sends JSON")
+    };
+    let mut ann = exchange.registered("ann@home.test");
+    ann.send(json!({"type": "JOIN", "party": ROOM}));
+    ann.expect(json!({"type": "JOINED"}));
+    child.send(Message::text(
+        json!({"type": "JOIN_FORWARD", "from": "x@parent.test", "party": ROOM}).to_string(),
+    ));
+    assert_eq!(text(child.next())["type"], "JOINED");
+    // With two calls he is not held either, and he has said something before.
+    let mut bob = exchange.registered("bob@home.test");
+    let calls = ["y@parent.test", "z@parent.test"].map(|callee| {
+        bob.dial(callee);
+        let dial = text(child.next());
+        for word in ["RING", "ANSWER"] {
+            let frame = json!({"type": word, "call_id": dial["call_id"], "from": callee});
+            child.send(Message::text(frame.to_string()));
+        }
+        bob.expect(json!({"type": "RING"}));
+        bob.expect_connected(callee)
+    });
+    // The parent reads nothing for now.
+    let (part, until) = ("x".repeat(CLIENT_BYTES_MAX), Instant::now() + LIMIT);
+    let mut sent = 0;
+    loop {
+        assert!(Instant::now() < until, "it waits without end");
+        bob.say(&calls[0], "a word");
+        ann.send(json!({"type": "PARTY_MSG", "party": ROOM, "data": part}));
+        sent += part.len();
+        ann.send(json!({"type": "HEARTBEAT"}));
+        let frame = ann.next();
+        if frame["type"] == "ERROR" {
+            assert_eq!((&frame["reason"], &frame["context"]), (&json!("party_lost"), &json!("PARTY_MSG")));
+            break;
+        }
+        assert_eq!(frame["type"], "HEARTBEAT_ACK");
+    }
+    assert!(sent > CLIENT_BYTES_MAX, "{sent} bytes are not more than may wait for a client");
+    bob.expect_nothing();
+    bob.say(&calls[1], "still here");
+    let last = eventually("the link takes all that waited", || {
+        let frame = text(child.next());
+        (frame["data"] == "still here").then_some(frame)
+    });
+    assert_eq!(last["call_id"], json!(calls[1]));
+    child.expect_nothing();
+    ann.send(json!({"type": "HEARTBEAT"}));
+    eventually("she is heard", || (ann.next()["type"] == "HEARTBEAT_ACK").then_some(()));
+    ann.send(json!({"type": "JOIN", "party": ROOM}));
+    eventually("she may come again", || (ann.next()["type"] == "JOINED").then_some(()));
+    assert!(exchange.log.all().iter().all(|line| !line.contains("slow consumer")), "nobody is cut off");
+}
+
 /// Says something in a call, again and again, until it ends for that. Gives the number of bytes.
 fn flood_until_hung_up(phone: &mut Phone, call: &str) -> usize {
     let (part, until) = ("x".repeat(128 << 10), Instant::now() + LIMIT);

@@ -36,7 +36,7 @@ pub struct Leg {
     pub held: bool,
     /// The callee cannot be held back, because it has other business.
     pub heedless_peer: bool,
-    /// What it has sent, in bytes, since the caller's output last began to pile up.
+    /// What it has sent, by weight in bytes, since the caller's output last began to pile up.
     pub pressed: u64,
     /// The caller, if the call came in by a tie line.
     pub forwarded: Option<Address>,
@@ -117,7 +117,7 @@ pub struct Call {
     pub held: bool,
     /// The caller cannot be held back, because it has other business.
     pub heedless_peer: bool,
-    /// What it has sent, in bytes, since the callee's output last began to pile up.
+    /// What it has sent, by weight in bytes, since the callee's output last began to pile up.
     pub pressed: u64,
     /// The call came in by a tie line, which is told when it rings.
     pub is_inbound: bool,

@@ -94,6 +94,9 @@ pub const PARTY_HOPS_MAX: u8 = 16;
 /// Most participants of parties that come by one tie line, and parties that it leads to, together; some 200 bytes each.
 pub const PARTY_SEATS_PER_TIE_MAX: usize = 100_000;
 
+/// Most speakers in parties whose words to one tie line are weighed apart; some 200 bytes each.
+pub const PRESSING_SPEAKERS_MAX: usize = 1024;
+
 /// Heartbeats without an answer after which the other exchange is believed to be gone (section 19.9: "several").
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 

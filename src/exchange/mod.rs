@@ -25,6 +25,7 @@ pub mod line;
 pub mod liveness;
 pub mod party;
 pub mod pattern;
+pub mod press;
 pub mod question;
 pub mod rack;
 pub mod rate;

@@ -218,6 +218,17 @@ impl PartyLine {
         self.per_tie.iter().map(|(&tie, &count)| (tie, count))
     }
 
+    /// Whose seats end when the words of `from` fill a tie line: his own, or, if he sits beyond the host, those of all who hear him by way
+    /// of the tie line.
+    pub fn pressing(&self, tie: LineId, from: &Address) -> Vec<Member> {
+        let insiders = self.members.iter().filter(|(_, guest)| guest.is_in);
+        let (own, heard): (Vec<_>, Vec<_>) = insiders
+            .filter(|(member, guest)| guest.address == *from || member.tie() == Some(tie))
+            .partition(|(_, guest)| guest.address == *from);
+        let meant = if own.is_empty() { heard } else { own };
+        meant.into_iter().map(|(member, _)| member.clone()).collect()
+    }
+
     /// The tie lines that are to be told what `from` says: those by which somebody else comes. One that is itself in the
     /// party hears it as a member, unless it is the one that speaks.
     pub fn ties_to_tell(&self, from: &Address, speaker: Option<LineId>) -> Vec<LineId> {

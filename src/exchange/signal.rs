@@ -273,6 +273,15 @@ pub enum Signal {
         /// The party.
         party: Address,
     },
+    /// To a party's home: what somebody says there fills a tie line that does not take it. Lost: it goes on filling.
+    PartyPressed {
+        /// The tie line.
+        tie: LineId,
+        /// The party.
+        party: Address,
+        /// Who.
+        from: Address,
+    },
 
     // Presence.
     /// A line of another shard asks who is there. Lost: the asker waits for ever.

@@ -14,6 +14,7 @@ use super::cause::Cause;
 use super::event::{ContentType, Verb};
 use super::ids::LineId;
 use super::limits::PARTY_SEATS_PER_TIE_MAX;
+use super::press::Speakers;
 
 /// Something said about a party, from exchange to exchange.
 #[derive(Debug)]
@@ -97,6 +98,8 @@ pub struct TieParties {
     parties: HashMap<Address, TieParty, ahash::RandomState>,
     /// Seats, and parties that the tie line leads to.
     len: usize,
+    /// Who presses.
+    pub speakers: Speakers,
 }
 
 #[derive(Default, Debug)]
@@ -110,7 +113,8 @@ struct TieParty {
 impl TieParties {
     /// No parties.
     pub fn with_hasher(hasher: ahash::RandomState) -> Self {
-        Self { parties: HashMap::with_hasher(hasher), len: 0 }
+        let speakers = Speakers::with_hasher(hasher.clone());
+        Self { parties: HashMap::with_hasher(hasher), len: 0, speakers }
     }
 
     /// Whether there is none.

@@ -30,6 +30,8 @@ pub struct Summary {
     pub agreed: u64,
     /// Notices that the model has predicted.
     pub predicted: u64,
+    /// Lines that went during a drain, or at its limit, as the model says that they do.
+    pub sent_away: u64,
     /// Runs in which something happened whose order is left open, and comparing stopped.
     pub undecided: u64,
     /// What happened, if that is wanted.
@@ -56,8 +58,10 @@ impl Summary {
             Fact::Lost(_, Loss::Vanished) => count(&mut self.asked, "vanish".to_owned()),
             Fact::Lost(_, Loss::SlowConsumer) => count(&mut self.asked, "overflow".to_owned()),
             Fact::Heard(_, heard) => count(&mut self.heard, name(heard)),
-            Fact::Draining => count(&mut self.asked, "drain".to_owned()),
+            Fact::Draining { .. } => count(&mut self.asked, "drain".to_owned()),
             Fact::Stopping => count(&mut self.asked, "stop".to_owned()),
+            Fact::WakeStarted => count(&mut self.heard, "(wake handler)".to_owned()),
+            Fact::SentAway { .. } => {}
             Fact::Recorded(_) => count(&mut self.heard, "(call record)".to_owned()),
         }
     }
@@ -72,6 +76,7 @@ impl Summary {
     pub fn note_twins(&mut self, twins: &Twins) {
         self.agreed += twins.agreed;
         self.predicted += twins.predicted;
+        self.sent_away += twins.sent_away;
         self.undecided += u64::from(twins.is_undecided());
     }
 }
@@ -111,8 +116,9 @@ impl fmt::Display for Summary {
             "{} parcels crossed trunks, the longest outbox held {}",
             self.parcels, self.outbox_len_max
         )?;
-        let Self { agreed, predicted, undecided, .. } = self;
+        let Self { agreed, predicted, sent_away, undecided, .. } = self;
         writeln!(f, "{agreed} notices were the same on one shard, {predicted} as the model predicts")?;
+        writeln!(f, "{sent_away} lines went in a drain when the model says that they may")?;
         writeln!(f, "{undecided} runs were compared up to an event whose order is left open")?;
         table(f, "asked", &self.asked)?;
         table(f, "heard", &self.heard)

@@ -9,10 +9,10 @@ use std::sync::{Arc, Once};
 
 use crate::exchange::Limits;
 use crate::exchange::cause::Cause;
-use crate::exchange::event::{Loss, WakeOutcome};
+use crate::exchange::event::{DrainOrder, Loss, WakeOutcome};
 use crate::exchange::limits::SpawnPolicy;
 
-use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, resolve};
+use super::actions::{AGENT_COMMAND, Action, Step, Weather, choose, log_reader, log_service, resolve};
 use super::client::{Heard, Want};
 use super::denials;
 use super::dice::Dice;
@@ -31,6 +31,14 @@ const CROWD: usize = 7;
 const LAST_DEADLINES_MAX: usize = 10_000;
 /// One run in so many ends with a drain.
 const DRAINED_PART: u64 = 4;
+/// Over what time the idle lines go, in ms: some runs are short of it, and in some even a few lines have to hurry.
+const SPREADS_MS: [u64; 4] = [100, 1_000, 4_000, 12_000];
+/// When those who are sent away are to come back, in ms.
+const RETRY_MS: u64 = 1_000;
+/// How many try to read the log shortly before.
+const LOG_READERS: usize = 6;
+/// How soon after the beginning of a drain its limit is reached, in actions, if it is soon.
+const HASTE: usize = 5;
 /// How many times a failing list is played again to shorten it.
 const SHRINKING_RUNS_MAX: usize = 4000;
 
@@ -90,7 +98,20 @@ impl Scenario {
         let rest = (script.len()..events).map(|_| choose(&mut dice, self.weather));
         script.extend(rest.map(|action| if self.agents { action } else { action.without_agents() }));
         if self.seed.is_multiple_of(DRAINED_PART) {
-            script.insert(script.len() / 4 * 3, Action::Drain);
+            if dice.chance(50) {
+                // Whoever reads the log counts as idle; by chance there would hardly ever be one.
+                let at = script.len() / 4 * 3;
+                script.splice(at..at, std::array::from_fn::<_, LOG_READERS, _>(|_| log_reader(&mut dice)));
+                script.splice(0..0, [Action::Open { shard: dice.byte(), internal: true }, log_service()]);
+            }
+            let at = script.len() / 4 * 3;
+            let order = DrainOrder { spread_ms: dice.pick(&SPREADS_MS), retry_ms: RETRY_MS };
+            script.insert(at, Action::Drain(order));
+            match dice.below(3) {
+                0 => script.push(Action::Stop),
+                1 => script.insert(script.len().min(at + HASTE), Action::Stop),
+                _ => {}
+            }
         }
         script
     }
@@ -197,7 +218,8 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, summary: &'a mut Summary) -> Self {
-        let world = scenario.world(scenario.shards);
+        let mut world = scenario.world(scenario.shards);
+        world.prompt = scenario.weather == Weather::Calm;
         let twins = (scenario.weather == Weather::Calm).then(|| Twins::new(scenario));
         Self { scenario, summary, world, judge: Judge::default(), twins }
     }
@@ -237,10 +259,6 @@ impl<'a> Run<'a> {
                 }
             }
             _ => {
-                if matches!(step, Step::Drain) {
-                    // Each shard sends its lines away in an order of its own.
-                    self.twins.iter_mut().for_each(Twins::give_up);
-                }
                 apply(&mut self.world, step);
                 if let Some(twins) = &mut self.twins {
                     twins.apply(step);
@@ -287,12 +305,10 @@ impl<'a> Run<'a> {
         }
         for fact in facts {
             self.summary.note(&fact);
-            if let (Fact::Heard(client, Heard::Closed(Cause::Timeout)), Some(twins)) =
-                (&fact, &mut self.twins)
-            {
-                twins.cut(*client, self.world.now());
-            }
             self.judge.note(&fact, &self.world)?;
+            if let (Fact::Heard(client, Heard::Closed(cause)), Some(twins)) = (&fact, &mut self.twins) {
+                twins.close(*client, *cause, &self.world)?;
+            }
         }
         Ok(())
     }
@@ -354,7 +370,8 @@ impl<'a> Run<'a> {
 pub fn apply(world: &mut World, step: &Step) {
     match step {
         Step::Open { shard, internal } => drop(world.open(*shard, *internal)),
-        Step::Drain => world.drain(),
+        Step::Drain(order) => world.drain(*order),
+        Step::Stop => world.shut_down(),
         Step::Lose(client, loss) => world.lose(*client, *loss),
         Step::Congest(client) => world.congest(*client),
         Step::CutCall(call) => world.cut_call(*call),

@@ -29,9 +29,6 @@ const WAKEUPS_MAX: usize = 1000;
 /// How many events pass between two looks at a shard's own invariants.
 const CHECK_EVERY: u32 = 16;
 
-/// How the exchange is drained, if it is: a script has time for some of it.
-const DRAIN: DrainOrder = DrainOrder { spread_ms: 4_000, retry_ms: 1_000 };
-
 /// Something that happened and that somebody may want to judge.
 #[derive(Debug)]
 pub enum Fact {
@@ -44,9 +41,25 @@ pub enum Fact {
     /// A shard has been told that a client's connection is lost.
     Lost(ClientNo, Loss),
     /// A drain begins.
-    Draining,
+    Draining {
+        /// How it is to go.
+        order: DrainOrder,
+        /// How many lines there are, by shard.
+        lines: Vec<usize>,
+    },
     /// The exchange stops.
     Stopping,
+    /// A shard sends a client away, which hears of it next.
+    SentAway {
+        /// Whom.
+        client: ClientNo,
+        /// Which shard.
+        shard: ShardId,
+        /// When it is to come back, in ms.
+        retry_after_ms: u64,
+    },
+    /// A wake handler is started.
+    WakeStarted,
     /// A record was written.
     Recorded(Box<CallRecord>),
 }
@@ -79,7 +92,10 @@ pub struct World {
     lines: BTreeMap<LineId, ClientNo>,
     backlog: Vec<ClientNo>,
     last_wakeup: (Tick, usize),
-    draining: bool,
+    /// Nobody is let in any more.
+    closed: bool,
+    /// Whether what one shard says when it is woken arrives before the next one is woken.
+    pub prompt: bool,
     /// Events performed so far.
     performed: u32,
 }
@@ -102,7 +118,8 @@ impl World {
             lines: BTreeMap::new(),
             backlog: Vec::new(),
             last_wakeup: (Tick::default(), 0),
-            draining: false,
+            closed: false,
+            prompt: false,
             performed: 0,
         }
     }
@@ -127,14 +144,14 @@ impl World {
         (0..self.clients.len()).filter(|&client| self.clients[client].is_alive()).collect()
     }
 
-    /// A new client connects, landing on the shard with this number. `None` during a drain.
+    /// A new client connects, landing on the shard with this number. `None` from the beginning of a drain on.
     ///
     /// # Panics
-    /// If it is let in during a drain, or is not at another time.
+    /// If it is let in then, or is not before.
     pub fn open(&mut self, shard: usize, internal: bool) -> Option<ClientNo> {
         let at = shard % self.shards.len();
         let opened = self.shards[at].open_line(self.now, internal);
-        assert_eq!(opened.is_none(), self.draining, "nobody is let in during a drain, and everybody else");
+        assert_eq!(opened.is_none(), self.closed, "nobody is let in during a drain, and everybody before");
         let line = opened?;
         let client = self.clients.len();
         self.clients.push(Client::new(line, internal));
@@ -234,9 +251,16 @@ impl World {
                 let mut out = Outbox::default();
                 self.shards[at].on_deadline(self.now, &mut out);
                 self.perform(ShardId::new(at), out);
+                self.hurry();
             }
         }
         self.serve_backlog();
+    }
+
+    fn hurry(&mut self) {
+        if self.prompt {
+            self.deliver_all();
+        }
     }
 
     /// These rules hold from now on.
@@ -247,20 +271,23 @@ impl World {
     }
 
     /// The exchange is about to stop.
-    pub fn drain(&mut self) {
-        self.draining = true;
-        self.facts.push(Fact::Draining);
+    pub fn drain(&mut self, order: DrainOrder) {
+        self.closed = true;
+        let lines = self.shards.iter().map(|shard| shard.counts().lines).collect();
+        self.facts.push(Fact::Draining { order, lines });
         for at in 0..self.shards.len() {
-            self.handle(ShardId::new(at), Event::Drain(DRAIN));
+            self.handle(ShardId::new(at), Event::Drain(order));
         }
         self.serve_backlog();
     }
 
     /// The exchange stops.
     pub fn shut_down(&mut self) {
+        self.closed = true;
         self.facts.push(Fact::Stopping);
         for at in 0..self.shards.len() {
             self.handle(ShardId::new(at), Event::Shutdown);
+            self.hurry();
         }
         self.serve_backlog();
     }
@@ -288,8 +315,8 @@ impl World {
             Effect::Publish { lines, notice } => lines.iter().for_each(|&line| self.notify(line, &notice)),
             Effect::Close { line, cause } => self.close(line, cause),
             Effect::SendAway { line, retry_after_ms } => {
-                let allowed = DRAIN.retry_ms..=2 * DRAIN.retry_ms;
-                assert!(allowed.contains(&retry_after_ms), "a hint of {retry_after_ms} ms");
+                let client = self.client_at(line);
+                self.facts.push(Fact::SentAway { client, shard, retry_after_ms });
                 self.close(line, Cause::Restarting);
             }
             Effect::Pause(line) => {
@@ -306,6 +333,7 @@ impl World {
             Effect::Wake { run, address, handler: _ } => {
                 assert!(self.wakes.iter().all(|task| task.run != run), "{run:?} is started twice");
                 self.wakes.push(WakeTask { run, address: address.to_string(), over: false });
+                self.facts.push(Fact::WakeStarted);
             }
             Effect::WakeSettled(run) => {
                 assert!(self.wakes.iter().any(|task| task.run == run), "{run:?} was never started");

@@ -15,6 +15,7 @@ use crate::exchange::effect::{
 use crate::exchange::event::{Concurrency, ContentType};
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId, ShardId};
 use crate::exchange::limits::DIAL_HOPS_MAX;
+use crate::exchange::press::weight;
 use crate::exchange::signal::{Dial, Signal};
 use crate::exchange::time::Moment;
 use crate::exchange::timers::Due;
@@ -290,7 +291,7 @@ impl Shard {
             Some(Record::Call(call)) if call.stage == Stage::Connected => {
                 debug_assert_eq!(call.caller, line, "a leg speaks for its own line only");
                 call.traffic.to_callee.count(bytes);
-                call.pressed += bytes as u64;
+                call.pressed += weight(data.bytes());
                 (call.callee, call.id, call.from.clone())
             }
             Some(Record::Session(session)) => {

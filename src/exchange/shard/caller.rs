@@ -8,6 +8,7 @@ use crate::exchange::cause::{Cause, Reason};
 use crate::exchange::effect::{Name, Notice, Outbox, Payload};
 use crate::exchange::event::ContentType;
 use crate::exchange::ids::{CallId, LegId, LineId, RecordId};
+use crate::exchange::press::weight;
 use crate::exchange::signal::{AudienceId, Signal};
 use crate::exchange::tie::TieNotice;
 use crate::exchange::time::Moment;
@@ -83,14 +84,7 @@ impl Shard {
 
     pub(super) fn on_dial_refused(&mut self, now: Moment, id: LegId, reason: Reason, out: &mut Outbox<'_>) {
         let Some(leg) = self.remove_leg(id, out) else { return };
-        let notice = if leg.forwarded.is_some() {
-            let to = leg.to.as_str().to_owned().into();
-            Notice::Tie(TieNotice::Busy { call: leg.id, to, reason })
-        } else {
-            let reference = leg.reference.map(|reference| (reference, leg.id));
-            Notice::Busy { to: Name::Address(leg.to), reason, reference }
-        };
-        out.notify(leg.line, notice);
+        out.notify(leg.line, refusal(&leg, reason));
         self.after_call(now, leg.line, out);
     }
 
@@ -108,7 +102,7 @@ impl Shard {
         out: &mut Outbox<'a>,
     ) {
         let Some(leg) = self.legs.get_mut(id.0) else { return };
-        leg.pressed += data.bytes().map_or(0, |bytes| bytes.len() as u64);
+        leg.pressed += weight(data.bytes());
         let (call, from) = (leg.shown_id(), leg.callee_address().clone());
         out.notify(leg.line, Notice::Message { call, from, data, content_type });
     }
@@ -167,4 +161,14 @@ impl Shard {
         }
         Some(leg)
     }
+}
+
+/// What the caller's side is told of a dial that has come to nothing.
+pub(super) fn refusal(leg: &Leg, reason: Reason) -> Notice<'static> {
+    if leg.forwarded.is_some() {
+        let to = leg.to.as_str().to_owned().into();
+        return Notice::Tie(TieNotice::Busy { call: leg.id, to, reason });
+    }
+    let reference = leg.reference.clone().map(|reference| (reference, leg.id));
+    Notice::Busy { to: Name::Address(leg.to.clone()), reason, reference }
 }

@@ -37,10 +37,10 @@ impl Shard {
             }
             Some(Record::Call(_)) => self.fail_call(now, id, Cause::Admin, out),
             Some(Record::Session(session)) if session.id == call => {
-                let broadcaster = session.broadcaster;
-                self.end_session(now, id, Cause::Admin.into(), out);
+                // First, because a line that has nothing else going on may go home to another shard after it.
                 let notice = Notice::HungUp { call, reason: Cause::Admin.into(), from: None };
-                out.notify(broadcaster, notice);
+                out.notify(session.broadcaster, notice);
+                self.end_session(now, id, Cause::Admin.into(), out);
             }
             Some(Record::Session(_)) => self.cut_listener(now, id, call, out),
             None => {}

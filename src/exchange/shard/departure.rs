@@ -75,6 +75,11 @@ impl Shard {
         if self.drain.is_some() && !entry.internal {
             return self.send_away(now, line, out);
         }
+        if entry.tie().is_some() {
+            // Calls of others pass through it: they are over for this reason, and not because a link broke.
+            self.hang_everything_up(line, out);
+        }
+        let Some(entry) = self.lines.get(line.0) else { return };
         let cause = if entry.internal { Cause::ServiceShutdown } else { Cause::Shutdown };
         self.dismiss(now, line, cause, Afterlife::Sleeps, out);
     }

@@ -9,7 +9,7 @@
 use crate::exchange::address::LOG_SERVICE;
 use crate::exchange::call::{Leg, LegStage, Record};
 use crate::exchange::cause::Cause;
-use crate::exchange::effect::{Effect, Name, Notice, Outbox};
+use crate::exchange::effect::{Effect, Notice, Outbox};
 use crate::exchange::event::DrainOrder;
 use crate::exchange::ids::LineId;
 use crate::exchange::line::Line;
@@ -17,6 +17,7 @@ use crate::exchange::time::{Moment, Tick};
 use crate::exchange::timers::{Due, TimerId};
 
 use super::Shard;
+use super::caller::refusal;
 use super::departure::Afterlife;
 
 /// Between two steps, in ms: at most a hundredth of a second's lines go together.
@@ -168,19 +169,17 @@ impl Shard {
         }
     }
 
-    /// The calls that a line still has are over; it is told so itself, the others hear of it when it departs. A dial that has not got
-    /// through has come to nothing: most callers know no name of the call yet.
-    fn hang_everything_up(&self, line: LineId, out: &mut Outbox<'_>) {
+    /// The calls that a line still has are over, those that pass through a link included; it is told so itself, the others hear of it
+    /// when it departs. A dial that has not got through has come to nothing: most callers know no name of the call yet.
+    pub(super) fn hang_everything_up(&self, line: LineId, out: &mut Outbox<'_>) {
         let Some(business) = self.lines.get(line.0).and_then(|entry| entry.business.as_ref()) else { return };
-        let legs = || business.legs.iter().filter_map(|leg| self.legs.get(leg.0));
+        let legs = || business.all_legs().filter_map(|leg| self.legs.get(leg.0));
         let is_dialling = |leg: &&Leg| leg.stage == LegStage::Dialling;
         for leg in legs().filter(is_dialling) {
-            let reference = leg.reference.clone().map(|reference| (reference, leg.id));
-            let to = Name::Address(leg.to.clone());
-            out.notify(line, Notice::Busy { to, reason: Cause::Unavailable.into(), reference });
+            out.notify(line, refusal(leg, Cause::Unavailable.into()));
         }
         let legs = legs().filter(|leg| !is_dialling(leg)).map(|leg| leg.shown_id());
-        let records = business.records.iter().filter_map(|record| match self.records.get(record.0)? {
+        let records = business.all_records().filter_map(|record| match self.records.get(record.0)? {
             Record::Call(call) => Some(call.id),
             // To who is heard, a HANGUP means that one of those who listen has gone (section 13).
             Record::Session(_) => None,

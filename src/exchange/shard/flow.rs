@@ -63,6 +63,9 @@ impl Shard {
                 (call.heedless_peer, call.pressed) = (false, 0);
             }
         }
+        if let Some(parties) = self.tie_parties(line) {
+            parties.speakers.clear();
+        }
     }
 
     fn far_end_of_leg(&self, leg: LegId) -> Option<CallEnd> {

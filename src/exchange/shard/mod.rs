@@ -396,6 +396,7 @@ impl Shard {
             Signal::PartyTold(talk) => self.on_party_told(*talk, out),
             Signal::PartyCut { tie, party } => self.on_party_cut(tie, &party, out),
             Signal::PartyDone { tie, party } => self.on_party_done(tie, &party),
+            Signal::PartyPressed { tie, party, from } => self.on_party_pressed(tie, &party, &from, out),
             Signal::PartySays(words) => self.on_party_says(*words, out),
             Signal::Leave { line, party } => self.on_leave(line, &party, out),
             Signal::MemberRenamed { line, party, address } => {

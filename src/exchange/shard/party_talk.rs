@@ -156,7 +156,14 @@ impl Shard {
         self.put_out(id, member, verb, cause, out);
     }
 
-    fn put_out(&mut self, id: PartyId, member: Member, verb: Verb, cause: Cause, out: &mut Outbox<'_>) {
+    pub(super) fn put_out(
+        &mut self,
+        id: PartyId,
+        member: Member,
+        verb: Verb,
+        cause: Cause,
+        out: &mut Outbox<'_>,
+    ) {
         let Some(party) = self.parties.get(id.0).map(|host| host.name.clone()) else { return };
         if let Some(guest) = self.let_out(id, &member, out) {
             self.turn_down(party, member, guest, verb, cause, out);

@@ -77,8 +77,12 @@ impl Shard {
         entry.reserve().or(full.then_some(Cause::MaxSessionsReached))
     }
 
-    /// The handler to wake one more instance of a pool with, if the pool has one and a place left.
+    /// The handler to wake one more instance of a pool with, if the pool has one and a place left. During a drain that instance
+    /// would not be let in.
     fn handler_of_one_more(&self, address: &Address) -> Option<Arc<WakeHandler>> {
+        if self.is_draining() {
+            return None;
+        }
         let listing = self.directory.listing(address.as_str())?;
         let pool = listing.pool.as_ref()?;
         let may_wait = self.has_room_to_wait(listing);

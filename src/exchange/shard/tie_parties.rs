@@ -10,6 +10,7 @@ use crate::exchange::address::Address;
 use crate::exchange::cause::Cause;
 use crate::exchange::effect::{Notice, Outbox};
 use crate::exchange::ids::LineId;
+use crate::exchange::press::weight;
 use crate::exchange::signal::Signal;
 use crate::exchange::tie::{Tie, TieNotice};
 use crate::exchange::tie_party::{PartyTalk, PartyWord, TieParties, TieTalk};
@@ -110,7 +111,13 @@ impl Shard {
                 true
             }
             PartyWord::Leave { .. } => parties.leads_to(&party),
-            PartyWord::Says { .. } => parties.knows(&party),
+            PartyWord::Says { from, data, .. } => {
+                let is_due = parties.knows(&party);
+                if is_due {
+                    parties.speakers.count(&party, from, weight(data.as_deref()));
+                }
+                is_due
+            }
             PartyWord::Joined { to, .. } => has_seat(parties, &party, to.as_ref(), ticket),
             PartyWord::Failed { to, .. } => {
                 let has_seat = has_seat(parties, &party, to.as_ref(), ticket);
@@ -138,7 +145,7 @@ impl Shard {
         }
     }
 
-    fn tie_parties(&mut self, tie: LineId) -> Option<&mut TieParties> {
+    pub(super) fn tie_parties(&mut self, tie: LineId) -> Option<&mut TieParties> {
         Some(&mut self.lines.get_mut(tie.0)?.tie_mut()?.parties)
     }
 }

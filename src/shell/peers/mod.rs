@@ -128,7 +128,7 @@ async fn keep_up(position: u32, peer: Peer, tls: Arc<PeerTls>, common: Common) {
                     }
                 };
                 wait = wait_after(wait, told);
-                standing.is_lost(&peer, is_steady);
+                standing.is_lost(&peer, is_steady, wait);
                 counts.is_lost();
             }
             Err(error) => {

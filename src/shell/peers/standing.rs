@@ -1,6 +1,8 @@
 //! What the log is told of a link: changes of its state, once each. A peer that is down for a day costs one line, and so does
 //! one that lets us in and shows us out again every few seconds.
 
+use std::time::Duration;
+
 use tracing::{debug, info, warn};
 
 use crate::config::federation::Peer;
@@ -44,9 +46,10 @@ impl Standing {
         }
     }
 
-    /// It is gone, after it had lasted for a while or before.
-    pub(super) fn is_lost(&mut self, peer: &Peer, was_steady: bool) {
-        let (peer, again_in) = (&*peer.id, peer.reconnect_delay);
+    /// It is gone, after it had lasted for a while or before. It is called again after `again_in`, which may be the other
+    /// exchange's wish.
+    pub(super) fn is_lost(&mut self, peer: &Peer, was_steady: bool, again_in: Duration) {
+        let peer = &*peer.id;
         if self.0 == Told::Flapping {
             return debug!(peer, "link lost");
         }
@@ -94,7 +97,7 @@ mod tests {
         assert_eq!(standing.0, Told::Unreachable);
         standing.is_up(&peer);
         assert_eq!(standing.0, Told::Up);
-        standing.is_lost(&peer, true);
+        standing.is_lost(&peer, true, peer.reconnect_delay);
         assert_eq!(standing.0, Told::Lost);
         down(&mut standing);
         assert_eq!(standing.0, Told::Unreachable);
@@ -105,7 +108,7 @@ mod tests {
         let (peer, mut standing) = (peer(), Standing::new());
         for _ in 0..3 {
             standing.is_up(&peer);
-            standing.is_lost(&peer, false);
+            standing.is_lost(&peer, false, peer.reconnect_delay);
             standing.cannot_be_reached(&peer, &DialError::TimedOut);
             assert_eq!(standing.0, Told::Flapping);
         }

@@ -12,6 +12,7 @@ use crate::exchange::event::Event;
 use crate::exchange::ids::{Handle, ShardId};
 use crate::exchange::line::Luggage;
 use crate::exchange::tie::TieNotice;
+use crate::exchange::tie_party::PartyWord;
 use crate::websocket::{MessageKind, encoder};
 
 use super::super::connection::Role;
@@ -52,6 +53,15 @@ pub(super) enum Said {
 fn has_passed_a_step(before: usize, after: usize, most: usize) -> bool {
     let step = (most / PRESSED_STEP_PART).max(1);
     after > most / 2 && before / step != after / step
+}
+
+/// Whether clients say something, on whatever way.
+fn said_by(notice: &Notice<'_>) -> Said {
+    match notice {
+        Notice::Message { .. } | Notice::PartyMessage { .. } => Said::Message,
+        Notice::Tie(TieNotice::Party(talk)) if matches!(talk.word, PartyWord::Says { .. }) => Said::Message,
+        _ => Said::Signalling,
+    }
 }
 
 impl Switchboard {
@@ -103,10 +113,7 @@ impl Switchboard {
             Notice::Tie(TieNotice::Registered { .. }) => self.note_tie_line(handle),
             _ => {}
         }
-        let said = match notice {
-            Notice::Message { .. } | Notice::PartyMessage { .. } => Said::Message,
-            _ => Said::Signalling,
-        };
+        let said = said_by(&notice);
         let names = self.call_names.take();
         self.write_text(handle, said, encoded_len_hint(&notice), |buffer| {
             encode_named(&notice, names.as_deref(), buffer);
@@ -277,21 +284,21 @@ impl Switchboard {
         if !connection.state.blocked {
             return;
         }
-        if is_tie && has_passed_a_step(before, connection.output_len(), most) {
-            self.queues.afterwards.push_back(Event::Pressed { line, is_over: false });
+        let len = connection.output_len();
+        // Two exchanges that both wait for the other to read would wait for ever.
+        connection.state.self_paused |= before > most && above && !is_tie;
+        let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
+        if is_tie && has_passed_a_step(before, len, most) {
+            // Rather the call or the seat that says too much than all of the link's. Once a step: it means a look at all calls.
+            let is_over = before > most && !excused;
+            self.queues.afterwards.push_back(Event::Pressed { line, is_over });
         }
         if before <= most {
             return;
         }
-        // Two exchanges that both wait for the other to read would wait for ever.
-        connection.state.self_paused |= above && !is_tie;
-        let excused = said == Said::Signalling || self.shard.tolerates_backlog(line);
         let is_tolerable = !scarce && before <= most + TOLERATED_BYTES;
         if !is_tolerable || !excused && !is_tie {
             self.overflow(handle);
-        } else if !excused {
-            // Rather the call that says too much than all of the link's.
-            self.queues.afterwards.push_back(Event::Pressed { line, is_over: true });
         }
     }
 

@@ -14,6 +14,8 @@ use super::{Manner, Wake};
 /// The addresses; the last one is that of a service.
 pub(super) const ADDRESSES: [&str; 7] =
     ["ann@a.test", "bob@a.test", "cid@b.test", "dan@B.test", "eve@b.test", "fay@c.test", LOG_SERVICE];
+/// The place of the log service among them.
+pub(super) const LOG_ADDRESS: u8 = 6;
 /// The parties.
 pub(super) const PARTIES: [&str; 3] = ["tea@a.test", "fog@b.test", "ann@a.test"];
 /// The command that may be run as a wake handler.

@@ -7,7 +7,7 @@
 mod material;
 mod scene;
 
-use crate::exchange::event::{AutoSleepChange, Loss, Registration, Status, WakeOutcome};
+use crate::exchange::event::{AutoSleepChange, DrainOrder, Loss, Registration, Status, WakeOutcome};
 
 use super::client::{CallRef, ClientNo, Stage, Want};
 use super::dice::Dice;
@@ -123,7 +123,9 @@ pub enum Action {
         count: u8,
     },
     /// The exchange is about to stop.
-    Drain,
+    Drain(DrainOrder),
+    /// It stops.
+    Stop,
     /// Time passes.
     Wait {
         millis: u32,
@@ -244,7 +246,9 @@ pub enum Step {
         count: usize,
     },
     /// The exchange is about to stop.
-    Drain,
+    Drain(DrainOrder),
+    /// It stops.
+    Stop,
     /// Time passes.
     Wait {
         /// How much.
@@ -289,6 +293,17 @@ pub fn choose(dice: &mut Dice, weather: Weather) -> Action {
         (6, time_and_loss as _),
     ]);
     family(dice)
+}
+
+/// The first client becomes the log service.
+pub fn log_service() -> Action {
+    let address = material::LOG_ADDRESS;
+    Action::Register { who: 0, address, manner: Manner::Broadcast(None), wake: Wake::Absent, profile: 0 }
+}
+
+/// Somebody dials it.
+pub fn log_reader(dice: &mut Dice) -> Action {
+    Action::Dial { who: dice.byte(), target: Target::Any(material::LOG_ADDRESS), referenced: false }
 }
 
 fn registration(dice: &mut Dice) -> Action {

@@ -28,7 +28,8 @@ pub fn resolve(action: Action, world: &World, number: usize) -> Option<Step> {
         Action::Congest { who } => Step::Congest(scene.anyone(who)?),
         Action::Deliver { nth, count } => Step::Deliver { nth: usize::from(nth), count: usize::from(count) },
         Action::Wait { millis } => Step::Wait { millis: u64::from(millis) },
-        Action::Drain => Step::Drain,
+        Action::Drain(order) => Step::Drain(order),
+        Action::Stop => Step::Stop,
         Action::Deadline => Step::Deadline,
         Action::EndWake { nth, outcome, agent } => scene.end_wake(nth, outcome, agent)?,
         _ => {

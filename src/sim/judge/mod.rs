@@ -5,6 +5,7 @@
 //! their own; here are the rules about replies, addresses and what is left at the end.
 
 mod calls;
+mod drain;
 mod parties;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::exchange::shard::{Counts, Shard};
 use super::client::{ClientNo, Heard, Want, verb_name};
 use super::world::{Fact, World};
 use calls::Calls;
+use drain::Drain;
 use parties::Parties;
 
 /// Most parcels that may wait in an outbox. What one event can cause is bounded by what its line has going on; some
@@ -49,15 +51,6 @@ impl fmt::Display for Breach {
 /// `Ok` if `holds`, else a breach of `rule`.
 fn must(holds: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Breach> {
     if holds { Ok(()) } else { Err(Breach::new(rule, detail())) }
-}
-
-/// Whether the exchange is about to stop.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Drain {
-    #[default]
-    None,
-    UnderWay,
-    Over,
 }
 
 /// Follows a run and complains.
@@ -96,7 +89,7 @@ impl Judge {
                     format!("client {client} hears {heard:?}")
                 })?;
                 self.settle(*client, heard)?;
-                self.judge_drain(*client, heard)?;
+                self.drain.judge(*client, heard, &self.calls, &self.parties, world.now())?;
                 self.calls.note_heard(*client, heard)?;
                 self.parties.note_heard(*client, heard)?;
                 match heard {
@@ -109,24 +102,15 @@ impl Judge {
                 }
             }
             Fact::Lost(client, _) => self.bury(*client),
-            Fact::Draining => self.drain = Drain::UnderWay,
-            Fact::Stopping => self.drain = Drain::Over,
+            Fact::Draining { order, lines } => self.drain.begin(*order, lines, world.now()),
+            Fact::Stopping => self.drain.end(),
+            Fact::SentAway { client, shard, retry_after_ms } => {
+                self.drain.note_departure(*client, *shard, *retry_after_ms, world.now())?;
+            }
+            Fact::WakeStarted => self.drain.judge_wake()?,
             Fact::Recorded(record) => self.calls.note_record(record)?,
         }
         Ok(())
-    }
-
-    /// Whoever is in a call of two is not sent away, and a call ends because of a drain only with the exchange.
-    fn judge_drain(&self, client: ClientNo, heard: &Heard) -> Result<(), Breach> {
-        let is_of_two = |call| self.calls.is_of_two(client, call);
-        let fair = match (self.drain, heard) {
-            (Drain::Over, _) => true,
-            (Drain::None, Heard::Closed(Cause::Restarting)) => false,
-            (Drain::UnderWay, Heard::Closed(Cause::Restarting)) => !self.calls.talks(client),
-            (_, Heard::HungUp { call, reason, .. }) if reason == Cause::Shutdown.name() => !is_of_two(*call),
-            _ => true,
-        };
-        must(fair, "a drain waits for calls", || format!("client {client} hears {heard:?}, {:?}", self.drain))
     }
 
     /// A silent line is cut, but never before its time; a service never is (section 7).

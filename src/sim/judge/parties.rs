@@ -94,6 +94,11 @@ impl Parties {
         must(missed.is_none(), "no party message is lost", || format!("client {client} missed {missed:?}"))
     }
 
+    /// Whether a client knows itself to be a member of any.
+    pub fn seats(&self, client: ClientNo) -> bool {
+        self.seats.iter().any(|((_, by), seat)| *by == client && seat.member)
+    }
+
     /// A client is gone.
     pub fn bury(&mut self, client: ClientNo) {
         self.seats.retain(|(_, by), _| *by != client);

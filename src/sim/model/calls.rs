@@ -1,6 +1,6 @@
 //! Calls and broadcasts in the model (sections 8 to 13).
 
-use crate::exchange::address::is_address;
+use crate::exchange::address::{LOG_SERVICE, is_address};
 use crate::exchange::cause::Cause;
 use crate::exchange::event::{Concurrency, Status};
 use crate::exchange::ids::CallId;
@@ -23,14 +23,16 @@ pub(super) struct Call {
 /// A broadcast that somebody listens to.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    id: CallId,
-    host: ClientNo,
+    pub(super) id: CallId,
+    pub(super) host: ClientNo,
     listeners: Vec<Listener>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Listener {
     client: ClientNo,
+    /// Whether it reads the log.
+    reads_log: bool,
     /// The name of its dial, by which it may go on to speak of the session.
     dial: CallId,
 }
@@ -134,7 +136,10 @@ impl Model {
         if is_address(to) && self.calls_of(client) >= most {
             return Err(Cause::Unavailable);
         }
-        let callee = self.holder(to).ok_or(Cause::NoSuchAddress)?;
+        // Whoever was here may have been sent away.
+        let is_away = self.is_draining() && is_address(to);
+        let nobody = if is_away { Cause::Unavailable } else { Cause::NoSuchAddress };
+        let callee = self.holder(to).ok_or(nobody)?;
         let (line, in_call) = (&self.lines[callee], self.in_call(callee));
         if callee == client {
             return Err(Cause::AlreadyInCall);
@@ -206,7 +211,7 @@ impl Model {
         if repeated {
             return self.after_call(caller);
         }
-        self.sessions[at].listeners.push(Listener { client: caller, dial: id });
+        self.sessions[at].listeners.push(Listener { client: caller, reads_log: to == LOG_SERVICE, dial: id });
         self.begin(caller);
         self.restart_idle(host);
         self.clients[host].listeners.push((call, line_id(caller)));
@@ -359,7 +364,16 @@ impl Model {
 }
 
 impl Call {
-    fn is_party(&self, client: ClientNo) -> bool {
+    /// What a party that goes itself is told of the call.
+    pub(super) fn last_word(&self, client: ClientNo, reason: String) -> Heard {
+        if self.caller == client && self.due_ms.is_some() {
+            let reference = self.reference.clone().map(|reference| (reference, self.id));
+            return Heard::Busy { to: self.to.clone(), cause: Cause::Unavailable, reference };
+        }
+        Heard::HungUp { call: self.id, reason, from: None }
+    }
+
+    pub(super) fn is_party(&self, client: ClientNo) -> bool {
         self.caller == client || self.callee == client
     }
 
@@ -369,7 +383,12 @@ impl Call {
 }
 
 impl Session {
-    fn has(&self, client: ClientNo) -> bool {
+    pub(super) fn has(&self, client: ClientNo) -> bool {
         self.listeners.iter().any(|listener| listener.client == client)
+    }
+
+    /// Whether it has this listener, and speaks of something else than the exchange itself.
+    pub(super) fn entertains(&self, client: ClientNo) -> bool {
+        self.listeners.iter().any(|listener| listener.client == client && !listener.reads_log)
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! The model covers the runs without pools and sleeping agents, in calm weather. It is written from the
 //! specification (the sections are named) and as simply as that allows: everything is looked for in lists, nothing
-//! is indexed. It shares no code with the core but the words of its vocabulary. Silence is the one thing it does not
-//! predict: the core may take a line that is overdue a little later, so the model is told.
+//! is indexed. It shares no code with the core but the words of its vocabulary. Two things it does not predict: the
+//! core may cut a silent line a little later, and in a drain it sends lines away in an order of its own. The model is told of
+//! both, and of the second it says whether it was right.
 
 mod calls;
+mod drain;
 mod parties;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use super::client::{CallRef, Client, ClientNo, Heard, Place, Want, status_name, 
 use super::denials::is_denied;
 use super::world::WALL_START_MS;
 use calls::{Call, Session};
+use drain::Drain;
 
 /// Timers are due on multiples of this, in ms, and never early.
 const GRAIN_MS: u64 = 8;
@@ -36,6 +39,8 @@ struct Line {
     /// When the current window of dials began, and how many there were.
     window: (u64, u32),
     sleep: Option<Sleep>,
+    /// In a drain: since when there is nothing for which it would be left alone.
+    at_leisure_since_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,7 @@ pub struct Model {
     sessions: Vec<Session>,
     parties: Vec<(String, Vec<ClientNo>)>,
     ids: u32,
+    drain: Option<Drain>,
 }
 
 impl Model {
@@ -74,6 +80,7 @@ impl Model {
             sessions: Vec::new(),
             parties: Vec::new(),
             ids: 0,
+            drain: None,
         }
     }
 
@@ -87,12 +94,18 @@ impl Model {
             // Services of the exchange stay.
             Step::CutLine(client) if self.clients[*client].internal => {}
             Step::CutLine(client) => self.dismiss(*client, Cause::Admin),
-            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } | Step::Drain => {}
+            Step::Drain(order) => self.begin_drain(*order),
+            Step::Stop => self.stop(),
+            Step::Congest(_) | Step::Deliver { .. } | Step::EndWake { .. } => {}
             Step::Wait { .. } | Step::Deadline => {}
         }
+        self.note_leisure();
     }
 
     fn open(&mut self, internal: bool) {
+        if self.is_draining() {
+            return;
+        }
         self.clients.push(Client::new(line_id(self.clients.len()), internal));
         self.lines.push(Line {
             address: None,
@@ -102,20 +115,30 @@ impl Model {
             shown: Status::Available,
             window: (0, 0),
             sleep: None,
+            at_leisure_since_ms: None,
         });
     }
 
     /// Time passes; what is due happens in order.
     pub fn pass(&mut self, until: Tick) {
         let until_ms = until.millis();
+        if let Some(turn_ms) = self.turn_ms().filter(|&turn_ms| self.now_ms < turn_ms && turn_ms < until_ms) {
+            self.pass_until(turn_ms);
+        }
+        self.pass_until(until_ms);
+    }
+
+    fn pass_until(&mut self, until_ms: u64) {
         while let Some((due_ms, what)) = self.next_due().filter(|(due_ms, _)| *due_ms <= until_ms) {
             self.now_ms = due_ms;
             match what {
                 Due::Ring(call) => self.ring_timeout(call),
                 Due::Sleep(client) => self.idle(client),
             }
+            self.note_leisure();
         }
-        self.now_ms = until_ms;
+        self.now_ms = self.now_ms.max(until_ms);
+        self.note_leisure();
     }
 
     fn next_due(&self) -> Option<(u64, Due)> {

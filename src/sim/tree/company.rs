@@ -22,6 +22,8 @@ pub struct Seat {
     pub is_in: bool,
     /// Whether it waits for the answer to a JOIN.
     pub waits: bool,
+    /// How often lines had been pressed when it asked for it.
+    pub presses: u64,
 }
 
 /// Something said in a party.
@@ -40,6 +42,8 @@ pub struct Circumstances {
     pub is_lossy: bool,
     /// Whether there are more ways than one.
     pub may_loop: bool,
+    /// How often lines have been pressed.
+    pub presses: u64,
 }
 
 /// All parties and questions of a run.
@@ -62,11 +66,12 @@ pub struct Company {
 /// What phones ask.
 impl Company {
     /// A phone's exchange has taken a frame of it.
-    pub fn asked(&mut self, entry: &Phone, phone: PhoneNo, fields: &Fields) {
+    pub fn asked(&mut self, entry: &Phone, phone: PhoneNo, fields: &Fields, presses: u64) {
         let party = fields.party.clone().unwrap_or_default();
         match fields.kind.as_str() {
             "JOIN" => {
-                self.seats.entry(phone).or_insert(Seat { party, is_in: false, waits: true }).waits = true;
+                let seat = Seat { party, is_in: false, waits: true, presses };
+                self.seats.entry(phone).or_insert(seat).waits = true;
             }
             "LEAVE" => drop(self.seats.remove(&phone)),
             "PARTY_MSG" => {
@@ -147,7 +152,8 @@ impl Company {
         let seat = self.seats.get(&phone);
         if reason == "not_in_party" {
             // What was said, or a LEAVE, has met the word that it is out.
-            let is_plain = seat.is_some_and(|seat| seat.is_in && !at.is_lossy);
+            let is_plain = |seat: &Seat| seat.is_in && !at.is_lossy && seat.presses == at.presses;
+            let is_plain = seat.is_some_and(is_plain);
             return must(!is_plain, "who is in a party may speak there", || told(seat));
         }
         let rule = "who is put out of a party is told once, and for a reason";
@@ -158,7 +164,8 @@ impl Company {
             _ => false,
         };
         let is_caused = match reason {
-            "party_lost" => at.is_lossy,
+            // Who fills a link is put out by his own exchange, or by one that his words have come to.
+            "party_lost" => at.is_lossy || (seat.is_in && at.presses > seat.presses),
             // A second way may have been turned down, and then leads nowhere; and an answer that comes late is taken for that
             // to the next JOIN, because it does not say which it is for.
             "timeout" => at.is_lossy || at.may_loop,

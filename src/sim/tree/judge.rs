@@ -83,7 +83,7 @@ impl Judge {
             }
             "UNREGISTER" => self.gone(phones, phone, "client_requested"),
             "SLEEP_ACK" => self.gone(phones, phone, "sleep"),
-            _ => self.company.asked(&phones[phone], phone, fields),
+            _ => self.company.asked(&phones[phone], phone, fields, self.presses),
         }
     }
 
@@ -396,7 +396,7 @@ impl Judge {
 
     fn circumstances(&self) -> Circumstances {
         let is_lossy = self.weather == Weather::Rough || self.unsettled > 0;
-        Circumstances { is_lossy, may_loop: self.may_loop }
+        Circumstances { is_lossy, may_loop: self.may_loop, presses: self.presses }
     }
 }
 

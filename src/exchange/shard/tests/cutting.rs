@@ -57,6 +57,24 @@ fn a_call_that_waits_for_a_sleeping_agent_fails_and_the_agent_is_found_free() {
     });
 }
 
+/// Found by the simulation: it was told so after it had gone, under a name that it no longer had.
+#[test]
+fn a_guest_that_broadcasts_is_told_before_it_goes_home() {
+    each(|rig| {
+        let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
+        let call = rig.connect(a, b, BOB);
+        rig.register_as(b, broadcaster(DAVE, None));
+        let listener = rig.registered(EVE);
+        rig.dial(listener, DAVE);
+        rig.hang_up(a, call);
+        rig.heard(b);
+        let was_guest = rig.is_guest(b);
+        cut(rig, 2);
+        rig.expect(b, &["HANGUP #2 admin"]);
+        assert_eq!((was_guest, rig.is_guest(b)), (rig.is_sharded(), false));
+    });
+}
+
 #[test]
 fn a_broadcast_ends_for_all_and_the_broadcaster_is_told() {
     each(|rig| {

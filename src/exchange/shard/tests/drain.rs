@@ -1,7 +1,7 @@
 //! How the exchange drains: who goes when, how he is told, and who is not let in any more.
 
-use super::rig::{broadcaster, registration, wakeable};
-use super::{ALICE, BOB, EVE, Phone, RADIO, ROOM, Rig, each, each_with};
+use super::rig::{broadcaster, pooled, registration, wakeable};
+use super::{ALICE, BOB, EVE, POOL, Phone, RADIO, ROOM, Rig, each, each_with};
 use crate::exchange::event::{DrainOrder, Event, Request};
 
 const ORDER: DrainOrder = DrainOrder { spread_ms: 10_000, retry_ms: 5_000 };
@@ -102,6 +102,21 @@ fn whoever_is_still_here_is_served() {
     });
 }
 
+/// Found by the simulation: a pool whose members are all taken had one more instance woken, which would not have been let in.
+#[test]
+fn a_pool_wakes_nobody_who_would_not_be_let_in() {
+    each(|rig| {
+        let (caller, other) = (rig.registered(ALICE), rig.registered(BOB));
+        let member = rig.registered_as(wakeable(pooled(POOL, 2, Some(1))));
+        let call = rig.connect(caller, member, POOL);
+        drain(rig);
+        rig.dial(other, POOL);
+        rig.expect(other, &["BUSY pool@x.test max_sessions_reached"]);
+        assert!(rig.wakes.is_empty());
+        rig.hang_up(caller, call);
+    });
+}
+
 /// Parties and broadcasts have no end of their own: they are waited for as long as idle lines go, and no longer.
 #[test]
 fn listeners_and_members_go_after_the_idle_ones() {
@@ -136,4 +151,38 @@ fn a_line_on_the_move_is_not_forgotten() {
         let last = rig.heard(moving).pop();
         assert_eq!(last.as_deref(), Some("CLOSE restarting"));
     });
+}
+
+/// Calls of others that pass through: both neighbours hear why they end, whichever link goes first, in a drain and without.
+#[test]
+fn calls_in_transit_end_by_shutdown_on_both_links() {
+    for is_drained in [true, false] {
+        each(|rig| {
+            let ties = [rig.tie("left.test", &["*@left.test"]), rig.tie("home.test", &["*@home.test"])];
+            let [left, right] = ties;
+            rig.dial_forward(left, "up", "boss@left.test", "x@home.test");
+            rig.answer(right, rig.calls_known());
+            rig.dial_forward(left, "ringing", "boss@left.test", "y@home.test");
+            rig.heard(left);
+            rig.heard(right);
+            if is_drained {
+                drain(rig);
+                rig.wait_ms(20_000);
+            }
+            stop(rig);
+            let told = [left, right].map(|tie| rig.heard(tie));
+            let close = if is_drained { "CLOSE restarting" } else { "CLOSE shutdown" };
+            let expected = [
+                vec!["BUSY #2 y@home.test unavailable", "HANGUP #1 shutdown", close],
+                vec!["HANGUP #1 shutdown", "HANGUP #2 shutdown", close],
+            ];
+            for (mut told, mut expected) in told.into_iter().zip(expected) {
+                told.retain(|text| !text.starts_with("HEARTBEAT"));
+                assert_eq!(told.pop().as_deref(), expected.pop());
+                told.sort();
+                assert_eq!(told, expected);
+            }
+            assert_eq!(rig.total(|counts| counts.legs + counts.records), 0);
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! A tie line that does not take what it is sent: who fills it loses the call, everybody else keeps theirs (design.md, D7).
 
+use super::tie_parties::{CLUB, X, Y, join_forward, joined, says as says_in};
 use super::*;
 use crate::exchange::event::{ContentType, Event, Request};
 use crate::exchange::tie::TieRequest;
@@ -135,5 +136,109 @@ fn beyond_the_limit_the_heaviest_call_ends_whether_it_can_be_held_or_not() {
         rig.event(tie, |line| Event::Pressed { line, is_over: true });
         assert_eq!(ended(rig, a), [format!("#{heavy} slow_consumer")]);
         assert_eq!(rig.total(|counts| counts.records), 1);
+    });
+}
+
+/// Whoever said nothing weighed nothing, however often he said it, and others lost their calls for him.
+#[test]
+fn messages_weigh_what_they_take_and_not_only_what_they_say() {
+    each(|rig| {
+        let (tie, a) = (rig.tie("home.test", ROUTES), rig.registered(ALICE));
+        let (empty, long) = (call_out(rig, a, tie, "x@home.test"), call_out(rig, a, tie, "y@home.test"));
+        rig.event(tie, Event::Congested);
+        for _ in 0..100 {
+            rig.say(a, empty, "");
+        }
+        rig.say(a, long, &"x".repeat(5000));
+        pressed(rig, tie);
+        assert_eq!(ended(rig, a), [format!("#{empty} slow_consumer")]);
+    });
+}
+
+/// A flood in a party ended the calls of those who had least to do with it.
+#[test]
+fn who_fills_a_link_in_a_party_loses_the_seat_and_nobody_else_anything() {
+    each(|rig| {
+        let tie = rig.tie("home.test", ROUTES);
+        let (a, b) = (rig.registered(ALICE), rig.registered(BOB));
+        let calls = ["y@home.test", "z@home.test"].map(|to| call_out(rig, b, tie, to));
+        rig.join(a, HALL);
+        rig.join(b, HALL);
+        join_forward(rig, tie, HALL, X);
+        rig.event(tie, Event::Congested);
+        rig.say(b, calls[0], &"x".repeat(100));
+        rig.say_in_party(b, HALL, "soft");
+        for _ in 0..10 {
+            rig.say_in_party(a, HALL, "loud");
+        }
+        [a, b, tie].iter().for_each(|&phone| drop(rig.heard(phone)));
+        pressed(rig, tie);
+        rig.expect(a, &["ERROR PartyMessage party_lost"]);
+        rig.expect(b, &[]);
+        rig.say_in_party(b, HALL, "still here");
+        rig.expect(tie, &["PARTY_MSG hall@x.test from bob@x.test still here"]);
+        rig.join(a, HALL);
+        rig.expect(a, &["JOINED hall@x.test [bob@x.test, x@home.test, alice@x.test]"]);
+        assert_eq!(rig.total(|counts| counts.records), 2, "the calls are up");
+    });
+}
+
+/// On the way up there is only one who can be meant: he leaves.
+#[test]
+fn who_fills_the_link_to_the_host_leaves_the_party() {
+    each(|rig| {
+        let (tie, a, b) = (rig.tie("home.test", ROUTES), rig.registered(ALICE), rig.registered(BOB));
+        for (phone, name) in [(a, ALICE), (b, BOB)] {
+            rig.join(phone, CLUB);
+            joined(rig, tie, CLUB, Some(name), &[name]);
+        }
+        rig.event(tie, Event::Congested);
+        rig.say_in_party(a, CLUB, "a long word");
+        rig.say_in_party(b, CLUB, "short");
+        [a, b, tie].iter().for_each(|&phone| drop(rig.heard(phone)));
+        pressed(rig, tie);
+        rig.expect(a, &["ERROR PartyMessage party_lost"]);
+        rig.expect(tie, &["LEAVE club@home.test from alice@x.test"]);
+        rig.expect(b, &[]);
+    });
+}
+
+/// Who speaks beyond the host has no seat here: it is those who hear him by way of the link for whom it is too much.
+#[test]
+fn what_comes_down_from_a_host_costs_those_beyond_the_link_their_seats() {
+    each(|rig| {
+        let (up, down) = (rig.tie("home.test", ROUTES), rig.tie("low.test", &["*@low.test"]));
+        let a = rig.registered(ALICE);
+        rig.join(a, CLUB);
+        joined(rig, up, CLUB, Some(ALICE), &[ALICE]);
+        join_forward(rig, down, CLUB, "l@low.test");
+        joined(rig, up, CLUB, Some("l@low.test"), &[ALICE, "l@low.test"]);
+        rig.event(down, Event::Congested);
+        says_in(rig, up, CLUB, Y, "a flood");
+        [a, up, down].iter().for_each(|&phone| drop(rig.heard(phone)));
+        pressed(rig, down);
+        rig.expect(down, &["JOIN_FAILED club@home.test to l@low.test party_lost"]);
+        rig.expect(up, &["LEAVE club@home.test from l@low.test"]);
+        says_in(rig, up, CLUB, Y, "goes on");
+        assert_eq!((rig.heard(a).len(), rig.heard(down).len()), (1, 0));
+    });
+}
+
+/// What was said before does not count, and whoever has been put out does not stand for others a second time.
+#[test]
+fn speakers_are_weighed_anew_each_time() {
+    each(|rig| {
+        let (tie, a, b) = (rig.tie("home.test", ROUTES), rig.registered(ALICE), rig.registered(BOB));
+        rig.join(a, HALL);
+        rig.join(b, HALL);
+        join_forward(rig, tie, HALL, X);
+        rig.say_in_party(a, HALL, "before");
+        rig.event(tie, Event::Congested);
+        rig.say_in_party(b, HALL, "meanwhile");
+        [a, b, tie].iter().for_each(|&phone| drop(rig.heard(phone)));
+        pressed(rig, tie);
+        pressed(rig, tie);
+        rig.expect(a, &[]);
+        rig.expect(b, &["ERROR PartyMessage party_lost"]);
     });
 }

@@ -13,20 +13,20 @@ use crate::exchange::tie::{Peer, TieRequest};
 use crate::exchange::tie_party::{PartyTalk, PartyWord};
 
 /// A party that a tie line leads to, and somebody there.
-const CLUB: &str = "club@home.test";
-const X: &str = "x@home.test";
-const Y: &str = "y@home.test";
+pub(super) const CLUB: &str = "club@home.test";
+pub(super) const X: &str = "x@home.test";
+pub(super) const Y: &str = "y@home.test";
 
 fn talk(rig: &mut Rig, tie: Phone, party: &str, word: PartyWord) {
     let talk = PartyTalk { party: address(party), word };
     rig.ask(tie, Request::Tie(TieRequest::Party(Box::new(talk))));
 }
 
-fn join_forward(rig: &mut Rig, tie: Phone, party: &str, from: &str) {
+pub(super) fn join_forward(rig: &mut Rig, tie: Phone, party: &str, from: &str) {
     talk(rig, tie, party, PartyWord::Join { from: address(from), create_if_missing: true, hops: 1 });
 }
 
-fn joined(rig: &mut Rig, tie: Phone, party: &str, to: Option<&str>, names: &[&str]) {
+pub(super) fn joined(rig: &mut Rig, tie: Phone, party: &str, to: Option<&str>, names: &[&str]) {
     let participants: Arc<[_]> = names.iter().map(|name| address(name)).collect();
     talk(rig, tie, party, PartyWord::Joined { to: to.map(address), participants });
 }
@@ -35,7 +35,7 @@ fn failed(rig: &mut Rig, tie: Phone, party: &str, to: Option<&str>, cause: Cause
     talk(rig, tie, party, PartyWord::Failed { to: to.map(address), cause });
 }
 
-fn says(rig: &mut Rig, tie: Phone, party: &str, from: &str, text: &'static str) {
+pub(super) fn says(rig: &mut Rig, tie: Phone, party: &str, from: &str, text: &'static str) {
     let data = Some(Bytes::from_static(text.as_bytes()));
     talk(rig, tie, party, PartyWord::Says { from: address(from), data, content_type: None });
 }

@@ -32,6 +32,12 @@ impl Calls {
         })
     }
 
+    /// Whether a client broadcasts to somebody, as far as it knows.
+    pub fn broadcasts(&self, client: ClientNo) -> bool {
+        let mut legs = self.legs.range((client, CallId::NONE)..).take_while(|((by, _), _)| *by == client);
+        legs.any(|(_, leg)| leg.role == Role::Host && leg.stage == Stage::Up)
+    }
+
     /// Whether what a client calls so is a call of two.
     pub fn is_of_two(&self, client: ClientNo, call: CallId) -> bool {
         let role = self.legs.get(&(client, call)).map(|leg| leg.role);
