@@ -11,6 +11,7 @@ mod lists;
 mod office;
 mod page;
 mod pages;
+mod parameters;
 mod reply;
 mod router;
 mod watches;
