@@ -3,6 +3,7 @@
 
 mod api;
 mod metrics;
+mod records;
 mod watches;
 
 use std::io::Write as _;

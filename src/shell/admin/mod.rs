@@ -12,6 +12,7 @@ mod office;
 mod page;
 mod pages;
 mod parameters;
+mod records;
 mod reply;
 mod router;
 mod watches;
@@ -138,6 +139,8 @@ impl Bound {
                     Err(error) => warn!(%error, "the admin listener does not listen"),
                 }
             });
+            // A search in the file of call records that is under way keeps nothing from ending.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("admin".into()).spawn(body)?;
         info!(%address, "admin listener is up");

@@ -16,7 +16,7 @@ use super::office::Office;
 use super::parameters::{self, Parameters};
 use super::reply::Answer;
 use super::watches::{self, Form};
-use super::{actions, lists, page, pages};
+use super::{actions, lists, page, pages, records};
 use crate::console::ladder::WatchId;
 use crate::console::page::Asset;
 
@@ -46,6 +46,7 @@ enum Place {
     Slow,
     Warnings,
     Audit,
+    Records,
     LogLevel,
     Drain,
     Watches,
@@ -131,6 +132,7 @@ async fn show(place: &Place, said: &Parameters, office: &Office) -> Answer {
         Place::Slow => lists::slow(office).await.unwrap_or_else(|refusal| refusal),
         Place::Warnings => lists::warnings(),
         Place::Audit => lists::audit(office),
+        Place::Records => records::records(office, said).await.unwrap_or_else(|refusal| refusal),
         Place::LogLevel => actions::log_level(),
         Place::Drain => actions::drain_state(office),
         Place::Watches => watches::list(office),
@@ -194,6 +196,7 @@ fn place_of(path: &str) -> Option<Place> {
         ["slow"] => Place::Slow,
         ["warnings"] => Place::Warnings,
         ["audit"] => Place::Audit,
+        ["records"] => Place::Records,
         ["log-level"] => Place::LogLevel,
         ["drain"] => Place::Drain,
         ["watches"] => Place::Watches,
@@ -220,6 +223,7 @@ impl Place {
             Self::Lines => &["prefix", "domain", "limit", "cursor"],
             Self::Calls => &["address", "limit", "cursor"],
             Self::Parties => &["limit", "cursor"],
+            Self::Records => records::PARAMETERS,
             Self::Watch(..) => &["newest"],
             _ => &[],
         })

@@ -19,6 +19,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often, and how long between, a file is looked at that is in the making; half a second in all.
 const MAKING_LOOKS: u32 = 50;
 const MAKING_PAUSE: Duration = Duration::from_millis(10);
+/// Steps of SQLite's machine between two looks at the clock: some tenths of a millisecond.
+const STEPS_PER_LOOK: i32 = 10_000;
 /// Most reasons that a summary names.
 const REASONS_MAX: usize = 20;
 
@@ -128,6 +130,8 @@ pub enum QueryError {
     Version(PathBuf, usize),
     /// The file cannot be read.
     Trouble(PathBuf, Trouble),
+    /// It took longer than whoever asked wants to wait.
+    Late,
 }
 
 impl fmt::Display for QueryError {
@@ -156,6 +160,7 @@ impl fmt::Display for QueryError {
             Self::Trouble(path, trouble) => {
                 write!(f, "{} cannot be read: {trouble}; {}", path.display(), trouble.advice())
             }
+            Self::Late => f.write_str("the search took too long; name an address or a call, or less time"),
         }
     }
 }
@@ -189,6 +194,15 @@ impl Archive {
             return Err(QueryError::Version(path.to_owned(), version));
         }
         Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// From now on a question is given up as [`QueryError::Late`] when `is_late` says so, which is asked every millisecond or so.
+    ///
+    /// # Errors
+    /// If the file cannot be asked in this way.
+    pub fn give_up_when(&mut self, is_late: impl FnMut() -> bool + Send + 'static) -> Result<(), QueryError> {
+        let set = self.connection.progress_handler(STEPS_PER_LOOK, Some(is_late));
+        set.map_err(|error| self.trouble(&error))
     }
 
     /// Hands up to `limit` records to `each`, until that says that it has had enough.
@@ -266,7 +280,10 @@ impl Archive {
     }
 
     fn trouble(&self, error: &rusqlite::Error) -> QueryError {
-        QueryError::Trouble(self.path.clone(), Trouble::of(error))
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => QueryError::Late,
+            _ => QueryError::Trouble(self.path.clone(), Trouble::of(error)),
+        }
     }
 }
 
