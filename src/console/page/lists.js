@@ -14,20 +14,20 @@ const PAGE_LEN = 50;
 /** @typedef {import("./main.js").View} View @typedef {import("./main.js").Visit} Visit @typedef {import("./table.js").Column} Column */
 
 /** @param {Record<string, string | number | null | undefined>} values */
-function queryOf(values) {
+export function queryOf(values) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) if (value) query.set(name, String(value));
   return query.toString();
 }
 
 /** Goes to a list with other search words. @param {string} name @param {Record<string, string>} values */
-function go(name, values) {
+export function go(name, values) {
   const query = queryOf(values);
   location.hash = `#/${name}${query && `?${query}`}`;
 }
 
 /** The links between pages. @param {string} name @param {Visit} visit */
-function pager(name, visit) {
+export function pager(name, visit) {
   const values = Object.fromEntries(visit.query);
   const first = h("a", { class: "button", href: `#/${name}?${queryOf({ ...values, cursor: null })}` }, "First page");
   const next = h("a", { class: "button" }, "Next page");

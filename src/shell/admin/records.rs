@@ -176,19 +176,16 @@ fn none_kept() -> Answer {
 
 impl From<QueryError> for Answer {
     fn from(error: QueryError) -> Self {
-        let (code, message) = match &error {
-            QueryError::Late => (
-                "search_too_long",
-                "the search took too long; name an address or a call, or less time".to_owned(),
-            ),
-            QueryError::Missing(path) => {
-                let message =
-                    format!("{} is not there now; /readyz says why nothing is kept", path.display());
-                ("records_unreadable", message)
+        let message = match &error {
+            QueryError::Late => {
+                return Self::error(StatusCode::UNPROCESSABLE_ENTITY, "search_too_long", &error.to_string());
             }
-            _ => ("records_unreadable", error.to_string()),
+            QueryError::Missing(path) => {
+                format!("{} is not there now; /readyz says why nothing is kept", path.display())
+            }
+            _ => error.to_string(),
         };
-        Self::error(StatusCode::SERVICE_UNAVAILABLE, code, &message)
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "records_unreadable", &message)
     }
 }
 
@@ -283,7 +280,7 @@ mod tests {
             look(&scratch.records(), &wanted("domain=nowhere.test"), || true).expect_err("it is late");
         assert!(matches!(error, QueryError::Late), "{error}");
         let answer = Answer::from(error);
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert!(answer.body().contains("search_too_long"), "{}", answer.body());
     }
 }
