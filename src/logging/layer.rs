@@ -84,13 +84,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         }
         event.record(&mut rendered);
         let (level, now) = (*event.metadata().level(), Timestamp((self.clock_unix_ms)()));
-        self.desk.note(level, now, &rendered.message, &rendered.context);
+        self.desk.note(level, now, kind_of(event, &rendered), &rendered.message, &rendered.context);
         self.write(level, &rendered, now);
         let Some(log_feed) = &self.feed else { return };
         if !rendered.internal && feed::is_fed(event.metadata().target()) {
             log_feed.push(Arc::from(rendered.coloured(level, now)));
         }
     }
+}
+
+/// What no client can choose of a line: its message, which is a constant in our own source; a library may put anything into its own.
+fn kind_of<'a>(event: &Event<'_>, rendered: &'a Rendered) -> &'a str {
+    let target = event.metadata().target();
+    if is_own(target) { &rendered.message } else { target }
 }
 
 fn is_own(target: &str) -> bool {

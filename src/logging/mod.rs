@@ -7,6 +7,7 @@
 
 pub mod desk;
 pub mod feed;
+mod kept;
 mod layer;
 mod private;
 mod rate;
