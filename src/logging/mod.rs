@@ -36,6 +36,10 @@ pub use writer::LogGuard;
 /// which anybody may read.
 pub const AUDIT_TARGET: &str = "audit";
 
+/// Events with this target say where the exchange can be reached. They are written whatever the level is: with port 0 nothing else tells. The
+/// log stream hears them as its level has it.
+pub const START_TARGET: &str = "systemx::start";
+
 use crate::config::{LogFormat, LogLevel};
 use layer::LogLayer;
 use writer::{LogWriter, Sinks};

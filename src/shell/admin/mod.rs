@@ -32,6 +32,7 @@ use tracing::{info, warn};
 use crate::config::admin::is_good_token;
 use crate::config::{self, AdminToken};
 use crate::console::access::Access;
+use crate::logging::START_TARGET;
 
 use connection::Guests;
 pub use office::{Facts, Office};
@@ -143,7 +144,7 @@ impl Bound {
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("admin".into()).spawn(body)?;
-        info!(%address, "admin listener is up");
+        info!(target: START_TARGET, %address, "admin listener is up");
         Ok(Admin { address, thread, stop })
     }
 }
