@@ -2,6 +2,7 @@
 //! who uses it badly is in the way of anybody.
 
 mod api;
+mod documents;
 mod metrics;
 mod records;
 mod watches;
