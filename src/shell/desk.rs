@@ -71,7 +71,10 @@ impl Desk {
     /// Has a finished call kept, by its name if it has one besides its id.
     pub fn record(&self, record: &CallRecord, name: Option<&str>) {
         if self.recorder.is_on() {
-            self.recorder.record(foreign_record(record, name));
+            let id = record.call.text();
+            // Canonical ids are ASCII.
+            let id = name.unwrap_or_else(|| std::str::from_utf8(&id).unwrap_or_default());
+            self.recorder.record(&foreign_record(record, id));
         }
     }
 }
@@ -108,14 +111,14 @@ fn foreign_handler(handler: &WakeHandler) -> wake::WakeHandler {
     }
 }
 
-/// The record as it is kept.
-pub fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRecord {
+/// The record as it is kept, under the id by which the parties know the call.
+pub fn foreign_record<'r>(record: &'r CallRecord, call_id: &'r str) -> store::CallRecord<&'r str> {
     let since = |from: Tick, to: Tick| to.micros().saturating_sub(from.micros());
     let (started, answered) = (record.started.tick, record.answered.map(|at| at.tick));
     store::CallRecord {
-        call_id: name.map_or_else(|| record.call.to_string().into(), Into::into),
-        from: Arc::from(record.from.as_str()),
-        to: Arc::from(record.to.as_str()),
+        call_id,
+        from: record.from.as_str(),
+        to: record.to.as_str(),
         mode: match record.mode {
             CallMode::Single => store::CallMode::Single,
             CallMode::Parallel => store::CallMode::Parallel,
@@ -125,7 +128,7 @@ pub fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRec
         started_at_ms: record.started.wall_ms,
         answered_at_ms: record.answered.map(|at| at.wall_ms),
         ended_at_ms: record.ended.wall_ms,
-        end_reason: record.reason.as_str().into(),
+        end_reason: record.reason.as_str(),
         ended_by: match record.ended_by {
             EndedBy::Caller => store::EndedBy::Caller,
             EndedBy::Callee => store::EndedBy::Callee,
@@ -142,7 +145,7 @@ pub fn foreign_record(record: &CallRecord, name: Option<&str>) -> store::CallRec
             Way::Out => store::Forwarded::Out,
             Way::Through => store::Forwarded::Through,
         }),
-        link: record.crossing.as_ref().and_then(|crossing| crossing.link.clone()),
+        link: record.crossing.as_ref().and_then(|crossing| crossing.link.as_deref()),
     }
 }
 

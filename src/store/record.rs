@@ -3,20 +3,18 @@
 //! Section 22 of the specification names the first fields, in this order; those after them are ours, and readers must bear
 //! that more are added. Spans are of the monotonic clock, in microseconds, so they never disagree with a wall clock that was set.
 
-use std::sync::Arc;
-
 use compact_str::CompactString;
 use serde::Serialize;
 
-/// What is kept of an ended call or a failed dial.
+/// What is kept of an ended call or a failed dial. With texts of its own, or, as `CallRecord<&str>`, with those of whoever shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallRecord {
+pub struct CallRecord<Text = CompactString> {
     /// The call's id.
-    pub call_id: CompactString,
+    pub call_id: Text,
     /// The caller's address.
-    pub from: Arc<str>,
+    pub from: Text,
     /// The address that was dialled.
-    pub to: Arc<str>,
+    pub to: Text,
     /// What kind of call it was.
     pub mode: CallMode,
     /// When it was dialled, in milliseconds since 1970 (UTC), as the following.
@@ -26,7 +24,7 @@ pub struct CallRecord {
     /// When it ended.
     pub ended_at_ms: u64,
     /// The reason that the parties were given; may come from a party or from another exchange.
-    pub end_reason: CompactString,
+    pub end_reason: Text,
     /// Who ended it.
     pub ended_by: EndedBy,
     /// Which protocol the caller speaks.
@@ -44,7 +42,32 @@ pub struct CallRecord {
     /// Which of its ends is on another exchange, if one is.
     pub forwarded: Option<Forwarded>,
     /// The domain of the link that it went out by, or else came in by, if known.
-    pub link: Option<Box<str>>,
+    pub link: Option<Text>,
+}
+
+impl CallRecord<&str> {
+    /// The same with texts of its own.
+    pub fn to_owned(&self) -> CallRecord {
+        CallRecord {
+            call_id: self.call_id.into(),
+            from: self.from.into(),
+            to: self.to.into(),
+            mode: self.mode,
+            started_at_ms: self.started_at_ms,
+            answered_at_ms: self.answered_at_ms,
+            ended_at_ms: self.ended_at_ms,
+            end_reason: self.end_reason.into(),
+            ended_by: self.ended_by,
+            dialect: self.dialect,
+            ring_us: self.ring_us,
+            answer_us: self.answer_us,
+            talk_us: self.talk_us,
+            to_callee: self.to_callee,
+            to_caller: self.to_caller,
+            forwarded: self.forwarded,
+            link: self.link.map(Into::into),
+        }
+    }
 }
 
 /// Messages of one direction, and the bytes of their data.

@@ -76,7 +76,7 @@ impl Recorders {
         Ok(Self { log, file, webhook })
     }
 
-    /// The way to all of them.
+    /// The way to all of them, for whoever wants to know how they stand; a shard gets [`Recorder::for_shard`] of it.
     pub fn recorder(&self) -> Recorder {
         Recorder {
             log: self.log.as_ref().map(CallLog::handle),
@@ -118,17 +118,25 @@ impl Recorder {
         self.log.is_some() || self.file.is_some() || self.webhook.is_some()
     }
 
+    /// The way for one more shard.
+    pub fn for_shard(&self) -> Self {
+        Self { file: self.file.as_ref().map(RecordsHandle::with_own_pad), ..self.clone() }
+    }
+
     /// Hands a record to all places. Never waits, makes no system call.
-    pub fn record(&self, record: CallRecord) {
-        let record = Arc::new(record);
+    pub fn record(&self, record: &CallRecord<&str>) {
+        if let Some(file) = &self.file {
+            file.record(record);
+        }
+        if self.log.is_none() && self.webhook.is_none() {
+            return;
+        }
+        let record = Arc::new(record.to_owned());
         if let Some(log) = &self.log {
             log.record(Arc::clone(&record));
         }
         if let Some(webhook) = &self.webhook {
-            webhook.record(Arc::clone(&record));
-        }
-        if let Some(file) = &self.file {
-            file.record(record);
+            webhook.record(record);
         }
     }
 

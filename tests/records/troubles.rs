@@ -24,8 +24,8 @@ fn a_full_disk_never_touches_a_call_and_heals_without_a_restart() {
     let folder = Scratch::new();
     let file = file_in(&folder);
     let records = text(&file).to_owned();
-    // Signal 25 would end the process; a disk that is full sends none. 160 blocks of 512 bytes: the empty file fits.
-    let script = "trap '' 25; ulimit -S -f 160; exec \"$@\"";
+    // Signal 25 would end the process; a disk that is full sends none. 400 blocks of 512 bytes: the empty file fits.
+    let script = "trap '' 25; ulimit -S -f 400; exec \"$@\"";
     let program = env!("CARGO_BIN_EXE_systemx");
     let home = Scratch::new();
     let mut command = std::process::Command::new("sh");

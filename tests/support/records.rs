@@ -1,7 +1,6 @@
 //! Files of call records, for tests that need one without placing calls.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use systemx::store::records::{CallRecords, Retention, Settings};
@@ -20,15 +19,15 @@ pub fn fill(file: &Path, count: usize, ended_at_ms: u64) {
     });
     let records = records.expect("the file can be made");
     for number in 0..count {
-        records.handle().record(Arc::new(CallRecord {
-            call_id: format!("seed-{number}").into(),
-            from: "alice@example.test".into(),
-            to: "bob@example.test".into(),
+        records.handle().record(&CallRecord {
+            call_id: &*format!("seed-{number}"),
+            from: "alice@example.test",
+            to: "bob@example.test",
             mode: CallMode::Single,
             started_at_ms: ended_at_ms,
             answered_at_ms: None,
             ended_at_ms,
-            end_reason: "timeout".into(),
+            end_reason: "timeout",
             ended_by: EndedBy::Exchange,
             dialect: Dialect::Systemx,
             ring_us: None,
@@ -38,7 +37,7 @@ pub fn fill(file: &Path, count: usize, ended_at_ms: u64) {
             to_caller: Volume::default(),
             forwarded: None,
             link: None,
-        }));
+        });
     }
     let state = records.stop(PATIENCE);
     assert_eq!((state.kept, state.lost), (count as u64, 0));

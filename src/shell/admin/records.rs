@@ -3,7 +3,7 @@
 //! The file is read by threads of the listener's own, a few at a time, each with a connection that can only read; no shard and not the
 //! keeper of the records is asked anything. A page has a bounded number of rows, and a search that takes too long is given up.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +104,11 @@ impl Wanted {
     }
 
     /// A page of the records in the file, and where the next one begins.
-    fn page(&self, archive: &Archive) -> Result<(Vec<Kept>, Option<Place>), QueryError> {
+    fn page(
+        &self,
+        archive: &Archive,
+        goes_on: impl FnMut() -> bool,
+    ) -> Result<(Vec<Kept>, Option<Place>), QueryError> {
         let mut filter = self.filter.clone();
         let mut passed = 0;
         if let Some(after) = self.after {
@@ -115,7 +119,7 @@ impl Wanted {
         let (mut left_to_pass, mut rows) = (passed, Vec::new());
         // One more is asked for, to know whether there are more.
         let most = passed.saturating_add(self.limit as u64 + 1);
-        archive.each(&filter, Order::NewestFirst, Some(most), |kept| {
+        archive.each_while(&filter, Order::NewestFirst, Some(most), goes_on, |kept| {
             let is_passed =
                 left_to_pass > 0 && self.after.is_some_and(|after| after.ended_ms == kept.ended_at);
             if is_passed {
@@ -145,10 +149,10 @@ pub(super) async fn records(office: &Office, said: &Parameters) -> Result<Answer
     let wanted = Wanted::of(said)?;
     let place = office.reading_room.place().await?;
     let (clock, begun) = (office.facts.clock, office.facts.clock.tick());
-    let is_late = move || clock.tick().millis().saturating_sub(begun.millis()) > SEARCH_MS_MAX;
+    let goes_on = move || clock.tick().millis().saturating_sub(begun.millis()) <= SEARCH_MS_MAX;
     let search = move || {
         let _place = place;
-        look(&file, &wanted, is_late)
+        wanted.page(&Archive::open(&file)?, goes_on)
     };
     let found = tokio::task::spawn_blocking(search).await;
     let gone = |_| Answer::error(StatusCode::SERVICE_UNAVAILABLE, "unanswered", "the search was given up");
@@ -156,16 +160,6 @@ pub(super) async fn records(office: &Office, said: &Parameters) -> Result<Answer
     let trouble = office.facts.recorder.sinks().file_trouble().map(ToString::to_string);
     let records: Vec<Value> = rows.iter().map(|row| json!(row)).collect();
     Ok(Answer::json(&json!({ "records": records, "next": next.map(Place::text), "trouble": trouble })))
-}
-
-fn look(
-    file: &Path,
-    wanted: &Wanted,
-    is_late: impl FnMut() -> bool + Send + 'static,
-) -> Result<(Vec<Kept>, Option<Place>), QueryError> {
-    let mut archive = Archive::open(file)?;
-    archive.give_up_when(is_late)?;
-    wanted.page(&archive)
 }
 
 fn none_kept() -> Answer {
@@ -196,16 +190,16 @@ mod tests {
     use crate::store::testing::Scratch;
     use crate::store::{CallMode, CallRecord, Dialect, EndedBy, Volume};
 
-    fn record_ended(ended_at_ms: u64) -> CallRecord {
+    fn record_ended(ended_at_ms: u64) -> CallRecord<&'static str> {
         CallRecord {
-            call_id: "c-1".into(),
-            from: "a@x.test".into(),
-            to: "b@x.test".into(),
+            call_id: "c-1",
+            from: "a@x.test",
+            to: "b@x.test",
             mode: CallMode::Single,
             started_at_ms: ended_at_ms,
             answered_at_ms: None,
             ended_at_ms,
-            end_reason: "timeout".into(),
+            end_reason: "timeout",
             ended_by: EndedBy::Exchange,
             dialect: Dialect::Systemx,
             ring_us: None,
@@ -228,7 +222,7 @@ mod tests {
         });
         let keeper = keeper.expect("there is a folder");
         for &ended_ms in ended_ms {
-            keeper.handle().record(Arc::new(record_ended(ended_ms)));
+            keeper.handle().record(&record_ended(ended_ms));
         }
         assert_eq!(keeper.stop(Duration::from_secs(10)).kept, ended_ms.len() as u64);
         Archive::open(&scratch.records()).expect("it was kept")
@@ -250,7 +244,7 @@ mod tests {
             let (mut seen, mut cursor) = (Vec::new(), String::new());
             loop {
                 let query = format!("limit={limit}{cursor}");
-                let (rows, next) = wanted(&query).page(&archive).expect("it is sound");
+                let (rows, next) = wanted(&query).page(&archive, || true).expect("it is sound");
                 assert!(rows.len() <= limit && (next.is_none() || rows.len() == limit), "{query}");
                 seen.extend(rows.iter().map(|row| row.ended_at));
                 let Some(next) = next else { break };
@@ -259,7 +253,8 @@ mod tests {
             }
             assert_eq!(seen, expected, "limit {limit}");
         }
-        let (rows, next) = wanted("until_ms=6&since_ms=5&limit=3").page(&archive).expect("it is sound");
+        let (rows, next) =
+            wanted("until_ms=6&since_ms=5&limit=3").page(&archive, || true).expect("it is sound");
         assert_eq!((rows.len(), next), (3, Some(Place { ended_ms: 5, passed: 3 })));
     }
 
@@ -275,9 +270,14 @@ mod tests {
     #[test]
     fn a_search_that_takes_too_long_is_given_up() {
         let scratch = Scratch::new();
-        archive(&scratch, &vec![1; 5_000]);
-        let error =
-            look(&scratch.records(), &wanted("domain=nowhere.test"), || true).expect_err("it is late");
+        let archive = archive(&scratch, &vec![1; 5_000]);
+        let mut looks = 0;
+        let goes_on = || {
+            looks += 1;
+            looks <= 3
+        };
+        let error = wanted("domain=nowhere.test").page(&archive, goes_on).expect_err("it is late");
+        assert_eq!(looks, 4, "there are more blocks than were looked at");
         assert!(matches!(error, QueryError::Late), "{error}");
         let answer = Answer::from(error);
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);

@@ -223,7 +223,7 @@ impl Common {
             mailbox,
             desk: Desk {
                 wakes: self.wakes.clone(),
-                recorder: self.recorder.clone(),
+                recorder: self.recorder.for_shard(),
                 keys: self.keys.clone(),
                 answer: wire.mailbox.clone(),
             },

@@ -1,7 +1,7 @@
 //! The thread that keeps records: takes what waits a few times a second, writes it in one transaction, tidies up.
 //!
-//! A batch that cannot be written is kept for the next attempt and the rest waits in the intake, so memory is bounded and the
-//! intake's overflow is the only loss. Attempts come at growing pauses and begin with opening the file if need be, so
+//! A batch that cannot be written is kept for the next attempt and the rest waits on the shards' pads, so memory is bounded and
+//! what does not fit there is the only loss. Attempts come at growing pauses and begin with opening the file if need be, so
 //! whatever heals heals by itself. A damaged file is set aside and a new one begun. Nothing here is known to a shard.
 
 use std::path::PathBuf;
@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::super::CallRecord;
-use super::super::intake::Intake;
 use super::file::{self, File};
+use super::pad::{self, Pads, Torn};
 use super::retention::Retention;
 use super::trouble::Trouble;
 use super::{Settings, Shared};
@@ -21,8 +20,9 @@ use super::{Settings, Shared};
 /// Between two looks at what waits. A flush follows at once, so a record is on the disk this long after the end of its
 /// call, and what the disk takes for a flush.
 const TICK: Duration = Duration::from_millis(500);
-/// Records of one transaction at most: some 50 ms of writing, after which what is newer is looked at.
-pub(super) const BATCH_LEN_MAX: usize = 4096;
+/// Bytes of records that wait in the keeper's hands, beyond which it takes no more from the shards' pads. A transaction may have a full
+/// sheet of each shard besides.
+const BATCH_BYTES_MAX: usize = pad::SHEET_BYTES_MAX;
 /// Ticks between two looks at the file itself and at what is too old: a second.
 const TICKS_PER_LOOK: u32 = 2;
 /// Ticks between two warnings about lost records: ten seconds.
@@ -36,13 +36,13 @@ pub(super) struct Keeper {
     node: Box<str>,
     retention: Retention,
     clock_unix_ms: fn() -> u64,
-    intake: Arc<Intake>,
+    pads: Arc<Pads>,
     shared: Arc<Shared>,
     file: Option<File>,
     /// Whether the file has been looked through since it came to this path.
     is_checked: bool,
     /// What the next transaction keeps.
-    batch: Vec<Arc<CallRecord>>,
+    batch: Vec<Torn>,
     tick: u32,
     /// Ticks until the next attempt, and the pause after that one if it fails.
     pause: u32,
@@ -52,14 +52,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(settings: Settings, intake: Arc<Intake>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(settings: Settings, pads: Arc<Pads>, shared: Arc<Shared>) -> Self {
         let Settings { path, node, retention, clock_unix_ms } = settings;
         Self {
             path,
             node,
             retention,
             clock_unix_ms,
-            intake,
+            pads,
             shared,
             file: None,
             is_checked: false,
@@ -74,7 +74,7 @@ impl Keeper {
     /// Works until nothing more comes, then keeps what is left if that can be done at once.
     pub(super) fn run(mut self) {
         loop {
-            let is_last = self.intake.is_stopping();
+            let is_last = self.pads.is_stopping();
             let has_more = self.turn();
             if is_last {
                 return self.finish();
@@ -98,16 +98,24 @@ impl Keeper {
         }
         // A step of tidying up goes between any two transactions, so that neither has to wait for the end of the other.
         let outcome = self.keep().and_then(|()| self.tidy());
-        let has_more = outcome == Ok(true) || (outcome.is_ok() && self.intake.len() >= BATCH_LEN_MAX);
+        let has_more = outcome == Ok(true);
         self.note(outcome.map(drop));
         has_more
     }
 
+    /// Takes what the shards have written since the last time, unless there is still much from then.
     fn take(&mut self) {
-        self.intake.take_into(&mut self.batch, BATCH_LEN_MAX);
-        let oldest = self.batch.first().map_or(0, |record| record.ended_at_ms);
-        self.shared.oldest_ms.store(oldest, Ordering::Relaxed);
-        self.shared.batched.store(self.batch.len() as u64, Ordering::Relaxed);
+        if self.batch.iter().map(|torn| torn.sheet.lines.len()).sum::<usize>() < BATCH_BYTES_MAX {
+            self.pads.tear_off_into(&mut self.batch);
+        }
+        let oldest = self.batch.iter().map(|torn| torn.sheet.first_ended_ms).min();
+        self.shared.oldest_ms.store(oldest.unwrap_or_default(), Ordering::Relaxed);
+        self.shared.batched.store(self.batched(), Ordering::Relaxed);
+    }
+
+    /// Records in its hands.
+    fn batched(&self) -> u64 {
+        self.batch.iter().map(|torn| torn.sheet.records).sum()
     }
 
     /// Writes the batch. A damaged file is set aside, and the batch is the first of the next.
@@ -139,9 +147,9 @@ impl Keeper {
         if self.batch.is_empty() {
             return Ok(());
         }
-        file.write(&self.batch, &self.node)?;
-        self.shared.kept.fetch_add(self.batch.len() as u64, Ordering::Relaxed);
-        self.batch.clear();
+        file.write(self.batch.iter().map(|torn| &*torn.sheet), &self.node)?;
+        self.shared.kept.fetch_add(self.batched(), Ordering::Relaxed);
+        self.batch.drain(..).for_each(Torn::done);
         self.shared.oldest_ms.store(0, Ordering::Relaxed);
         self.shared.batched.store(0, Ordering::Relaxed);
         Ok(())
@@ -191,7 +199,7 @@ impl Keeper {
         }
         match self.retention.step(file.connection(), (self.clock_unix_ms)()) {
             Ok(step) => {
-                self.shared.deleted.fetch_add(step.deleted as u64, Ordering::Relaxed);
+                self.shared.deleted.fetch_add(step.deleted, Ordering::Relaxed);
                 Ok(step.is_unfinished)
             }
             // Nothing is kept from the disk by that: what is old can wait.
@@ -228,7 +236,7 @@ impl Keeper {
     }
 
     fn tell_losses(&mut self) {
-        let lost_total = self.intake.lost();
+        let lost_total = self.pads.lost();
         if lost_total != self.lost_told {
             warn!(lost = lost_total - self.lost_told, lost_total, "call records lost");
             self.lost_told = lost_total;
@@ -243,9 +251,9 @@ impl Keeper {
                 break;
             }
             if let Err(trouble) = self.keep() {
-                let left = self.batch.len() + self.intake.len();
+                let left = self.batched() + self.pads.waiting();
                 warn!(path = %self.path.display(), %trouble, left, "call records cannot be kept at the end");
-                self.intake.note_lost(left);
+                self.pads.note_lost(left);
                 break;
             }
         }

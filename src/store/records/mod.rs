@@ -1,14 +1,18 @@
 //! Call records in an embedded SQLite file: kept by one thread, asked by `systemx calls` and by anybody's `sqlite3`.
 //!
-//! Shards put records into an intake and know nothing of the rest. Whatever happens to the file (full disk, lock, damage) is a
+//! Shards write records on pads and know nothing of the rest. Whatever happens to the file (full disk, lock, damage) is a
 //! [`Trouble`] in the [`State`], never a reason for a call to wait or for the exchange to stop. Only a path that can never
 //! become a file of records keeps it from starting. No clock is read here but the one that is handed in.
 
 mod file;
 mod keeper;
+mod pad;
 pub mod query;
 mod retention;
+mod row;
+mod scan;
 mod schema;
+mod sums;
 mod trouble;
 
 use std::fmt;
@@ -21,16 +25,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::CallRecord;
-use super::intake::Intake;
 use keeper::Keeper;
+use pad::{Pad, Pads};
 
 pub use file::Verdict;
 pub use retention::Retention;
 pub use trouble::Trouble;
-
-/// Records that may wait for the keeper: half a second of 125,000 calls ending each second, or a minute of a
-/// thousand a second while the disk is full; some 30 MiB of memory when all are there.
-const QUEUE_LEN_MAX: usize = 64 * 1024;
 
 /// What the keeper is told at the start.
 #[derive(Clone, Debug)]
@@ -171,9 +171,9 @@ impl CallRecords {
             Err(RecordsError::Verdict { verdict: Verdict::Unreadable, .. }) => {}
             verdict => verdict?,
         }
-        let (intake, shared) = (Arc::new(Intake::new(QUEUE_LEN_MAX)), Arc::new(Shared::default()));
+        let (pads, shared) = (Arc::new(Pads::default()), Arc::new(Shared::default()));
         let clock_unix_ms = settings.clock_unix_ms;
-        let keeper = Keeper::new(settings, Arc::clone(&intake), Arc::clone(&shared));
+        let keeper = Keeper::new(settings, Arc::clone(&pads), Arc::clone(&shared));
         let (finished, done) = mpsc::sync_channel(0);
         let body = move || {
             keeper.run();
@@ -181,17 +181,18 @@ impl CallRecords {
         };
         let thread = std::thread::Builder::new().name("call-records".to_owned()).spawn(body);
         let thread = thread.map_err(RecordsError::Thread)?;
-        Ok(Self { handle: RecordsHandle { intake, shared, clock_unix_ms }, thread, done })
+        let pad = pads.add();
+        Ok(Self { handle: RecordsHandle { pad, pads, shared, clock_unix_ms }, thread, done })
     }
 
-    /// A handle for a shard, or for whoever wants to know how it stands.
+    /// A handle for whoever wants to know how it stands.
     pub fn handle(&self) -> RecordsHandle {
         self.handle.clone()
     }
 
     /// Keeps what waits and stops, for at most `limit`; a disk that hangs longer is left to itself.
     pub fn stop(self, limit: Duration) -> State {
-        self.handle.intake.stop();
+        self.handle.pads.stop();
         self.thread.thread().unpark();
         // Nothing is ever sent: this ends when the keeper drops its side, or at the limit.
         let _ = self.done.recv_timeout(limit);
@@ -199,18 +200,25 @@ impl CallRecords {
     }
 }
 
-/// The way to the keeper.
+/// The way to the keeper. Clones share one pad, which is right but slow from several threads at once; see
+/// [`RecordsHandle::with_own_pad`].
 #[derive(Clone, Debug)]
 pub struct RecordsHandle {
-    intake: Arc<Intake>,
+    pad: Arc<Pad>,
+    pads: Arc<Pads>,
     shared: Arc<Shared>,
     clock_unix_ms: fn() -> u64,
 }
 
 impl RecordsHandle {
+    /// A handle for another shard.
+    pub fn with_own_pad(&self) -> Self {
+        Self { pad: self.pads.add(), ..self.clone() }
+    }
+
     /// Has a record kept. Never waits; what cannot be taken is counted.
-    pub fn record(&self, record: Arc<CallRecord>) {
-        self.intake.put(record);
+    pub fn record<Text: AsRef<str>>(&self, record: &CallRecord<Text>) {
+        self.pad.write(record);
     }
 
     /// How it stands.
@@ -221,8 +229,8 @@ impl RecordsHandle {
         let lag_ms = if oldest_ms == 0 { 0 } else { (self.clock_unix_ms)().saturating_sub(oldest_ms) };
         State {
             kept: count(&shared.kept),
-            lost: self.intake.lost(),
-            waiting: count(&shared.batched) + self.intake.len() as u64,
+            lost: self.pads.lost(),
+            waiting: count(&shared.batched) + self.pads.waiting(),
             lag_ms,
             failures: count(&shared.failures),
             deleted: count(&shared.deleted),

@@ -1,28 +1,27 @@
-//! Asking the file: by whom, when and why, and sums over all that fits; for `systemx calls`.
+//! Asking the file: by whom, when and why, and sums over all that fits; for `systemx calls` and the console.
 //!
 //! Reads only, by a connection of its own, also while the exchange writes: SQLite shows each question the file as it was when
-//! it began. Rows come one by one, so a question may have any number of answers.
+//! it began. Records come one by one, so a question may have any number of answers; sums are kept in bounded memory.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
+use super::scan;
 use super::schema;
+use super::sums::Sums;
 use super::trouble::Trouble;
+
+pub use super::sums::{Spans, Summary};
 
 /// How long a question waits for somebody who has locked the file as a whole.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often, and how long between, a file is looked at that is in the making; half a second in all.
 const MAKING_LOOKS: u32 = 50;
 const MAKING_PAUSE: Duration = Duration::from_millis(10);
-/// Steps of SQLite's machine between two looks at the clock: some tenths of a millisecond.
-const STEPS_PER_LOOK: i32 = 10_000;
-/// Most reasons that a summary names.
-const REASONS_MAX: usize = 20;
 
 /// Which records are asked for; an empty one is for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,42 +80,6 @@ pub enum Order {
     NewestFirst,
     /// The first to end first.
     OldestFirst,
-}
-
-/// Sums over the records that a filter lets through.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// How many there are.
-    pub calls: u64,
-    /// Those that were answered.
-    pub answered: u64,
-    /// The most frequent reasons for which they ended, and how often, most first.
-    pub reasons: Vec<(String, u64)>,
-    /// The calls that ended for other reasons.
-    pub other_reasons: u64,
-    /// From the dial to the first ring.
-    pub ring: Spans,
-    /// From the dial to the answer.
-    pub answer: Spans,
-    /// From the answer to the end.
-    pub talk: Spans,
-    /// Messages in both directions.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// How long something took, in microseconds, in as many calls as had it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spans {
-    /// Calls that had it.
-    pub count: u64,
-    /// The mean.
-    pub mean_us: f64,
-    /// Half of them were not longer.
-    pub p50_us: u64,
-    /// All but one in twenty were not longer.
-    pub p95_us: u64,
 }
 
 /// Why nothing can be asked.
@@ -196,15 +159,6 @@ impl Archive {
         Ok(Self { connection, path: path.to_owned() })
     }
 
-    /// From now on a question is given up as [`QueryError::Late`] when `is_late` says so, which is asked every millisecond or so.
-    ///
-    /// # Errors
-    /// If the file cannot be asked in this way.
-    pub fn give_up_when(&mut self, is_late: impl FnMut() -> bool + Send + 'static) -> Result<(), QueryError> {
-        let set = self.connection.progress_handler(STEPS_PER_LOOK, Some(is_late));
-        set.map_err(|error| self.trouble(&error))
-    }
-
     /// Hands up to `limit` records to `each`, until that says that it has had enough.
     ///
     /// # Errors
@@ -214,32 +168,36 @@ impl Archive {
         filter: &Filter,
         order: Order,
         limit: Option<u64>,
+        each: impl FnMut(Kept) -> bool,
+    ) -> Result<(), QueryError> {
+        self.each_while(filter, order, limit, || true, each)
+    }
+
+    /// The same as long as `goes_on` says so, which is asked before each block of some hundred records.
+    ///
+    /// # Errors
+    /// The same, and [`QueryError::Late`] if it is given up.
+    pub fn each_while(
+        &self,
+        filter: &Filter,
+        order: Order,
+        limit: Option<u64>,
+        goes_on: impl FnMut() -> bool,
         mut each: impl FnMut(Kept) -> bool,
     ) -> Result<(), QueryError> {
-        let (condition, values) = filter.condition();
-        let direction = match order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
+        let mut left = limit.unwrap_or(u64::MAX);
+        if left == 0 {
+            return Ok(());
+        }
+        let each = |kept| {
+            left -= 1;
+            each(kept) && left > 0
         };
-        // A negative limit is none.
-        let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        // What was found by an address is sorted; else the index of times would be walked to the end for the sake of its order.
-        let by = if filter.names_rows() { "+ended_at" } else { "ended_at" };
-        let question = format!(
-            "{} SELECT * FROM calls WHERE {condition} ORDER BY {by} {direction}, id {direction} LIMIT {limit}",
-            blocks()
-        );
-        let mut ask = || -> rusqlite::Result<()> {
-            let mut statement = self.connection.prepare(&question)?;
-            let mut rows = statement.query(params_from_iter(values.iter()))?;
-            while let Some(row) = rows.next()? {
-                if !each(kept(row)?) {
-                    return Ok(());
-                }
-            }
-            Ok(())
-        };
-        ask().map_err(|error| self.trouble(&error))
+        match scan::each(&self.connection, filter, order, goes_on, each) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(QueryError::Late),
+            Err(trouble) => Err(QueryError::Trouble(self.path.clone(), trouble)),
+        }
     }
 
     /// Sums over all records that fit.
@@ -247,43 +205,13 @@ impl Archive {
     /// # Errors
     /// If the file cannot be read.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, QueryError> {
-        self.sum_up(filter).map_err(|error| self.trouble(&error))
-    }
-
-    fn sum_up(&self, filter: &Filter) -> rusqlite::Result<Summary> {
-        let (condition, values) = filter.condition();
-        // All parts speak of the same moment.
-        let moment = self.connection.unchecked_transaction()?;
-        let blocks = blocks();
-        let sums = format!(
-            "{blocks} SELECT count(*), count(answered_at), \
-             coalesce(sum(messages_to_callee + messages_to_caller), 0), \
-             coalesce(sum(bytes_to_callee + bytes_to_caller), 0) FROM calls WHERE {condition}"
-        );
-        let mut summary = moment.query_row(&sums, params_from_iter(values.iter()), |row| {
-            let (calls, answered) = (row.get(0)?, row.get(1)?);
-            Ok(Summary { calls, answered, messages: row.get(2)?, bytes: row.get(3)?, ..Summary::default() })
-        })?;
-        let reasons = format!(
-            "{blocks} SELECT end_reason, count(*) AS often FROM calls WHERE {condition} \
-             GROUP BY end_reason ORDER BY often DESC, end_reason LIMIT {REASONS_MAX}"
-        );
-        let mut statement = moment.prepare(&reasons)?;
-        let pairs =
-            statement.query_map(params_from_iter(values.iter()), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        summary.reasons = pairs.collect::<rusqlite::Result<_>>()?;
-        summary.other_reasons = summary.calls - summary.reasons.iter().map(|(_, often)| often).sum::<u64>();
-        let spans = |column| spans(&moment, column, &condition, &values);
-        (summary.ring, summary.answer, summary.talk) =
-            (spans("ring_us")?, spans("answer_us")?, spans("talk_us")?);
-        Ok(summary)
-    }
-
-    fn trouble(&self, error: &rusqlite::Error) -> QueryError {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::OperationInterrupted) => QueryError::Late,
-            _ => QueryError::Trouble(self.path.clone(), Trouble::of(error)),
-        }
+        let mut sums = Sums::default();
+        let add = |kept| {
+            sums.add(&kept);
+            true
+        };
+        self.each(filter, Order::NewestFirst, None, add)?;
+        Ok(sums.summary())
     }
 }
 
@@ -323,113 +251,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         }
         _ => opened,
     }
-}
-
-fn spans(
-    connection: &Connection,
-    column: &str,
-    condition: &str,
-    values: &[Value],
-) -> rusqlite::Result<Spans> {
-    let those = format!("FROM calls WHERE {condition} AND {column} IS NOT NULL");
-    let blocks = blocks();
-    let sums = format!("{blocks} SELECT count(*), coalesce(avg({column}), 0) {those}");
-    let (count, mean_us): (u64, f64) =
-        connection.query_row(&sums, params_from_iter(values.iter()), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if count == 0 {
-        return Ok(Spans::default());
-    }
-    let percentile = |percent: u64| -> rusqlite::Result<u64> {
-        let offset = (count * percent).div_ceil(100) - 1;
-        let question = format!("{blocks} SELECT {column} {those} ORDER BY {column} LIMIT 1 OFFSET {offset}");
-        connection.query_row(&question, params_from_iter(values.iter()), |row| row.get(0))
-    };
-    Ok(Spans { count, mean_us, p50_us: percentile(50)?, p95_us: percentile(95)? })
-}
-
-/// What each question begins with: the numbers of all blocks.
-fn blocks() -> String {
-    let end = |which| format!("(SELECT {which}(id) FROM calls) >> {}", schema::BLOCK_SHIFT);
-    let (first, last) = (end("min"), end("max"));
-    format!(
-        "WITH RECURSIVE blocks (block) AS \
-         (SELECT {first} UNION ALL SELECT block + 1 FROM blocks WHERE block < {last})"
-    )
-}
-
-/// The rows that an index of blocks has for a value.
-fn found(index: &str, column: &str) -> String {
-    format!(
-        "SELECT calls.id FROM blocks CROSS JOIN calls INDEXED BY {index} \
-         ON calls.id >> {} = blocks.block AND calls.{column} = ?",
-        schema::BLOCK_SHIFT
-    )
-}
-
-impl Filter {
-    /// Whether it names rows by what only few have.
-    fn names_rows(&self) -> bool {
-        [&self.address, &self.from, &self.to, &self.call_id].iter().any(|text| text.is_some())
-    }
-
-    /// What a row has to meet, and the values for its question marks.
-    fn condition(&self) -> (String, Vec<Value>) {
-        let mut parts = vec!["TRUE".to_owned()];
-        let mut values = Vec::new();
-        let mut require = |part: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                values.push(value);
-                parts.push(part.replace('?', &format!("?{}", values.len())));
-            }
-        };
-        let text = |text: &Option<String>| text.clone().map(Value::Text);
-        let time = |time_ms: Option<u64>| {
-            time_ms.map(|time_ms| Value::Integer(i64::try_from(time_ms).unwrap_or(i64::MAX)))
-        };
-        let (caller, callee) =
-            (found("calls_by_caller", "from_address"), found("calls_by_callee", "to_address"));
-        require(&format!("id IN ({caller} UNION ALL {callee})"), text(&self.address));
-        require(&format!("id IN ({caller})"), text(&self.from));
-        require(&format!("id IN ({callee})"), text(&self.to));
-        require(&format!("id IN ({})", found("calls_by_id", "call_id")), text(&self.call_id));
-        let domain_of = |column: &str| format!("substr({column}, instr({column}, '@') + 1) = ?");
-        let domains = format!("({} OR {})", domain_of("from_address"), domain_of("to_address"));
-        require(&domains, text(&self.domain));
-        require("ended_at >= ?", time(self.since_ms));
-        require("ended_at < ?", time(self.until_ms));
-        require("end_reason = ?", text(&self.reason));
-        if self.failed {
-            parts.push("answered_at IS NULL".to_owned());
-        }
-        (parts.join(" AND "), values)
-    }
-}
-
-fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
-    let (to_callee, to_caller): (u64, u64) = (row.get("messages_to_callee")?, row.get("messages_to_caller")?);
-    Ok(Kept {
-        call_id: row.get("call_id")?,
-        from: row.get("from_address")?,
-        to: row.get("to_address")?,
-        mode: row.get("mode")?,
-        started_at: row.get("started_at")?,
-        answered_at: row.get("answered_at")?,
-        ended_at: row.get("ended_at")?,
-        end_reason: row.get("end_reason")?,
-        ended_by: row.get("ended_by")?,
-        messages: to_callee.saturating_add(to_caller),
-        dialect: row.get("dialect")?,
-        node: row.get("node")?,
-        ring_us: row.get("ring_us")?,
-        answer_us: row.get("answer_us")?,
-        talk_us: row.get("talk_us")?,
-        messages_to_callee: to_callee,
-        messages_to_caller: to_caller,
-        bytes_to_callee: row.get("bytes_to_callee")?,
-        bytes_to_caller: row.get("bytes_to_caller")?,
-        forwarded: row.get("forwarded")?,
-        link: row.get("link")?,
-    })
 }
 
 #[cfg(test)]

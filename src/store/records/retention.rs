@@ -3,16 +3,16 @@
 //! A step takes some milliseconds, so that records that wait are never kept waiting by old ones. Deleting alone never makes a
 //! file smaller; free pages are moved to its end and cut off a few at a time.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::trouble::Trouble;
 
-/// Rows deleted in one step.
-const ROWS_PER_STEP: u32 = 500;
+/// Blocks deleted in one step: 4 MiB of records at most.
+const BLOCKS_PER_STEP: u32 = 64;
 /// Pages cut off in one step.
 const PAGES_PER_STEP: u32 = 256;
 /// Free pages that are left for what comes next, unless the file is too large; 1 MiB.
-const FREE_PAGES_KEPT: u64 = 256;
+const FREE_PAGES_KEPT: u64 = 128;
 
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -28,8 +28,8 @@ pub struct Retention {
 /// What a step has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Rows deleted.
-    pub(super) deleted: usize,
+    /// Records deleted.
+    pub(super) deleted: u64,
     /// Whether there may be more to do.
     pub(super) is_unfinished: bool,
 }
@@ -43,13 +43,14 @@ impl Retention {
     fn try_step(self, connection: &Connection, now_ms: u64) -> rusqlite::Result<Step> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
         let (pages, free) = (number("page_count")?, number("freelist_count")?);
-        let is_too_large = pages * number("page_size")? > self.bytes_max;
+        let excess = (pages * number("page_size")?).saturating_sub(self.bytes_max);
+        let is_too_large = excess > 0;
         if free > FREE_PAGES_KEPT || (is_too_large && free > 0) {
             cut(connection)?;
             return Ok(Step { deleted: 0, is_unfinished: true });
         }
         let deleted = if is_too_large {
-            delete_oldest(connection)?
+            delete_oldest(connection, excess)?
         } else {
             delete_before(connection, now_ms.saturating_sub(self.days.saturating_mul(MS_PER_DAY)))?
         };
@@ -57,22 +58,32 @@ impl Retention {
     }
 }
 
-fn delete_oldest(connection: &Connection) -> rusqlite::Result<usize> {
-    let delete = "DELETE FROM calls WHERE id IN (SELECT id FROM calls ORDER BY id LIMIT ?1)";
-    connection.prepare(delete)?.execute([ROWS_PER_STEP])
+/// As many as take so many bytes.
+fn delete_oldest(connection: &Connection, bytes: u64) -> rusqlite::Result<u64> {
+    let those = "SELECT id FROM (\
+        SELECT id, sum(octet_length(lines)) OVER (ORDER BY id) - octet_length(lines) AS before FROM blocks ORDER BY id LIMIT ?2\
+        ) WHERE before < ?1";
+    delete(connection, those, params![bytes, BLOCKS_PER_STEP])
 }
 
-fn delete_before(connection: &Connection, ended_ms: u64) -> rusqlite::Result<usize> {
+fn delete_before(connection: &Connection, ended_ms: u64) -> rusqlite::Result<u64> {
     let ended_ms = i64::try_from(ended_ms).unwrap_or(i64::MAX);
     let oldest: Option<i64> =
-        connection.prepare("SELECT min(ended_at) FROM calls")?.query_row([], |row| row.get(0))?;
+        connection.prepare("SELECT min(last_ended_at) FROM blocks")?.query_row([], |row| row.get(0))?;
     // Deleting takes the lock on the file even if there is nothing to delete.
     if oldest.is_none_or(|oldest| oldest >= ended_ms) {
         return Ok(0);
     }
-    let delete = "DELETE FROM calls WHERE id IN \
-        (SELECT id FROM calls WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)";
-    connection.prepare(delete)?.execute(params![ended_ms, ROWS_PER_STEP])
+    let those = "SELECT id FROM blocks WHERE last_ended_at < ?1 ORDER BY last_ended_at LIMIT ?2";
+    delete(connection, those, params![ended_ms, BLOCKS_PER_STEP])
+}
+
+/// Deletes the blocks that `those` selects; how many records they held.
+fn delete(connection: &Connection, those: &str, values: &[&dyn ToSql]) -> rusqlite::Result<u64> {
+    let mut statement =
+        connection.prepare(&format!("DELETE FROM blocks WHERE id IN ({those}) RETURNING records"))?;
+    let records = statement.query_map(values, |row| row.get::<_, u64>(0))?;
+    records.sum()
 }
 
 /// Cuts free pages off. Each of them is a row of the statement's answer, so the answer is read to its end.

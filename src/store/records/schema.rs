@@ -1,23 +1,24 @@
 //! What the file looks like inside: its versions, how one becomes the next, and how a record becomes a row.
 //!
 //! The version is SQLite's `user_version`; a migration is never changed once it has shipped, only followed by another. The
-//! number in `application_id` tells our files from those of other programs. Columns have the names of the JSON fields,
-//! with `_address` where SQL has a word of its own, so that anybody with `sqlite3` can ask.
+//! number in `application_id` tells our files from those of other programs. The view `calls` shows each record as a row with
+//! the names of the JSON fields, so that anybody with `sqlite3` can ask.
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, params};
 
-use super::super::record::CallRecord;
+use super::pad::Sheet;
+use super::row;
 
 /// "SysX" in ASCII: what makes a file one of ours.
 pub(super) const APPLICATION_ID: i32 = 0x5379_7358;
 
 /// How a file of the version before becomes one of the next; the first makes an empty file one of version 1.
 ///
-/// Rows are numbered in the order in which they were kept, so the smallest `id` is the oldest row. Addresses and ids of calls
-/// are indexed block by block of 4096 rows ([`BLOCK_SHIFT`]): in an index of all rows each record would change pages all over
-/// the file, which took five times the processor time at 300,000 calls, and more with each further one. Whoever looks for an
-/// address looks into each block; ten million calls have 2,441.
-const MIGRATIONS: [&str; 1] = ["
+/// Version 1 had a row of 21 columns for each call, and five indexes: 5 us of processor time a record, a quarter of what a call takes
+/// without records. Version 2 has blocks of records, as the shards have written them down (`row.rs`), and an index of times: a
+/// text is looked for in all blocks of the time that is asked for, at some GB/s, of which a file has one by default.
+const MIGRATIONS: [&str; 2] = ["
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY,
     call_id TEXT NOT NULL,
@@ -46,10 +47,53 @@ CREATE INDEX calls_by_caller ON calls (id >> 12, from_address);
 CREATE INDEX calls_by_callee ON calls (id >> 12, to_address);
 CREATE INDEX calls_by_reason ON calls (end_reason, ended_at);
 CREATE INDEX calls_by_id ON calls (id >> 12, call_id);
+", "
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY,
+    first_ended_at INTEGER NOT NULL,
+    last_ended_at INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    lines TEXT NOT NULL
+);
+INSERT INTO blocks (first_ended_at, last_ended_at, records, node, lines)
+    SELECT min(ended_at), max(ended_at), count(*), node, '[' || group_concat(json_array(
+        call_id, from_address, to_address, mode, started_at, answered_at, ended_at, end_reason, ended_by, dialect,
+        ring_us, answer_us, talk_us, messages_to_callee, messages_to_caller, bytes_to_callee, bytes_to_caller,
+        forwarded, link), ',' || char(10)) || ']'
+    FROM calls GROUP BY id >> 9, node;
+DROP TABLE calls;
+CREATE INDEX blocks_by_first ON blocks (first_ended_at);
+CREATE INDEX blocks_by_last ON blocks (last_ended_at);
+CREATE VIEW calls AS SELECT
+    value ->> 0 AS call_id,
+    value ->> 1 AS from_address,
+    value ->> 2 AS to_address,
+    value ->> 3 AS mode,
+    value ->> 4 AS started_at,
+    value ->> 5 AS answered_at,
+    value ->> 6 AS ended_at,
+    value ->> 7 AS end_reason,
+    value ->> 8 AS ended_by,
+    value ->> 9 AS dialect,
+    value ->> 10 AS ring_us,
+    value ->> 11 AS answer_us,
+    value ->> 12 AS talk_us,
+    value ->> 13 AS messages_to_callee,
+    value ->> 14 AS messages_to_caller,
+    value ->> 15 AS bytes_to_callee,
+    value ->> 16 AS bytes_to_caller,
+    value ->> 17 AS forwarded,
+    value ->> 18 AS link,
+    node,
+    first_ended_at AS block_first_ended_at,
+    last_ended_at AS block_last_ended_at
+FROM blocks, json_each(blocks.lines);
 "];
 
-/// A row's `id` shifted by this is its block.
-pub(super) const BLOCK_SHIFT: u32 = 12;
+/// About how many bytes of rows a block has, in bytes: some 300 records. Small enough to be cut from a file that is too large one by
+/// one, and large enough that what SQLite does for each costs nothing a record.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -59,66 +103,59 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Brings a file to our version; whatever is interrupted begins again from where it was.
+/// Brings a file to our version, or leaves it as it was: nobody ever sees one in between.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     migrate_by(connection, &MIGRATIONS)
 }
 
 fn migrate_by(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
-    for (before, migration) in migrations.iter().enumerate().skip(version(connection)?) {
-        let change = connection.transaction()?;
-        change.execute_batch(migration)?;
-        change.pragma_update(None, "application_id", APPLICATION_ID)?;
-        change.pragma_update(None, "user_version", before + 1)?;
-        change.commit()?;
+    let before = version(connection)?;
+    if before >= migrations.len() {
+        return Ok(());
     }
-    Ok(())
+    let change = connection.transaction()?;
+    migrations[before..].iter().try_for_each(|migration| change.execute_batch(migration))?;
+    change.pragma_update(None, "application_id", APPLICATION_ID)?;
+    change.pragma_update(None, "user_version", migrations.len())?;
+    change.commit()
 }
 
-const INSERT: &str = "INSERT INTO calls (call_id, from_address, to_address, mode, started_at, answered_at, ended_at, \
-    end_reason, ended_by, dialect, node, ring_us, answer_us, talk_us, messages_to_callee, messages_to_caller, \
-    bytes_to_callee, bytes_to_caller, forwarded, link) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+const INSERT: &str =
+    "INSERT INTO blocks (first_ended_at, last_ended_at, records, node, lines) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-/// What rows are added with; prepared once for each batch.
+/// What blocks are added with; prepared once for each batch.
 pub(super) fn insertion(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
     connection.prepare(INSERT)
 }
 
-/// Adds a row.
-pub(super) fn insert(statement: &mut Statement<'_>, record: &CallRecord, node: &str) -> rusqlite::Result<()> {
-    statement.execute(params![
-        record.call_id.as_str(),
-        &*record.from,
-        &*record.to,
-        record.mode.word(),
-        signed(record.started_at_ms),
-        record.answered_at_ms.map(signed),
-        signed(record.ended_at_ms),
-        record.end_reason.as_str(),
-        record.ended_by.word(),
-        record.dialect.word(),
-        node,
-        record.ring_us.map(signed),
-        record.answer_us.map(signed),
-        record.talk_us.map(signed),
-        signed(record.to_callee.messages),
-        signed(record.to_caller.messages),
-        signed(record.to_callee.bytes),
-        signed(record.to_caller.bytes),
-        record.forwarded.map(|way| way.word()),
-        record.link.as_deref(),
-    ])?;
+/// Adds the records of a sheet, in as many blocks as they need. `text` is for putting those together.
+pub(super) fn insert(
+    statement: &mut Statement<'_>,
+    sheet: &Sheet,
+    node: &str,
+    text: &mut Vec<u8>,
+) -> rusqlite::Result<()> {
+    // The times of the sheet are good enough for each of its blocks: it holds half a second.
+    let [first, last] = [sheet.first_ended_ms, sheet.last_ended_ms].map(row::bounded);
+    for lines in row::pieces(&sheet.lines, BLOCK_BYTES) {
+        text.clear();
+        row::block(lines, text);
+        let records = row::count(lines);
+        statement.execute(params![
+            first,
+            last,
+            records,
+            node,
+            ToSqlOutput::Borrowed(ValueRef::Text(text))
+        ])?;
+    }
     Ok(())
-}
-
-/// SQLite has no integers beyond this.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::record::tests::record;
+    use super::super::super::record::{CallRecord, Volume};
     use super::*;
 
     #[test]
@@ -126,19 +163,68 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         assert_eq!(version(&connection).unwrap(), VERSION);
-        let record = super::super::super::record::tests::record(3);
-        insert(&mut insertion(&connection).unwrap(), &record, "node.test").unwrap();
+        let mut sheet = Sheet::default();
+        sheet.add(&record(3));
+        insert(&mut insertion(&connection).unwrap(), &sheet, "node.test", &mut Vec::new()).unwrap();
 
-        let next = ["broken; never run again", "ALTER TABLE calls ADD COLUMN colour TEXT"];
-        assert_eq!(VERSION, 1, "the list above has one migration for each earlier version");
+        let broken = "broken; never run again";
+        let next = [broken, broken, "ALTER TABLE blocks ADD COLUMN colour TEXT"];
+        assert_eq!(VERSION, 2, "the list above has one migration for each earlier version");
         migrate_by(&mut connection, &next).unwrap();
-        assert_eq!(version(&connection).unwrap(), 2);
+        assert_eq!(version(&connection).unwrap(), 3);
         let kept: (i64, Option<String>) = connection
-            .query_row("SELECT messages_to_callee, colour FROM calls", [], |row| {
+            .query_row("SELECT messages_to_callee, colour FROM calls, blocks", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .unwrap();
         assert_eq!(kept, (3, None));
+    }
+
+    #[test]
+    fn the_rows_of_version_1_become_blocks_that_can_be_asked_for_the_same() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate_by(&mut connection, &MIGRATIONS[..1]).unwrap();
+        let old = "INSERT INTO calls (call_id, from_address, to_address, mode, started_at, answered_at, ended_at, \
+            end_reason, ended_by, dialect, node, ring_us, answer_us, talk_us, messages_to_callee, messages_to_caller, \
+            bytes_to_callee, bytes_to_caller, forwarded, link) VALUES ('c-' || ?1, 'a@test', 'b@test', 'single', 1000, \
+            2000, 3000 + ?1, 'no \"such\"' || char(10) || 'address', 'caller', 'systemx', 'node.test', 1, 2, 3, 4, 5, 6, 7, NULL, 'l')";
+        (0..1_500).for_each(|number| assert_eq!(connection.execute(old, [number]), Ok(1)));
+        migrate(&mut connection).unwrap();
+        let record = CallRecord {
+            call_id: "c-7".into(),
+            ended_at_ms: 3_007,
+            end_reason: "no \"such\"\naddress".into(),
+            ring_us: Some(1),
+            answer_us: Some(2),
+            talk_us: Some(3),
+            to_callee: Volume { messages: 4, bytes: 6 },
+            to_caller: Volume { messages: 5, bytes: 7 },
+            link: Some("l".into()),
+            ..record(0)
+        };
+        let mut expected = Vec::new();
+        row::encode(&record, &mut expected);
+        let blocks: Vec<(u64, u64, u64, String)> = connection
+            .prepare("SELECT first_ended_at, last_ended_at, records, lines FROM blocks ORDER BY id")
+            .and_then(|mut blocks| {
+                blocks
+                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                    .collect()
+            })
+            .unwrap();
+        let bounds: Vec<_> =
+            blocks.iter().map(|(first, last, records, _)| (*first, *last, *records)).collect();
+        // Rows were numbered from 1 on.
+        assert_eq!(bounds, [(3_000, 3_510, 511), (3_511, 4_022, 512), (4_023, 4_499, 477)]);
+        let lines: Vec<&[u8]> = row::lines(blocks[0].3.as_bytes()).collect();
+        assert_eq!(
+            (lines.len(), String::from_utf8_lossy(lines[7])),
+            (511, String::from_utf8_lossy(&expected))
+        );
+        let shown: u64 = connection
+            .query_row("SELECT count(*) FROM calls WHERE node = 'node.test'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(shown, 1_500);
     }
 
     #[test]

@@ -60,10 +60,10 @@ fn what_was_handed_over_before_a_stop_is_in_the_file_after_it() {
     fs::write(scratch.records(), "").unwrap();
     let records = CallRecords::start(settings(&scratch.records())).expect("an empty file becomes ours");
     let handle = records.handle();
-    let record = |messages| Arc::new(super::super::record::tests::record(messages));
-    handle.record(record(0));
+    let record = super::super::record::tests::record;
+    handle.record(&record(0));
     eventually(|| handle.state().kept == 1);
-    (1..10_000).for_each(|messages| handle.record(record(messages)));
+    (1..10_000).for_each(|messages| handle.record(&record(messages)));
     let state = records.stop(PATIENCE);
     assert_eq!((state.kept, state.lost, state.waiting, state.trouble), (10_000, 0, 0, None));
     let mut messages = Vec::new();

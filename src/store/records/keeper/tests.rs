@@ -8,14 +8,17 @@ use rusqlite::Connection;
 
 use super::super::super::record::tests::record;
 use super::super::super::testing::Scratch;
+use super::super::pad::Pad;
 use super::*;
+use crate::store::CallRecord;
 
 const GENEROUS: Retention = Retention { days: 1, bytes_max: 1 << 30 };
 const DAY_MS: u64 = 86_400_000;
 
 struct Bench {
     keeper: Keeper,
-    intake: Arc<Intake>,
+    pads: Arc<Pads>,
+    pad: Arc<Pad>,
     shared: Arc<Shared>,
 }
 
@@ -23,13 +26,13 @@ impl Bench {
     fn new(path: &Path, retention: Retention) -> Self {
         let settings =
             Settings { path: path.to_owned(), node: "n".into(), retention, clock_unix_ms: || 2 * DAY_MS };
-        let (intake, shared) = (Arc::new(Intake::new(1 << 16)), Arc::new(Shared::default()));
-        let keeper = Keeper::new(settings, Arc::clone(&intake), Arc::clone(&shared));
-        Self { keeper, intake, shared }
+        let (pads, shared) = (Arc::new(Pads::default()), Arc::new(Shared::default()));
+        let keeper = Keeper::new(settings, Arc::clone(&pads), Arc::clone(&shared));
+        Self { keeper, pad: pads.add(), pads, shared }
     }
 
     fn put(&self, ended_at_ms: u64) {
-        self.intake.put(Arc::new(CallRecord { ended_at_ms, ..record(1) }));
+        self.pad.write(&CallRecord { ended_at_ms, ..record(1) });
     }
 
     /// Lets so much time pass that everything is due, and does what there is to do.
@@ -104,7 +107,7 @@ fn a_lock_of_somebody_else_is_waited_for_and_nothing_is_lost() {
     assert_eq!(bench.trouble(), Some(Trouble::Locked));
     other.execute_batch("COMMIT").expect("it unlocks");
     assert_eq!(bench.keeps(), 2);
-    assert_eq!((bench.intake.lost(), bench.shared.failures.load(Ordering::Relaxed)), (0, 2));
+    assert_eq!((bench.pads.lost(), bench.shared.failures.load(Ordering::Relaxed)), (0, 2));
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn a_file_that_is_damaged_when_it_is_opened_is_set_aside_and_another_begun() {
     drop(bench);
     // All but the first page, so that it is still a file of ours.
     let mut bytes = fs::read(scratch.records()).expect("readable");
-    bytes[4096..].fill(0x5a);
+    bytes[8192..].fill(0x5a);
     fs::write(scratch.records(), bytes).expect("writable");
 
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
@@ -189,7 +192,7 @@ fn a_table_that_somebody_has_dropped_makes_the_file_a_damaged_one() {
     let scratch = Scratch::new();
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
     bench.work();
-    Connection::open(scratch.records()).unwrap().execute_batch("DROP TABLE calls").unwrap();
+    Connection::open(scratch.records()).unwrap().execute_batch("DROP TABLE blocks").unwrap();
     bench.put(2 * DAY_MS);
     assert_eq!(bench.keeps(), 1);
     assert!(!asides(&scratch).is_empty());
@@ -201,6 +204,7 @@ fn what_is_too_old_is_deleted_and_the_file_gets_smaller() {
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
     // The clock says two days; one is kept.
     (0..20_000).for_each(|_| bench.put(DAY_MS - 1));
+    bench.keeper.take();
     (0..10).for_each(|_| bench.put(DAY_MS));
     bench.keeper.take();
     assert!(bench.keeper.keep().is_ok() && rows(&scratch.records()) > 10, "they are kept first");
