@@ -3,6 +3,7 @@
 //! Reads only, by a connection of its own, also while the exchange writes: SQLite shows each question the file as it was when
 //! it began. Records come one by one, so a question may have any number of answers; sums are kept in bounded memory.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,22 +47,22 @@ pub struct Filter {
     pub call_id: Option<String>,
 }
 
-/// A record as it lies in the file. Its JSON is that of the call log.
+/// A record as it lies in the file, with texts of its own or with those of the file. Its JSON is that of the call log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields of the call log; `record.rs` explains them")]
-pub struct Kept {
-    pub call_id: String,
-    pub from: String,
-    pub to: String,
-    pub mode: String,
+pub struct Kept<Text = String> {
+    pub call_id: Text,
+    pub from: Text,
+    pub to: Text,
+    pub mode: Text,
     pub started_at: u64,
     pub answered_at: Option<u64>,
     pub ended_at: u64,
-    pub end_reason: String,
-    pub ended_by: String,
+    pub end_reason: Text,
+    pub ended_by: Text,
     pub messages: u64,
-    pub dialect: String,
-    pub node: String,
+    pub dialect: Text,
+    pub node: Text,
     pub ring_us: Option<u64>,
     pub answer_us: Option<u64>,
     pub talk_us: Option<u64>,
@@ -69,8 +70,37 @@ pub struct Kept {
     pub messages_to_caller: u64,
     pub bytes_to_callee: u64,
     pub bytes_to_caller: u64,
-    pub forwarded: Option<String>,
-    pub link: Option<String>,
+    pub forwarded: Option<Text>,
+    pub link: Option<Text>,
+}
+
+impl Kept<Cow<'_, str>> {
+    /// The same with texts of its own.
+    pub(super) fn into_owned(self) -> Kept {
+        Kept {
+            call_id: self.call_id.into_owned(),
+            from: self.from.into_owned(),
+            to: self.to.into_owned(),
+            mode: self.mode.into_owned(),
+            started_at: self.started_at,
+            answered_at: self.answered_at,
+            ended_at: self.ended_at,
+            end_reason: self.end_reason.into_owned(),
+            ended_by: self.ended_by.into_owned(),
+            messages: self.messages,
+            dialect: self.dialect.into_owned(),
+            node: self.node.into_owned(),
+            ring_us: self.ring_us,
+            answer_us: self.answer_us,
+            talk_us: self.talk_us,
+            messages_to_callee: self.messages_to_callee,
+            messages_to_caller: self.messages_to_caller,
+            bytes_to_callee: self.bytes_to_callee,
+            bytes_to_caller: self.bytes_to_caller,
+            forwarded: self.forwarded.map(Cow::into_owned),
+            link: self.link.map(Cow::into_owned),
+        }
+    }
 }
 
 /// In which order rows come.
@@ -196,7 +226,7 @@ impl Archive {
         match scan::each(&self.connection, filter, order, goes_on, each) {
             Ok(true) => Ok(()),
             Ok(false) => Err(QueryError::Late),
-            Err(trouble) => Err(QueryError::Trouble(self.path.clone(), trouble)),
+            Err(trouble) => Err(self.trouble(trouble)),
         }
     }
 
@@ -206,12 +236,13 @@ impl Archive {
     /// If the file cannot be read.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, QueryError> {
         let mut sums = Sums::default();
-        let add = |kept| {
-            sums.add(&kept);
-            true
-        };
-        self.each(filter, Order::NewestFirst, None, add)?;
+        scan::all(&self.connection, filter, |kept| sums.add(&kept))
+            .map_err(|trouble| self.trouble(trouble))?;
         Ok(sums.summary())
+    }
+
+    fn trouble(&self, trouble: Trouble) -> QueryError {
+        QueryError::Trouble(self.path.clone(), trouble)
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn bounded(number: u64) -> u64 {
 }
 
 /// The record of a line of a block of the exchange that is called `node`; `None` if it is none.
-pub(super) fn decode(line: &[u8], node: &str) -> Option<Kept> {
+pub(super) fn decode<'l>(line: &'l [u8], node: &'l str) -> Option<Kept<Cow<'l, str>>> {
     let Row(
         call_id,
         from,
@@ -131,18 +131,18 @@ pub(super) fn decode(line: &[u8], node: &str) -> Option<Kept> {
         link,
     ) = serde_json::from_slice(line).ok()?;
     Some(Kept {
-        call_id: call_id.into_owned(),
-        from: from.into_owned(),
-        to: to.into_owned(),
-        mode: mode.into_owned(),
+        call_id,
+        from,
+        to,
+        mode,
         started_at,
         answered_at,
         ended_at,
-        end_reason: end_reason.into_owned(),
-        ended_by: ended_by.into_owned(),
+        end_reason,
+        ended_by,
         messages: messages_to_callee.saturating_add(messages_to_caller),
-        dialect: dialect.into_owned(),
-        node: node.to_owned(),
+        dialect,
+        node: node.into(),
         ring_us,
         answer_us,
         talk_us,
@@ -150,8 +150,8 @@ pub(super) fn decode(line: &[u8], node: &str) -> Option<Kept> {
         messages_to_caller,
         bytes_to_callee,
         bytes_to_caller,
-        forwarded: forwarded.map(Cow::into_owned),
-        link: link.map(Cow::into_owned),
+        forwarded,
+        link,
     })
 }
 
@@ -230,11 +230,12 @@ mod tests {
                 link: Some(text.into()),
                 ..record(1)
             };
-            let kept = decode(row(&whole).as_bytes(), "node").expect("it is a row");
+            let row = row(&whole);
+            let kept = decode(row.as_bytes(), "node").expect("it is a row");
             let mut line = Vec::new();
             encode_object(&whole, "node", &mut line);
             assert_eq!(serde_json::to_vec(&kept).expect("it encodes"), line, "{text:?}");
-            assert!(!row(&whole).contains('\n'), "{text:?}");
+            assert!(!row.contains('\n'), "{text:?}");
         }
     }
 

@@ -4,11 +4,12 @@
 //! Blocks overlap where shards wrote at the same time or the clock was set, so what was found waits until no later block
 //! can come before it.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use memchr::memmem::Finder;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row};
 
 use super::query::{Filter, Kept, Order};
 use super::row;
@@ -23,11 +24,9 @@ pub(super) fn each(
     mut goes_on: impl FnMut() -> bool,
     mut each: impl FnMut(Kept) -> bool,
 ) -> Result<bool, Trouble> {
-    let of = |error: rusqlite::Error| Trouble::of(&error);
     let search = Search::new(filter);
     let mut statement = connection.prepare(question(order)).map_err(of)?;
-    let [since, until] = search.times.map(row::bounded);
-    let mut blocks = statement.query(params![since, until]).map_err(of)?;
+    let mut blocks = statement.query(search.times.map(row::bounded)).map_err(of)?;
     let mut found = BinaryHeap::new();
     while let Some(block) = blocks.next().map_err(of)? {
         if !goes_on() {
@@ -41,11 +40,9 @@ pub(super) fn each(
             }
         }
         let id = block.get("id").map_err(of)?;
-        let text = |name| block.get_ref(name).map_err(of)?.as_bytes().map_err(|_| Trouble::Corrupt);
-        let node = std::str::from_utf8(text("node")?).map_err(|_| Trouble::Corrupt)?;
-        search.go_through(text("lines")?, node, |number, kept| {
+        search.go_through(block, |number, kept| {
             let place = [kept.ended_at, id, number].map(|value| rank(order, value));
-            found.push(Found { place, kept });
+            found.push(Found { place, kept: kept.into_owned() });
         })?;
     }
     while let Some(found) = found.pop() {
@@ -54,6 +51,25 @@ pub(super) fn each(
         }
     }
     Ok(true)
+}
+
+/// Hands all records that fit to `each`, in no order.
+pub(super) fn all(
+    connection: &Connection,
+    filter: &Filter,
+    mut each: impl FnMut(Kept<Cow<'_, str>>),
+) -> Result<(), Trouble> {
+    let search = Search::new(filter);
+    let mut statement = connection.prepare(question(Order::OldestFirst)).map_err(of)?;
+    let mut blocks = statement.query(search.times.map(row::bounded)).map_err(of)?;
+    while let Some(block) = blocks.next().map_err(of)? {
+        search.go_through(block, |_, kept| each(kept))?;
+    }
+    Ok(())
+}
+
+fn of(error: rusqlite::Error) -> Trouble {
+    Trouble::of(&error)
 }
 
 /// Asks for the blocks of a time, in the order of the end that their records come first by.
@@ -132,8 +148,19 @@ impl<'f> Search<'f> {
         Self { filter, times: [since_ms.unwrap_or(0), until_ms.unwrap_or(u64::MAX)], texts }
     }
 
-    /// Hands the records that fit to `each`, with the number of the line.
-    fn go_through(&self, block: &[u8], node: &str, mut each: impl FnMut(u64, Kept)) -> Result<(), Trouble> {
+    /// Hands the records of a block that fit to `each`, with the number of the line.
+    fn go_through(&self, block: &Row<'_>, each: impl FnMut(u64, Kept<Cow<'_, str>>)) -> Result<(), Trouble> {
+        let text = |name| block.get_ref(name).map_err(of)?.as_bytes().map_err(|_| Trouble::Corrupt);
+        let node = std::str::from_utf8(text("node")?).map_err(|_| Trouble::Corrupt)?;
+        self.go_through_lines(text("lines")?, node, each)
+    }
+
+    fn go_through_lines(
+        &self,
+        block: &[u8],
+        node: &str,
+        mut each: impl FnMut(u64, Kept<Cow<'_, str>>),
+    ) -> Result<(), Trouble> {
         if !self.may_be_in(block) {
             return Ok(());
         }
@@ -150,7 +177,7 @@ impl<'f> Search<'f> {
         self.texts.iter().all(|text| text.find(bytes).is_some())
     }
 
-    fn fits(&self, kept: &Kept) -> bool {
+    fn fits(&self, kept: &Kept<Cow<'_, str>>) -> bool {
         let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
         let Filter { address, from, to, domain, reason, failed, call_id, .. } = self.filter;
         let [since, until] = self.times;
@@ -192,7 +219,7 @@ mod tests {
 
     fn numbers(filter: &Filter, block: &[u8]) -> Result<Vec<u64>, Trouble> {
         let mut numbers = Vec::new();
-        Search::new(filter).go_through(block, "n", |number, _| numbers.push(number)).map(|()| numbers)
+        Search::new(filter).go_through_lines(block, "n", |number, _| numbers.push(number)).map(|()| numbers)
     }
 
     #[test]

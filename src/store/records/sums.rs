@@ -1,5 +1,6 @@
 //! Sums over records: how many, why they ended, how long they rang and talked; in bounded memory, however many there are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
@@ -67,7 +68,7 @@ impl Default for Sums {
 
 impl Sums {
     /// Adds a record.
-    pub(super) fn add(&mut self, kept: &Kept) {
+    pub(super) fn add(&mut self, kept: &Kept<Cow<'_, str>>) {
         let summary = &mut self.summary;
         summary.calls += 1;
         summary.answered += u64::from(kept.answered_at.is_some());
@@ -77,10 +78,10 @@ impl Sums {
         self.ring.add(kept.ring_us);
         self.answer.add(kept.answer_us);
         self.talk.add(kept.talk_us);
-        if let Some(often) = self.reasons.get_mut(&kept.end_reason) {
+        if let Some(often) = self.reasons.get_mut(&*kept.end_reason) {
             *often += 1;
         } else if self.reasons.len() < REASONS_COUNTED_MAX {
-            self.reasons.insert(kept.end_reason.clone(), 1);
+            self.reasons.insert(kept.end_reason.clone().into_owned(), 1);
         }
     }
 
