@@ -10,7 +10,7 @@ mod record;
 mod recorder;
 pub mod records;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod webhook;
 
 pub use call_log::{CallLog, CallLogCounts, CallLogError, CallLogHandle};
