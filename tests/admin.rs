@@ -2,7 +2,9 @@
 //! who uses it badly is in the way of anybody.
 
 mod api;
+mod documents;
 mod metrics;
+mod records;
 mod watches;
 
 use std::io::Write as _;
@@ -82,6 +84,11 @@ fn mistakes_are_told_as_json() {
         ("GET", "/api/v1/lines?colour=red", 400, "bad_request"),
         ("GET", "/api/v1/lines?limit=0", 400, "bad_request"),
         ("GET", "/api/v1/lines?cursor=x", 400, "bad_request"),
+        ("GET", "/api/v1/lines?limit=1&limit=2", 400, "bad_request"),
+        ("GET", "/api/v1/lines?prefix=%zz", 400, "bad_request"),
+        ("GET", "/api/v1/lines/%zz", 400, "bad_request"),
+        ("GET", "/api/v1/overview?colour=red", 400, "bad_request"),
+        ("GET", "/api/v1/watches/1?newest=x", 400, "bad_request"),
     ] {
         let answer = request(rig.admin(), method, path, &[], "");
         assert_eq!(
@@ -93,6 +100,11 @@ fn mistakes_are_told_as_json() {
         assert_eq!(answer.header("access-control-allow-origin"), None);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
+    assert_eq!(
+        get(rig.admin(), "/metrics?colour=red&colour=%zz").status,
+        200,
+        "scrapers may say what they like"
+    );
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(20_000));
     assert_eq!(exchange(rig.admin(), &long).status, 431);
     let bodies = [("{", 400), (&*" ".repeat(5000), 413)];
@@ -100,6 +112,24 @@ fn mistakes_are_told_as_json() {
         let answer = post(rig.admin(), "/api/v1/calls/x/hangup", body);
         assert_eq!(answer.status, status);
     }
+}
+
+/// The body never comes: nothing of it is waited for, and the connection ends, which `exchange` reads up to.
+#[test]
+fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
+    let rig = Rig::new();
+    let begun = Instant::now();
+    for length in ["4097", "1000000000000"] {
+        let head = format!(
+            "POST /api/v1/drain HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n",
+            rig.admin()
+        );
+        let answer = exchange(rig.admin(), &head);
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (413, &json!("too_large")));
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    // Far less than the 10 s that a request may take.
+    assert!(begun.elapsed() < LIMIT / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

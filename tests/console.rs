@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
 use crate::support::http::get;
-use crate::support::{Phone, Process, Rig, address_on, eventually};
+use crate::support::records::fill;
+use crate::support::{Phone, Process, Rig, Scratch, address_on, eventually};
 
 /// What the test of a view needs to know of the page: the text of the cells of its tables.
 const CELLS: &str = "[...document.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent))";
@@ -125,6 +126,57 @@ fn what_is_said_is_shown_to_who_asks_and_may() {
     browser.expect_no_complaints();
 }
 
+/// Yesterday's question: why did that call fail?
+#[test]
+fn a_call_that_failed_is_found_among_the_records_and_looked_into() {
+    let folder = Scratch::new();
+    let file = folder.path().join("calls.db");
+    let rig = Rig::with(&[("call_records", file.to_str().expect("text"))]);
+    let Some(mut browser) = Browser::open(rig.admin()) else { return };
+    let (names, [mut a, mut b], call) = in_a_call(&rig);
+    a.hang_up(&call);
+    b.expect_hangup(&call, "normal");
+    a.dial("nobody@gone.test");
+    a.expect_busy("nobody@gone.test", "no_such_address");
+    eventually("both are kept", || {
+        let kept = get(rig.admin(), "/api/v1/records").json();
+        (kept["records"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
+    browser.click("Call records");
+    browser.wait(&format!("{CELLS}.length === 2"));
+    browser.eval("document.querySelector('#r-cause').focus()");
+    browser.write("no_such_address");
+    browser.press("Enter");
+    browser.wait(&format!("location.hash.includes('cause=no_such_address') && {CELLS}.length === 1"));
+    let row = browser.eval(&format!("{CELLS}[0]"));
+    assert_eq!((&row[0], &row[1]), (&json!(names[0]), &json!("nobody@gone.test")));
+    assert_eq!(row[3], "not answeredno_such_addressby the exchange");
+    // By time: nothing has ended yesterday.
+    browser.eval("document.querySelector('#r-when').value = 'yesterday'");
+    browser.click("Search");
+    browser.wait("location.hash.includes('when=yesterday')");
+    browser.wait_for("No call that is kept fits.");
+    // A call that has ended leads to its record.
+    browser.go(&format!("call/{call}"));
+    browser.click("its record");
+    browser.wait_for("Answered after");
+    browser.wait_for("Kept by");
+    let facts = browser.eval("document.querySelector('.facts').innerText").to_string();
+    assert!(facts.contains(&names[1]) && facts.contains("normal") && facts.contains("caller"), "{facts}");
+    browser.expect_no_complaints();
+}
+
+#[test]
+fn where_no_records_are_kept_the_page_says_what_would_keep_them() {
+    let rig = Rig::new();
+    let Some(mut browser) = Browser::open(rig.admin()) else { return };
+    browser.go("records");
+    browser.wait_for("This hub keeps no call records. SYSTEMX_CALL_RECORDS names a file");
+    browser.go("record/c-1");
+    browser.wait_for("This hub keeps no call records.");
+    browser.expect_no_complaints();
+}
+
 #[test]
 fn hostile_names_are_shown_as_text_and_break_nothing() {
     const IMAGE: &str = "<img/src=x/onerror=document.title='owned'>@evil.test";
@@ -171,10 +223,31 @@ fn hostile_names_are_shown_as_text_and_break_nothing() {
 fn expect_no_overflow(browser: &mut Browser, view: &str) {
     let beyond = browser.eval("document.documentElement.scrollWidth - innerWidth");
     assert!(beyond.as_i64().is_some_and(|pixels| pixels <= 0), "{view} is {beyond} pixels too wide");
-    let tables =
-        "[...document.querySelectorAll('.listing')].map((table) => table.scrollWidth - table.clientWidth)";
+    let tables = "[...document.querySelectorAll('.listing, .panel')].map((table) => table.scrollWidth - table.clientWidth)";
     let beyond = browser.eval(&format!("Math.max(0, ...{tables})"));
     assert_eq!(beyond, 0, "a table of {view} is too wide");
+    let amounts =
+        "[...document.querySelectorAll('.amount')].filter((one) => one.scrollWidth > one.clientWidth)";
+    let beyond = browser.eval(&format!("{amounts}.map((one) => one.textContent)"));
+    assert_eq!(beyond, json!([]), "numbers of {view} reach beyond their places");
+}
+
+/// What a busy exchange shows is wider than what an idle one does.
+#[test]
+fn numbers_of_a_busy_exchange_fit_into_their_cards_at_every_width() {
+    let rig = Rig::with(&[("shards", "4")]);
+    let Some(mut browser) = Browser::open(rig.admin()) else { return };
+    for width in [375, 820, 1000, 1200, 1320, 1440] {
+        browser.look(width, false);
+        browser.go("overview");
+        browser.wait(&format!("{CELLS}.some((row) => row[0] === 'shards')"));
+        browser.click("Pause");
+        browser
+            .eval("for (const one of document.querySelectorAll('.amount')) one.textContent = '999.9 MiB/s'");
+        browser
+            .eval("for (const one of document.querySelectorAll('td.number')) one.textContent = '99.95 ms'");
+        expect_no_overflow(&mut browser, &format!("the overview at {width}"));
+    }
 }
 
 /// Presses Tab until what has the focus has this text.
@@ -258,7 +331,11 @@ fn check_accessibility(browser: &mut Browser, view: &str) {
 
 #[test]
 fn every_view_can_be_heard_and_read_on_a_phone_in_light_and_dark() {
-    let rig = Rig::new();
+    let folder = Scratch::new();
+    let file = folder.path().join("calls.db");
+    fill(&file, 60, 1_795_219_200_000);
+    let kept = [("call_records", file.to_str().expect("text")), ("call_records_days", "36500")];
+    let rig = Rig::with(&kept);
     let Some(mut browser) = Browser::open(rig.admin()) else { return };
     let (names, phones, call) = in_a_call(&rig);
     let body = json!({"address": names[0]}).to_string();
@@ -268,10 +345,23 @@ fn every_view_can_be_heard_and_read_on_a_phone_in_light_and_dark() {
     a.say(&call, "hello");
     let (line, call) = (format!("line/{}", names[0]), format!("call/{call}"));
     let views = [
-        "overview", "lines", &line, "calls", &call, "parties", "links", "slow", "warnings", "audit",
-        "ladders", &ladder,
+        "overview",
+        "lines",
+        &line,
+        "calls",
+        &call,
+        "parties",
+        "links",
+        "slow",
+        "warnings",
+        "audit",
+        "ladders",
+        &ladder,
+        "records",
+        "records?since_ms=1&when=between",
+        "record/seed-7",
     ];
-    for (width, is_dark) in [(375, false), (375, true), (820, false), (1280, true)] {
+    for (width, is_dark) in [(375, false), (375, true), (820, false), (1200, false), (1280, true)] {
         browser.look(width, is_dark);
         for view in views {
             browser.go(view);

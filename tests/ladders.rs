@@ -111,3 +111,36 @@ fn a_watched_line_is_seen_to_fail() {
         assert!(rung.ends_with(word), "{rung} is no {word}");
     }
 }
+
+/// Of a call that is watched by its id, or by the address of its other end.
+#[test]
+fn a_watched_call_shows_that_the_connection_of_the_callee_was_lost() {
+    for by_call in [true, false] {
+        let rig = Rig::new();
+        let (alice, bob) = (address_on(0, 2, "alice"), address_on(1, 2, "bob"));
+        let (mut a, mut b) = (rig.registered(&alice), rig.registered(&bob));
+        let call = a.call(&alice, &mut b, &bob);
+        let subject = if by_call {
+            Subject::call(&call).expect("it is an id")
+        } else {
+            Subject::Address((*alice).into())
+        };
+        let id = watch(&rig, subject, false);
+        eventually("both shards know", || {
+            a.say(&call, "a");
+            b.expect_msg(&call, &alice, json!("a"));
+            b.say(&call, "b");
+            a.expect_msg(&call, &bob, json!("b"));
+            let picture = rig.ladders().with(|ladders| ladders.look(id, 0)).expect("it is watched");
+            let told = told(&picture);
+            [&alice, &bob].iter().all(|name| told.contains(&format!("exchange > {name} MSG"))).then_some(())
+        });
+        b.vanish();
+        a.expect_hangup(&call, "peer_disconnected");
+        let told = eventually("it is seen to end", || {
+            let told = rungs(&rig, id, 0);
+            told.last().is_some_and(|last| *last == format!("exchange > {alice} HANGUP")).then_some(told)
+        });
+        assert!(told.contains(&format!("{bob} > exchange lost")), "{told:#?}");
+    }
+}

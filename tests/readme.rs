@@ -264,12 +264,61 @@ fn scaled(arguments: &[&str], exchange: &Process) -> Vec<String> {
     scaled
 }
 
+/// `systemx` as it is run in a container, or as somebody else: here, with the file that is there.
+fn check_elsewhere(command: &str, shown: &[&str]) {
+    let folder = Scratch::new();
+    let until_output = shown.iter().take_while(|word| **word != ">");
+    let arguments: Vec<&str> = until_output
+        .map(|word| if word.starts_with("/var/lib/systemx/") { "calls.db" } else { word })
+        .collect();
+    let ran = systemx(&arguments, folder_with_calls(&folder).path())
+        .env("SYSTEMX_CALL_RECORDS", "calls.db")
+        .output()
+        .expect("it runs");
+    assert!(ran.status.success() && !ran.stdout.is_empty(), "{command}: {ran:?}");
+}
+
 /// Commands of others: what they are given must exist.
 fn check_tool(command: &str) {
     let words: Vec<&str> = command.split_whitespace().collect();
     match words.as_slice() {
         ["docker", "build", ..] => assert!(root().join("Dockerfile").exists(), "{command}"),
         ["docker", "run", .., image] => assert_eq!(*image, "systemx", "{command}"),
+        ["docker", "compose", "-f", file, "exec", "-T", "systemx", "systemx", shown @ ..]
+        | ["docker", "compose", "-f", file, "exec", "systemx", "systemx", shown @ ..] => {
+            let compose = std::fs::read_to_string(root().join(file)).expect("it is there");
+            assert!(
+                compose.contains("\n  systemx:\n") && compose.contains("SYSTEMX_CALL_RECORDS:"),
+                "{command}"
+            );
+            check_elsewhere(command, shown);
+        }
+        ["kubectl", "exec", "systemx-0", "--", "systemx", shown @ ..] => {
+            let path = root().join("docs/deploy/kubernetes/systemx.yaml");
+            let manifest = std::fs::read_to_string(path).expect("it is there");
+            let set = manifest.split("\n---").find(|part| part.contains("kind: StatefulSet"));
+            assert!(set.is_some_and(|set| set.contains("\n  name: systemx\n")), "{command}");
+            assert!(manifest.contains("SYSTEMX_CALL_RECORDS:"), "{command}");
+            check_elsewhere(command, shown);
+        }
+        ["sudo", "systemx", shown @ ..] => check_elsewhere(command, shown),
+        ["sudo", "install", "-d", ..] => {}
+        ["sudo", "install", "-m", _, files @ .., _] => {
+            let is_there = |file: &&str| (*file).eq("target/release/systemx") || root().join(file).exists();
+            assert!(!files.is_empty() && files.iter().all(is_there), "{command}");
+        }
+        ["sudo", "systemctl", "daemon-reload"] => {}
+        ["sudo", "systemctl", .., unit] | ["systemctl", "status", unit] | ["journalctl", "-u", unit] => {
+            assert!(root().join("docs/deploy").join(unit).exists(), "{command}");
+        }
+        ["echo", setting, "|", "sudo", "tee", file] => {
+            let name = setting.split('=').next().unwrap_or_default();
+            let known = std::fs::read_to_string(root().join(".env.example")).expect("it is there");
+            assert!(known.contains(&format!("{name}=")), "{command}");
+            let unit =
+                std::fs::read_to_string(root().join("docs/deploy/systemx.service")).expect("it is there");
+            assert!(unit.contains(&format!("EnvironmentFile=-{file}\n")), "{command}");
+        }
         ["docker", "compose", "-f", file, ..] => assert!(root().join(file).exists(), "{command}"),
         // They show what a machine allows; nothing depends on what they say.
         ["sysctl", ..] | ["ulimit", "-n", ..] => {}

@@ -126,9 +126,11 @@ fn write_presence(page: &mut Page, reports: &[Report]) {
         }
     };
     per_shard("systemx_connections", "Connections, registered or not.", |report| report.connections as f64);
-    per_shard("systemx_registrations", "Lines that hold an address.", |report| {
-        report.counts.registered as f64
-    });
+    per_shard(
+        "systemx_registrations",
+        "Lines that hold an address, the exchange's own services aside.",
+        |report| report.counts.registered as f64,
+    );
     per_shard("systemx_congested_connections", "Connections that take less than they are sent.", |report| {
         report.congested as f64
     });
@@ -203,7 +205,8 @@ fn write_messages(page: &mut Page, reports: &[Report]) {
     for (kind, of) in kinds {
         delivered.sample(&[("kind", kind)], sum(reports, |report| of(&report.tally).messages) as f64);
     }
-    let help = "Bytes of data in the messages handed to lines.";
+    let help =
+        "Bytes of data in the messages handed to lines, as JSON: a text counts its quotes and escapes.";
     let mut bytes = page.family("systemx_message_data_bytes_total", Kind::Counter, help);
     for (kind, of) in kinds {
         bytes.sample(&[("kind", kind)], sum(reports, |report| of(&report.tally).bytes) as f64);

@@ -141,6 +141,9 @@ pub fn warning(line: &LoggedLine) -> Value {
     let fields: Value = serde_json::from_str(&line.fields).unwrap_or_else(|_| json!(&*line.fields));
     json!({
         "at_ms": line.at.0,
+        "first_ms": line.first.0,
+        "count": line.count,
+        "of_kind": line.of_kind,
         "level": if line.is_error { "error" } else { "warn" },
         "message": &*line.message,
         "fields": fields,

@@ -145,6 +145,13 @@ impl Cause {
         Self::NotPbx,
     ];
 
+    /// Those for which a dial is refused or a call ends: what a call record may say, beside the words of parties.
+    pub fn of_calls() -> &'static [Self] {
+        /// They come first in the list of all.
+        const COUNT: usize = 27;
+        &Self::ALL[..COUNT]
+    }
+
     /// The stable name: the protocol's `reason`, the call log's `end_reason`, a metric's label.
     pub fn name(self) -> &'static str {
         match self {
@@ -257,6 +264,12 @@ mod tests {
         let cut = brief(&"é".repeat(RECORD_TEXT_BYTES_MAX));
         assert_eq!(cut.len(), RECORD_TEXT_BYTES_MAX);
         assert_eq!(&*brief("short"), "short");
+    }
+
+    #[test]
+    fn those_of_calls_end_where_those_of_requests_begin() {
+        assert_eq!(Cause::of_calls().last(), Some(&Cause::Admin));
+        assert_eq!(Cause::ALL[Cause::of_calls().len()], Cause::AddressInUse);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What an operator may do with the log of this process while it runs: read its last warnings and errors, and set its level.
 //!
-//! Whoever logs only puts a warning into a bounded queue without a lock; the reader keeps the last of them. There is one log in
-//! a process, as there is one subscriber of `tracing`, so there is one desk, found by [`desk`].
+//! Whoever logs never waits: a warning is kept at once if nobody reads the others just then, and else put into a bounded queue without
+//! a lock. There is one log in a process, as there is one subscriber of `tracing`, so there is one desk, found by [`desk`].
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,17 +10,28 @@ use crossbeam::queue::ArrayQueue;
 use parking_lot::Mutex;
 use tracing::Level;
 
+use super::kept::Kept;
 use crate::config::LogLevel;
 use crate::timestamp::Timestamp;
 
-/// Warnings and errors that are kept: what a busy hour of trouble brings, and at most 1.3 MB.
-pub const WARNINGS_MAX: usize = 256;
+pub use super::kept::WARNINGS_MAX;
 
-/// A warning or an error that was logged.
+/// Warnings that may come while somebody reads those that are kept, which takes some microseconds.
+const QUEUE_LEN_MAX: usize = 256;
+
+/// A warning or an error that was logged, perhaps again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedLine {
-    /// When.
+    /// When; the last time.
     pub at: Timestamp,
+    /// When for the first time.
+    pub first: Timestamp,
+    /// How often.
+    pub count: u64,
+    /// How often something of its kind, with whatever fields.
+    pub of_kind: u64,
+    /// Its kind: what no client can choose.
+    pub kind: Box<str>,
     /// Whether it is an error.
     pub is_error: bool,
     /// The message.
@@ -34,8 +44,8 @@ pub struct LoggedLine {
 #[derive(Debug)]
 pub struct LogDesk {
     warnings: ArrayQueue<LoggedLine>,
-    /// What has been taken out of the queue; no logging thread ever comes here.
-    kept: Mutex<VecDeque<LoggedLine>>,
+    /// No thread that logs ever waits for it.
+    kept: Mutex<Kept>,
     level: AtomicU8,
 }
 
@@ -56,7 +66,7 @@ const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, 
 
 impl LogDesk {
     pub(super) fn new(level: LogLevel) -> Self {
-        let (warnings, kept) = (ArrayQueue::new(WARNINGS_MAX), Mutex::default());
+        let (warnings, kept) = (ArrayQueue::new(QUEUE_LEN_MAX), Mutex::default());
         Self { warnings, kept, level: AtomicU8::new(level as u8) }
     }
 
@@ -75,21 +85,39 @@ impl LogDesk {
     /// The last warnings and errors, the latest first, at most so many.
     pub fn warnings(&self, most: usize) -> Vec<LoggedLine> {
         let mut kept = self.kept.lock();
-        while let Some(line) = self.warnings.pop() {
-            if kept.len() == WARNINGS_MAX {
-                kept.pop_front();
-            }
-            kept.push_back(line);
-        }
-        kept.iter().rev().take(most).cloned().collect()
+        self.take_queue(&mut kept);
+        kept.latest(most)
     }
 
-    /// Notes what is logged, if it is a warning or an error. Never waits; the oldest gives way.
-    pub(super) fn note(&self, level: Level, at: Timestamp, message: &str, fields: &str) {
+    fn take_queue(&self, kept: &mut Kept) {
+        while let Some(line) = self.warnings.pop() {
+            kept.add(line);
+        }
+    }
+
+    /// Notes what is logged, if it is a warning or an error. `kind` is something that no client can choose. Never waits.
+    pub(super) fn note(&self, level: Level, at: Timestamp, kind: &str, message: &str, fields: &str) {
         // tracing orders levels by verbosity: WARN and ERROR are the least.
-        if level <= Level::WARN {
-            let (message, fields) = (message.into(), format!("{{{fields}}}").into());
-            self.warnings.force_push(LoggedLine { at, is_error: level == Level::ERROR, message, fields });
+        if level > Level::WARN {
+            return;
+        }
+        let line = LoggedLine {
+            at,
+            first: at,
+            count: 1,
+            of_kind: 1,
+            is_error: level == Level::ERROR,
+            kind: kind.into(),
+            message: message.into(),
+            fields: format!("{{{fields}}}").into(),
+        };
+        match self.kept.try_lock() {
+            Some(mut kept) => {
+                self.take_queue(&mut kept);
+                kept.add(line);
+            }
+            // Somebody reads. The oldest gives way.
+            None => drop(self.warnings.force_push(line)),
         }
     }
 }
@@ -102,17 +130,33 @@ mod tests {
     fn the_last_warnings_are_kept_latest_first_whether_somebody_reads_or_not() {
         let desk = LogDesk::new(LogLevel::Info);
         for number in 0..WARNINGS_MAX + 10 {
-            desk.note(Level::WARN, Timestamp(number as u64), "oh", "\"n\":1");
-            desk.note(Level::INFO, Timestamp(0), "nothing", "");
+            let kind = format!("kind {number}");
+            desk.note(Level::WARN, Timestamp(number as u64), &kind, &kind, "\"n\":1");
+            desk.note(Level::INFO, Timestamp(0), "nothing", "nothing", "");
         }
-        desk.note(Level::ERROR, Timestamp(7), "ah", "");
+        desk.note(Level::ERROR, Timestamp(7), "ah", "ah", "");
         let lines = desk.warnings(usize::MAX);
         assert_eq!(lines.len(), WARNINGS_MAX);
         assert_eq!((&*lines[0].message, &*lines[0].fields, lines[0].is_error), ("ah", "{}", true));
-        assert_eq!((&*lines[1].message, &*lines[1].fields, lines[1].is_error), ("oh", "{\"n\":1}", false));
-        desk.note(Level::WARN, Timestamp(8), "again", "");
+        let last = format!("kind {}", WARNINGS_MAX + 9);
+        assert_eq!((&*lines[1].message, &*lines[1].fields, lines[1].is_error), (&*last, "{\"n\":1}", false));
+        desk.note(Level::WARN, Timestamp(8), "again", "again", "");
         assert_eq!(&*desk.warnings(1)[0].message, "again");
         assert_eq!(desk.warnings(usize::MAX).len(), WARNINGS_MAX);
+    }
+
+    #[test]
+    fn what_is_logged_while_somebody_reads_is_there_the_next_time() {
+        let desk = LogDesk::new(LogLevel::Info);
+        let reading = desk.kept.lock();
+        desk.note(Level::WARN, Timestamp(1), "oh", "oh", "");
+        drop(reading);
+        desk.note(Level::WARN, Timestamp(2), "oh", "oh", "");
+        let lines = desk.warnings(usize::MAX);
+        assert_eq!(
+            (lines.len(), lines[0].count, lines[0].first, lines[0].at),
+            (1, 2, Timestamp(1), Timestamp(2))
+        );
     }
 
     #[test]

@@ -12,11 +12,11 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::AUDIT_TARGET;
 use super::desk::LogDesk;
 use super::feed::{self, LogFeed};
 use super::render::Rendered;
 use super::writer::{LogWriter, Stream};
+use super::{AUDIT_TARGET, START_TARGET};
 use crate::config::{LogFormat, LogLevel};
 use crate::timestamp::Timestamp;
 
@@ -37,9 +37,10 @@ pub(super) struct LogLayer {
 
 impl LogLayer {
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
-        if metadata.target() == AUDIT_TARGET {
-            return true;
-        }
+        [AUDIT_TARGET, START_TARGET].contains(&metadata.target()) || self.is_of_level(metadata)
+    }
+
+    fn is_of_level(&self, metadata: &Metadata<'_>) -> bool {
         let level = level_filter(self.desk.level());
         let least = if is_own(metadata.target()) { level } else { LevelFilter::WARN };
         *metadata.level() <= least && *metadata.level() <= level
@@ -64,7 +65,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // What an operator does is told at info, whatever the level is.
+        // What an operator does, and where the exchange is reached, is told at info, whatever the level is.
         Some(level_filter(self.desk.level()).max(LevelFilter::INFO))
     }
 
@@ -84,13 +85,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         }
         event.record(&mut rendered);
         let (level, now) = (*event.metadata().level(), Timestamp((self.clock_unix_ms)()));
-        self.desk.note(level, now, &rendered.message, &rendered.context);
+        self.desk.note(level, now, kind_of(event, &rendered), &rendered.message, &rendered.context);
         self.write(level, &rendered, now);
         let Some(log_feed) = &self.feed else { return };
-        if !rendered.internal && feed::is_fed(event.metadata().target()) {
+        if !rendered.internal && feed::is_fed(event.metadata().target()) && self.is_of_level(event.metadata())
+        {
             log_feed.push(Arc::from(rendered.coloured(level, now)));
         }
     }
+}
+
+/// What no client can choose of a line: its message, which is a constant in our own source; a library may put anything into its own.
+fn kind_of<'a>(event: &Event<'_>, rendered: &'a Rendered) -> &'a str {
+    let target = event.metadata().target();
+    if is_own(target) { &rendered.message } else { target }
 }
 
 fn is_own(target: &str) -> bool {

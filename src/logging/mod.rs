@@ -7,6 +7,7 @@
 
 pub mod desk;
 pub mod feed;
+mod kept;
 mod layer;
 mod private;
 mod rate;
@@ -34,6 +35,10 @@ pub use writer::LogGuard;
 /// Events with this target say what an operator has done. They are written whatever the level is, and kept out of the log stream,
 /// which anybody may read.
 pub const AUDIT_TARGET: &str = "audit";
+
+/// Events with this target say where the exchange can be reached. They are written whatever the level is: with port 0 nothing else tells. The
+/// log stream hears them as its level has it.
+pub const START_TARGET: &str = "systemx::start";
 
 use crate::config::{LogFormat, LogLevel};
 use layer::LogLayer;

@@ -101,6 +101,11 @@ impl LogService {
         }
     }
 
+    /// The line that it holds, once it has registered.
+    pub fn line(&self) -> Option<LineId> {
+        self.line
+    }
+
     /// What there is to say now, with the line that says it. New lines wait for the greeting of newcomers, so that each
     /// of these gets the past first, and every line once.
     pub fn speak(&mut self, now: Moment) -> Vec<(LineId, Words)> {

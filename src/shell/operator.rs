@@ -25,7 +25,7 @@ use crate::console::readiness::Readiness;
 use crate::exchange::address;
 use crate::exchange::ids::ShardId;
 use crate::identity::Rulebook;
-use crate::logging::FeedReader;
+use crate::logging::{FeedReader, START_TARGET};
 use crate::shell::desk::{outcome_of, run_of};
 use crate::shell::log_service::LogService;
 use crate::shell::peers::{Dialler, Link, LinkCounts};
@@ -121,7 +121,7 @@ pub fn start_on(
         return Err(error);
     }
     let is_encrypted = config.tls.is_some();
-    info!(%address, shards = config.shards, is_encrypted, "exchange is up");
+    info!(target: START_TARGET, %address, shards = config.shards, is_encrypted, "exchange is up");
     Ok(running)
 }
 

@@ -11,7 +11,7 @@ mod record;
 mod recorder;
 pub mod records;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod traces;
 pub mod webhook;
 mod worker;

@@ -103,7 +103,7 @@ impl Recorders {
         // The files first: those that send may take all of the time.
         if let Some(log) = self.log {
             let counts = log.stop(left());
-            info!(?counts, "call log closed");
+            info!(written = counts.written, lost = counts.lost, "call log closed");
         }
         if let Some(file) = self.file {
             let state = file.stop(left());

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory of one test alone, removed at its end.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("systemx-store-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -30,7 +30,7 @@ impl Scratch {
     }
 
     /// Where a file of records goes.
-    pub(super) fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.0.join("calls.db")
     }
 }

@@ -309,3 +309,46 @@ fn the_overview_adds_up() {
     assert!(shown["latency"]["ring_to_connected"]["p99_ms"].as_f64().is_some_and(|ms| ms > 0.0));
     assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
 }
+
+#[test]
+fn the_log_service_is_listed_as_a_service_and_counted_as_nobody() {
+    let exchange = Process::start(&[]);
+    let _phone = exchange.registered("one@example.test");
+    let listed = all(exchange.admin(), "lines", "lines");
+    assert_eq!(listed.iter().filter(|line| line["service"] == true).count(), 1, "{listed:?}");
+    let totals = eventually("the reports are in", || {
+        let totals = ask(exchange.admin(), "overview")["totals"].clone();
+        (totals["registered"] != 0).then_some(totals)
+    });
+    assert_eq!(totals["registered"], 1, "{totals}");
+}
+
+/// With port 0 there is no other way to learn where it is.
+#[test]
+fn where_it_can_be_reached_is_logged_at_any_level() {
+    for level in ["warn", "error"] {
+        let exchange = Process::start(&["--log-level", level]);
+        let _phone = exchange.registered("quiet@level.test");
+        assert_eq!(get(exchange.admin(), "/healthz").status, 200);
+        let lines = exchange.log.all();
+        let is_start =
+            |line: &&String| line.contains("exchange is up") || line.contains("admin listener is up");
+        assert_eq!((lines.len(), lines.iter().filter(is_start).count()), (2, 2), "{level}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_drain_that_names_no_time_is_in_the_audit_with_the_one_that_applies() {
+    let folder = crate::support::Scratch::new();
+    let file = folder.path().join("calls.jsonl");
+    let log = [("SYSTEMX_CALL_LOG", file.to_str().expect("text")), ("SYSTEMX_DRAIN_SECONDS", "7")];
+    let mut exchange = Process::start_with(&[], &log);
+    let ordered = post(exchange.admin(), "/api/v1/drain", "{}");
+    assert_eq!((ordered.status, &ordered.json()["seconds"]), (202, &json!(7)));
+    let audit = exchange.log.wait_for("operator's action");
+    assert!(audit.contains("\"whom\":\"7 s\""), "{audit}");
+    // At the end each place of call records says what it has kept, in fields of its own.
+    let closed = exchange.log.wait_for("call log closed");
+    assert!(closed.contains("\"written\":0") && closed.contains("\"lost\":0"), "{closed}");
+    exchange.wait();
+}

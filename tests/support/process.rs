@@ -138,7 +138,7 @@ impl Process {
         Self::run(command, folder)
     }
 
-    /// Starts it with a log that does not say where it listens, on a port that was free a moment ago.
+    /// Starts it with a log that nobody reads, on a port that was free a moment ago.
     pub fn start_quiet(level: &str) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
         let address = free.local_addr().expect("it is bound");

@@ -3,6 +3,7 @@
 //!
 //! The file is the one of the configuration that holds here (`SYSTEMX_CALL_RECORDS`), or any other that is named.
 
+mod hints;
 mod print;
 mod table;
 
@@ -16,7 +17,7 @@ use clap::{Args, ValueEnum};
 use super::{EXIT_USAGE, complain};
 use crate::config::{RawFlags, process};
 use crate::shell::clock::unix_ms;
-use crate::store::records::query::{Archive, Filter, Kept, Order, QueryError};
+use crate::store::records::query::{Archive, Filter, Kept, Order, QueryError, Summary};
 use crate::timestamp::Timestamp;
 
 /// Rows of a table that nobody has limited: a few screens. Exports have no limit of their own.
@@ -55,8 +56,8 @@ pub struct CallsArgs {
     /// The call of this id
     #[arg(long, value_name = "ID")]
     call: Option<String>,
-    /// At most so many [default: 100 in a table, all otherwise]
-    #[arg(long, value_name = "COUNT")]
+    /// At most so many, from 1 on [default: 100 in a table, all otherwise]
+    #[arg(long, value_name = "COUNT", value_parser = limit)]
     limit: Option<u64>,
     /// The first to end first, instead of the last
     #[arg(long)]
@@ -65,7 +66,7 @@ pub struct CallsArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Sums instead of single calls: how many, answered, why they ended, how long they rang and talked
-    #[arg(long, conflicts_with_all = ["limit", "oldest_first", "format"])]
+    #[arg(long, conflicts_with_all = ["limit", "oldest_first"])]
     summary: bool,
 }
 
@@ -121,13 +122,18 @@ fn show(args: CallsArgs) -> Result<(), Fault> {
     let archive = Archive::open(&path).map_err(Fault::Query)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let filter = args.filter();
-    if args.summary {
+    let found = if args.summary {
         let summary = archive.summary(&filter).map_err(Fault::Query)?;
-        out.write_all(table::summary(&summary).as_bytes()).map_err(Fault::Output)?;
+        args.sum_up(&summary, &mut out).map_err(Fault::Output)?;
+        summary.calls > 0
     } else {
-        args.list(&archive, &filter, &mut out)?;
+        args.list(&archive, &filter, &mut out)?
+    };
+    out.flush().map_err(Fault::Output)?;
+    if !found {
+        complain(hints::why_nothing(&filter));
     }
-    out.flush().map_err(Fault::Output)
+    Ok(())
 }
 
 /// The file that an exchange started here would write to. What else is wrong with its configuration does not matter.
@@ -152,7 +158,16 @@ impl CallsArgs {
         }
     }
 
-    fn list(&self, archive: &Archive, filter: &Filter, out: &mut impl Write) -> Result<(), Fault> {
+    fn sum_up(&self, summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+        match self.format {
+            Format::Table => out.write_all(table::summary(summary).as_bytes()),
+            Format::Csv => print::summary_csv(summary, out),
+            Format::Json => print::summary_json(summary, out),
+        }
+    }
+
+    /// Shows the calls, and says whether there are any.
+    fn list(&self, archive: &Archive, filter: &Filter, out: &mut impl Write) -> Result<bool, Fault> {
         let order = if self.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
         match self.format {
             Format::Table => {
@@ -165,7 +180,8 @@ impl CallsArgs {
                 };
                 archive.each(filter, order, Some(limit.saturating_add(1)), keep).map_err(Fault::Query)?;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                out.write_all(table::table(&rows, limit).as_bytes()).map_err(Fault::Output)
+                out.write_all(table::table(&rows, limit).as_bytes()).map_err(Fault::Output)?;
+                Ok(!rows.is_empty())
             }
             Format::Csv => {
                 out.write_all(print::CSV_HEAD.as_bytes()).map_err(Fault::Output)?;
@@ -175,22 +191,28 @@ impl CallsArgs {
         }
     }
 
-    /// Writes row by row, until there are no more or the output takes no more.
+    /// Writes row by row, until there are no more or the output takes no more; says whether there was one.
     fn stream(
         &self,
         archive: &Archive,
         filter: &Filter,
         order: Order,
         mut write: impl FnMut(&Kept) -> io::Result<()>,
-    ) -> Result<(), Fault> {
-        let mut outcome = Ok(());
+    ) -> Result<bool, Fault> {
+        let (mut outcome, mut found) = (Ok(()), false);
         let each = |kept| {
+            found = true;
             outcome = write(&kept);
             outcome.is_ok()
         };
         archive.each(filter, order, self.limit, each).map_err(Fault::Query)?;
-        outcome.map_err(Fault::Output)
+        outcome.map_err(Fault::Output).map(|()| found)
     }
+}
+
+/// How many calls may be asked for.
+fn limit(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|&limit| limit > 0).ok_or("not a number of calls; give one from 1 on")
 }
 
 /// A span until now, a date or a moment.

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use serde_json::{Map, Value, json};
+
 use super::table::is_invisible;
-use crate::store::records::query::Kept;
+use crate::store::records::query::{Kept, Summary};
 
 /// The first line: the names of the JSON fields.
 pub(super) const CSV_HEAD: &str = "call_id,from,to,mode,started_at,answered_at,ended_at,end_reason,ended_by,messages,\
@@ -60,6 +62,53 @@ pub(super) fn json(kept: &Kept, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// Writes sums as one JSON object on a line.
+pub(super) fn summary_json(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    let reasons: Vec<Value> =
+        summary.reasons.iter().map(|(reason, calls)| json!({ "reason": reason, "calls": calls })).collect();
+    let mut object = Map::new();
+    for (name, value) in sums(summary) {
+        object.insert(name, value);
+    }
+    object.insert("reasons".to_owned(), Value::Array(reasons));
+    serde_json::to_writer(&mut *out, &object)?;
+    out.write_all(b"\n")
+}
+
+/// Writes sums as comma-separated values: the name of a sum and the sum, and the reasons with `reason` before them.
+pub(super) fn summary_csv(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"sum,reason,value\r\n")?;
+    for (name, value) in sums(summary) {
+        let shown = if value.is_null() { String::new() } else { value.to_string() };
+        write!(out, "{name},,{shown}\r\n")?;
+    }
+    for (reason, calls) in &summary.reasons {
+        write!(out, "calls,{},{calls}\r\n", field(reason))?;
+    }
+    Ok(())
+}
+
+/// The sums by their names; times in microseconds, as in the records. A time that no call had is null.
+fn sums(summary: &Summary) -> Vec<(String, Value)> {
+    let mut sums: Vec<(String, Value)> = [
+        ("calls", summary.calls),
+        ("answered", summary.answered),
+        ("messages", summary.messages),
+        ("bytes", summary.bytes),
+        ("calls_of_other_reasons", summary.other_reasons),
+    ]
+    .map(|(name, sum)| (name.to_owned(), json!(sum)))
+    .into();
+    for (name, spans) in [("ring", summary.ring), ("answer", summary.answer), ("talk", summary.talk)] {
+        let time = |us: u64| if spans.count == 0 { Value::Null } else { json!(us) };
+        sums.push((format!("{name}_calls"), json!(spans.count)));
+        sums.push((format!("{name}_mean_us"), time(spans.mean_us as u64)));
+        sums.push((format!("{name}_p50_us"), time(spans.p50_us)));
+        sums.push((format!("{name}_p95_us"), time(spans.p95_us)));
+    }
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table::tests::kept;
@@ -86,6 +135,26 @@ mod tests {
         ] {
             assert_eq!(field(given), written);
         }
+    }
+
+    #[test]
+    fn sums_have_the_same_names_in_both_formats() {
+        let reasons = vec![("he said \"no\"".to_owned(), 2), ("normal".to_owned(), 1)];
+        let summary = Summary { calls: 3, answered: 1, reasons, ..Summary::default() };
+        let (mut csv, mut object) = (Vec::new(), Vec::new());
+        summary_csv(&summary, &mut csv).expect("a Vec takes any write");
+        summary_json(&summary, &mut object).expect("a Vec takes any write");
+        let csv = String::from_utf8(csv).expect("text");
+        let object: Value = serde_json::from_slice(&object).expect("JSON");
+        for line in csv.lines().skip(1) {
+            let (name, rest) = line.split_once(',').expect("three fields");
+            let Some(value) = rest.strip_prefix(',') else { continue };
+            let shown = if value.is_empty() { "null" } else { value };
+            assert_eq!(object[name].to_string(), shown, "{name}");
+        }
+        assert!(csv.contains("calls,\"he said \"\"no\"\"\",2\r\n"), "{csv}");
+        assert_eq!(object["reasons"][1], json!({"reason": "normal", "calls": 1}));
+        assert_eq!((&object["calls"], &object["ring_p50_us"]), (&json!(3), &Value::Null));
     }
 
     #[test]

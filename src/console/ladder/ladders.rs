@@ -14,7 +14,7 @@ use crate::exchange::ids::CallId;
 use super::picture::Picture;
 use super::watch::{STEPS_WAITING_MAX, Step, StepSink, Subject, Watch, WatchList};
 
-/// Watches at a time: each costs every shard a comparison for each frame.
+/// Watches at a time: more ladders than anybody looks at.
 pub const WATCHES_MAX: usize = 16;
 /// Steps kept of each: a few screens.
 pub const STEPS_MAX: usize = 1000;

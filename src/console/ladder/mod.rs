@@ -5,6 +5,7 @@
 //! last of each watch, and a [`Picture`] of them can be drawn. What parties say to each other is not copied unless the operator
 //! may see it and has asked.
 
+mod filter;
 mod ladders;
 mod mermaid;
 mod picture;
@@ -15,8 +16,9 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use filter::{Admitted, Filter};
 pub use ladders::{LadderDesk, Ladders, Publish, STEPS_MAX, WATCHES_MAX, WatchError, WatchId, WatchView};
 pub use picture::{Picture, Rung};
 pub use sketch::Sketch;
 pub use svg::SVG_STYLE;
-pub use watch::{Admitted, Filter, Step, StepSink, Subject, Watch, WatchList, Way, step_channel};
+pub use watch::{Step, StepSink, Subject, Watch, WatchList, Way, step_channel};

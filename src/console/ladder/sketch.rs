@@ -26,6 +26,8 @@ pub struct Sketch<'f> {
     pub words: Option<Cow<'f, str>>,
     /// What a party says to another, as far as there is any.
     pub payload: Option<&'f [u8]>,
+    /// Whether it is no frame: that a connection ends, or something is not understood.
+    pub is_remark: bool,
 }
 
 impl<'f> Sketch<'f> {
@@ -54,7 +56,12 @@ impl<'f> Sketch<'f> {
 
     /// Of what is no frame of the core's: that a connection ends, or something is not understood.
     pub fn remark(frame: &'static str, words: &'f str) -> Self {
-        Self::new(frame).saying(words)
+        Self { is_remark: true, ..Self::new(frame).saying(words) }
+    }
+
+    /// Whether the call that it is about is over for whom it is said to, or who says it.
+    pub(super) fn ends_call(&self) -> bool {
+        matches!(self.frame, "HANGUP" | "BUSY")
     }
 
     /// Of what a line asks.

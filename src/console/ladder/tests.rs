@@ -262,3 +262,53 @@ fn a_reader_learns_whether_there_is_anything_new() {
     assert_eq!(scene.ladders.has_news(id, 2, 0), Some(true), "it comes from before a restart");
     assert_eq!(scene.ladders.has_news(id + 1, 0, 0), None);
 }
+
+/// A shard that does what the exchange does: of each call one end is watched.
+#[test]
+fn a_connection_that_is_lost_in_a_watched_call_is_seen_whichever_end_it_is() {
+    let this = call(1);
+    let by_call = Watch { subject: Subject::call(&this.to_string()).expect("it is an id"), payloads: false };
+    for watch in [by_call, address(ALICE, false)] {
+        let (mut scene, id) = Scene::watching(watch);
+        scene.frame(2, BOB, Way::Out, &naming("RING", Some(this), ALICE));
+        scene.frame(3, "carol@x.test", Way::In, &Sketch::remark("lost", ""));
+        scene.frame(2, BOB, Way::In, &Sketch::remark("lost", ""));
+        scene.frame(1, ALICE, Way::Out, &naming("HANGUP", Some(this), BOB));
+        let seen = scene.frames(id);
+        assert_eq!(seen[1].trim_end(), "bob@x.test > exchange lost");
+        assert_eq!(seen.len(), 3, "{seen:?}");
+    }
+}
+
+#[test]
+fn what_becomes_of_a_line_after_its_watched_call_is_nobodys_business() {
+    let this = call(1);
+    let (mut scene, id) = Scene::watching(address(ALICE, false));
+    scene.frame(2, BOB, Way::Out, &naming("RING", Some(this), ALICE));
+    scene.frame(2, BOB, Way::Out, &naming("HANGUP", Some(this), ALICE));
+    scene.frame(2, BOB, Way::In, &Sketch::remark("lost", ""));
+    assert_eq!(scene.frames(id).len(), 2);
+}
+
+/// What others watch costs a call that nobody watches the same few look-ups, however much it is; and nothing if nobody does.
+#[test]
+fn frames_that_are_not_watched_cost_the_same_however_much_is() {
+    let cost = |watches: usize, calls: u128| {
+        let mut scene = Scene::new();
+        let list: Vec<Watch> =
+            (0..watches).map(|number| address(&format!("w{number}@x.test"), true)).collect();
+        scene.filter.renew(list.into());
+        for number in 0..calls {
+            scene.frame(9, "w0@x.test", Way::In, &msg(call(1000 + number), b""));
+        }
+        scene.filter.looks.set(0);
+        scene.frame(1, ALICE, Way::In, &msg(call(1), b"hello"));
+        let message = Sketch { peer: Some(ALICE), ..msg(call(1), b"hello") };
+        scene.frame(2, BOB, Way::Out, &message);
+        scene.filter.looks.get()
+    };
+    assert_eq!(cost(0, 0), 0);
+    assert_eq!(cost(1, 0), 3, "the names");
+    assert_eq!(cost(1, 1), 5, "the names, and the call");
+    assert_eq!(cost(16, 1000), 5);
+}

@@ -1,10 +1,7 @@
-//! What is watched, and what a shard hands over of it.
+//! What is watched, and what a shard hands over of it: steps, by a way that has room for so many and never makes anybody wait.
 //!
-//! A [`Filter`] is one shard's: it decides for each frame whether it concerns a subject. Who watches an address wants both ends of
-//! its calls, and the other end may be on any shard: each learns the calls of an address from the frames that name both, so
-//! that no shard has to ask another. While nobody watches, a shard has no filter and a frame costs one comparison.
+//! Which frames are watched is the filter's affair (`filter.rs`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,16 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use crate::exchange::ids::{CallId, LineId};
 use crate::exchange::time::Moment;
 
-use super::sketch::{REGISTER, Sketch};
+use super::filter::Admitted;
+use super::sketch::Sketch;
 
 /// Steps that may wait for the console: some 20 ms of a busy shard, a few MiB with what is said.
 pub(super) const STEPS_WAITING_MAX: usize = 4096;
 /// Of those, what is kept free for frames other than messages.
 const STEPS_SPARED: usize = 1024;
-/// Calls of watched addresses that a shard remembers; the oldest give way.
-const CALLS_LEARNT_MAX: usize = 256;
-/// Lines that it remembers; the same holds.
-const LINES_LEARNT_MAX: usize = 256;
 /// What is copied of what somebody says, in bytes: enough to tell which message it was.
 pub const PAYLOAD_BYTES_MAX: usize = 1024;
 /// What is kept of names and words that clients may choose, in bytes.
@@ -149,107 +143,6 @@ pub fn step_channel() -> (StepSink, Receiver<Step>) {
     (StepSink { sender, waiting: Arc::default(), lost: Arc::default() }, receiver)
 }
 
-/// One shard's part in watching.
-#[derive(Default, Debug)]
-pub struct Filter {
-    watches: WatchList,
-    /// Calls of watched addresses, and whether what is said in them is copied; the oldest first.
-    calls: VecDeque<(CallId, bool)>,
-    /// Lines that have been seen, and what they were called: for what they say before they have a name, and after.
-    lines: VecDeque<(LineId, Box<str>)>,
-    /// Frames that there has been no room for since the last one that there was.
-    left_out: u32,
-}
-
-/// A frame that is watched.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Admitted {
-    /// Whose connection it goes over.
-    pub who: Box<str>,
-    /// Whether what it carries is copied.
-    pub payloads: bool,
-}
-
-impl Filter {
-    /// From now on this is watched. What was learnt is kept as long as anything is.
-    pub fn renew(&mut self, watches: WatchList) {
-        self.watches = watches;
-        if self.watches.is_empty() {
-            *self = Self::default();
-        }
-    }
-
-    /// Whether anything is watched.
-    pub fn is_on(&self) -> bool {
-        !self.watches.is_empty()
-    }
-
-    /// Hands a step over, and says in it how many there was no room for before it.
-    pub fn give(&mut self, mut step: Step, sink: &StepSink) {
-        step.left_out = self.left_out;
-        self.left_out = if sink.give(step) { 0 } else { self.left_out.saturating_add(1) };
-    }
-
-    /// Those of many lines that have been seen.
-    pub fn lines_among(&self, lines: &[LineId]) -> Vec<LineId> {
-        self.lines.iter().map(|&(line, _)| line).filter(|line| lines.contains(line)).collect()
-    }
-
-    /// Whether a frame over `line`, which is called `name` now, is watched.
-    pub fn admit(&mut self, line: LineId, name: Option<&str>, sketch: &Sketch<'_>) -> Option<Admitted> {
-        let known = || self.lines.iter().find(|(known, _)| *known == line).map(|(_, who)| &**who);
-        // Who registers is called by the name that it asks for.
-        let asked = || sketch.peer.filter(|_| sketch.frame == REGISTER);
-        let who = Box::<str>::from(name.or_else(asked).or_else(known).unwrap_or_default());
-        let by_address = self.by_address(&who, sketch);
-        if let (Some(payloads), Some(call)) = (by_address, sketch.call) {
-            self.learn_call(call, payloads);
-        }
-        let by_call = sketch.call.and_then(|call| self.by_call(call));
-        let payloads = any([by_address, by_call].into_iter().flatten())?;
-        self.learn_line(line, &who);
-        Some(Admitted { who, payloads })
-    }
-
-    fn by_address(&self, who: &str, sketch: &Sketch<'_>) -> Option<bool> {
-        let concerns = |watch: &&Watch| match &watch.subject {
-            Subject::Address(address) => **address == *who || sketch.peer == Some(address),
-            Subject::Call { .. } => false,
-        };
-        any(self.watches.iter().filter(concerns).map(|watch| watch.payloads))
-    }
-
-    fn by_call(&self, call: CallId) -> Option<bool> {
-        let learnt = self.calls.iter().filter(|(known, _)| *known == call).map(|&(_, payloads)| payloads);
-        let is_it = |watch: &&Watch| matches!(watch.subject, Subject::Call { id, .. } if id == call);
-        let named = self.watches.iter().filter(is_it);
-        any(learnt.chain(named.map(|watch| watch.payloads)))
-    }
-
-    fn learn_call(&mut self, call: CallId, payloads: bool) {
-        if !self.calls.iter().any(|&(known, _)| known == call) {
-            if self.calls.len() >= CALLS_LEARNT_MAX {
-                self.calls.pop_front();
-            }
-            self.calls.push_back((call, payloads));
-        }
-    }
-
-    fn learn_line(&mut self, line: LineId, who: &str) {
-        if !who.is_empty() && !self.lines.iter().any(|&(known, _)| known == line) {
-            if self.lines.len() >= LINES_LEARNT_MAX {
-                self.lines.pop_front();
-            }
-            self.lines.push_back((line, who.into()));
-        }
-    }
-}
-
-/// Whether any says yes; `None` if there is none.
-fn any(says: impl Iterator<Item = bool>) -> Option<bool> {
-    says.reduce(|one, other| one | other)
-}
-
 impl Step {
     /// A step out of a frame's sketch; `name` is what the parties call its call, if that is no id of ours.
     pub fn new(
@@ -268,8 +161,8 @@ impl Step {
             who: cut(&admitted.who),
             way,
             frame: sketch.frame,
-            call_id: sketch.call,
-            call: sketch.call.map(call),
+            call_id: admitted.call,
+            call: admitted.call.map(call),
             peer: sketch.peer.map(cut),
             words: sketch.words.as_deref().map(cut),
             bytes: sketch.payload.map_or(0, <[u8]>::len),

@@ -54,6 +54,7 @@ export function lineView(visit, address) {
   };
   const disconnect = h("button", { type: "button", class: "danger", disabled: true, on: { click: act } }, "Disconnect …");
   const watch = h("a", { class: "button", href: `#/ladders?address=${part(address)}` }, "Watch …");
+  const records = h("a", { class: "button", href: `#/records?address=${part(address)}` }, "Its call records");
   const refresh = async (/** @type {AbortSignal} */ signal) => {
     const found = await find(`lines/${part(address)}`, signal);
     lines = found?.lines_count ?? 0;
@@ -66,7 +67,7 @@ export function lineView(visit, address) {
     about.show(found, () => [summaryOf(found), ...found.lines.map(connection)]);
     calls.show((await get(`calls?address=${part(address)}`, signal)).calls);
   };
-  const element = h("div", {}, h("p", { class: "subject" }, said(address)), h("div", { class: "buttons" }, watch, disconnect), about.element, section("Calls", calls.element));
+  const element = h("div", {}, h("p", { class: "subject" }, said(address)), h("div", { class: "buttons" }, watch, records, disconnect), about.element, section("Calls", calls.element));
   return { title: "Line", element, everyMs: EVERY_MS, refresh };
 }
 
@@ -121,7 +122,7 @@ export function callView(visit, name) {
     call = found;
     enable(hangUp, found !== null);
     if (!found) {
-      about.show(null, () => [h("p", { class: "empty" }, "No such call is in progress. It has ended, or was never here; the call log knows.")]);
+      about.show(null, () => [h("p", { class: "empty" }, "No such call is in progress. It has ended, or was never here; ", h("a", { href: `#/record/${part(name)}` }, "its record"), " says which.")]);
       return;
     }
     about.show({ ...found, lasted: lasted(found) }, () => [callFacts(found)]);

@@ -14,20 +14,20 @@ const PAGE_LEN = 50;
 /** @typedef {import("./main.js").View} View @typedef {import("./main.js").Visit} Visit @typedef {import("./table.js").Column} Column */
 
 /** @param {Record<string, string | number | null | undefined>} values */
-function queryOf(values) {
+export function queryOf(values) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) if (value) query.set(name, String(value));
   return query.toString();
 }
 
 /** Goes to a list with other search words. @param {string} name @param {Record<string, string>} values */
-function go(name, values) {
+export function go(name, values) {
   const query = queryOf(values);
   location.hash = `#/${name}${query && `?${query}`}`;
 }
 
 /** The links between pages. @param {string} name @param {Visit} visit */
-function pager(name, visit) {
+export function pager(name, visit) {
   const values = Object.fromEntries(visit.query);
   const first = h("a", { class: "button", href: `#/${name}?${queryOf({ ...values, cursor: null })}` }, "First page");
   const next = h("a", { class: "button" }, "Next page");
@@ -230,14 +230,18 @@ export function warningsView(visit) {
     { label: "When", cell: (line) => moment(line.at_ms) },
     { label: "Level", cell: (line) => tag(line.level, line.level === "error" ? "bad" : "warn") },
     { label: "Message", kind: "main", cell: (line) => said(line.message), key: (line) => line.message },
+    { label: "How often", kind: "number", cell: howOften },
     { label: "Fields", kind: "long", cell: (line) => said(fieldsOf(line.fields)), key: (line) => fieldsOf(line.fields) },
   ];
-  const table = new Table("Warnings", columns, (line) => `${line.at_ms} ${line.message} ${fieldsOf(line.fields)}`, "Nothing has been warned about lately.");
+  const table = new Table("Warnings", columns, (line) => `${line.first_ms} ${line.message} ${fieldsOf(line.fields)}`, "Nothing has been warned about lately.");
   const level = h("div", { class: "search" });
-  const view = whole("Warnings", "warnings", "warnings", table, h("p", { class: "lead" }, "The last warnings and errors of the log."), level);
+  const view = whole("Warnings", "warnings", "warnings", table, h("p", { class: "lead" }, "The last warnings and errors of the log. What is said again counts; of one message, the last eight are shown that differ."), level);
   showLevel(level, visit);
   return view;
 }
+
+/** @param {any} line */
+const howOften = (line) => (line.of_kind > line.count ? `${count(line.count)} of ${count(line.of_kind)}` : count(line.count));
 
 /** @param {any} fields */
 const fieldsOf = (fields) => (typeof fields === "object" && fields ? Object.entries(fields).map(([name, value]) => `${name} ${value}`).join(", ") : String(fields ?? ""));

@@ -9,6 +9,7 @@ import { moment } from "./format.js";
 import { ladderView, laddersView } from "./ladders.js";
 import { auditView, callsView, linesView, linksView, partiesView, slowView, warningsView } from "./lists.js";
 import { overviewView } from "./overview.js";
+import { recordView, recordsView } from "./records.js";
 
 /**
  * A view: what it is called, what it shows, and how it is brought up to date.
@@ -28,11 +29,13 @@ const VIEWS = {
   slow: slowView,
   warnings: warningsView,
   audit: auditView,
+  records: recordsView,
+  record: recordView,
   ladders: laddersView,
   ladder: ladderView,
 };
 /** The entry of the menu that a view of one thing belongs to. */
-const PARENTS = /** @type {Record<string, string>} */ ({ line: "lines", call: "calls", ladder: "ladders" });
+const PARENTS = /** @type {Record<string, string>} */ ({ line: "lines", call: "calls", record: "records", ladder: "ladders" });
 const HEALTH_EVERY_MS = 5000;
 const THEMES = ["auto", "light", "dark"];
 const THEME_KEY = "systemx-theme";

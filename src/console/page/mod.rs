@@ -28,7 +28,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 17] = [
+static ASSETS: [Asset; 18] = [
     Asset::new("/", HTML, include_str!("index.html")),
     Asset::new("/console/console.css", CSS, include_str!("console.css")),
     Asset::new("/console/parts.css", CSS, include_str!("parts.css")),
@@ -43,6 +43,7 @@ static ASSETS: [Asset; 17] = [
     Asset::new("/console/drain.js", SCRIPT, include_str!("drain.js")),
     Asset::new("/console/charts.js", SCRIPT, include_str!("charts.js")),
     Asset::new("/console/lists.js", SCRIPT, include_str!("lists.js")),
+    Asset::new("/console/records.js", SCRIPT, include_str!("records.js")),
     Asset::new("/console/details.js", SCRIPT, include_str!("details.js")),
     Asset::new("/console/ladders.js", SCRIPT, include_str!("ladders.js")),
     Asset::new("/console/drawing.js", SCRIPT, include_str!("drawing.js")),
@@ -82,6 +83,7 @@ impl Eq for Asset {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::cause::Cause;
 
     #[test]
     fn every_file_that_is_named_is_there() {
@@ -129,6 +131,15 @@ mod tests {
         for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
             assert!(asset.text.starts_with("// @ts-check\n// "), "{}", asset.path);
         }
+    }
+
+    #[test]
+    fn the_causes_that_a_search_suggests_are_those_that_the_exchange_gives() {
+        let script = Asset::at("/console/records.js").expect("it is there").text;
+        let list = script.split("const CAUSES = [").nth(1).and_then(|rest| rest.split(']').next());
+        let suggested: Vec<&str> = list.expect("it is there").split('"').skip(1).step_by(2).collect();
+        let given: Vec<&str> = Cause::of_calls().iter().map(|cause| cause.name()).collect();
+        assert_eq!(suggested, given);
     }
 
     #[test]

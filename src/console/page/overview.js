@@ -83,7 +83,7 @@ class Overview {
       section("Rates", h("dl", { class: "cards narrow" }, ...rates.map(([element]) => element)), this.ratesNote),
       beside,
       section("Latency since the start", this.spans.element),
-      section("Shards", this.shards.element, this.spread),
+      section("Shards", h("div", { class: "shards" }, this.shards.element), this.spread),
       section("Readiness", this.drain.element, this.parts.element),
     );
   }

@@ -140,7 +140,9 @@ pub(super) fn drain(office: &Office, who: SocketAddr, body: &Value) -> Answer {
     }
     let ordered = office.facts.drains.order(seconds);
     let outcome = if ordered.is_ok() { Outcome::Done } else { Outcome::Refused };
-    note(office, who, "drain", &seconds.map(|seconds| format!("{seconds} s")).unwrap_or_default(), outcome);
+    // The time that applies; of an order that was refused, what was asked for.
+    let applied = ordered.as_ref().ok().copied().or(seconds);
+    note(office, who, "drain", &applied.map(|seconds| format!("{seconds} s")).unwrap_or_default(), outcome);
     match ordered {
         Ok(seconds) => {
             Answer::with(StatusCode::ACCEPTED, &json!({ "state": "draining", "seconds": seconds }))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::inquiries::Unanswered;
 use super::office::Office;
+use super::parameters::Parameters;
 use super::reply::Answer;
 use crate::console::{overview, views};
 use crate::exchange::address::{home, is_address};
@@ -45,28 +46,15 @@ struct Place {
 }
 
 impl Wanted {
-    /// Reads `prefix`, `domain`, `address`, `limit` and `cursor`; whatever else is said is a mistake worth telling.
-    fn of(query: &str, allowed: &[&str]) -> Result<Self, Answer> {
-        let mut wanted = Self::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if !allowed.contains(&&*name) {
-                let message = format!("unknown parameter {name:?}; there are {}", allowed.join(", "));
-                return Err(Answer::bad_request(&message));
-            }
-            if value.is_empty() {
-                continue;
-            }
-            match &*name {
-                "prefix" => wanted.filter.prefix = Some((*value).into()),
-                "domain" => wanted.filter.domain = Some(value.trim_start_matches('@').into()),
-                "address" => wanted.address = Some(value.into_owned()),
-                "limit" => wanted.limit = Some(limit(&value)?),
-                _ => {
-                    wanted.from = Place::parse(&value).ok_or_else(|| Answer::bad_request("no such cursor"))?
-                }
-            }
-        }
-        Ok(wanted)
+    /// What is said of `prefix`, `domain`, `address`, `limit` and `cursor`.
+    fn of(said: &Parameters) -> Result<Self, Answer> {
+        let domain = said.get("domain").map(|domain| domain.trim_start_matches('@').into());
+        Ok(Self {
+            filter: LineFilter { prefix: said.get("prefix").map(Into::into), domain },
+            address: said.get("address").map(str::to_owned),
+            limit: limit(said)?,
+            from: said.read("cursor", "no such cursor", Place::parse)?.unwrap_or_default(),
+        })
     }
 
     fn limit(&self) -> usize {
@@ -74,9 +62,10 @@ impl Wanted {
     }
 }
 
-fn limit(value: &str) -> Result<usize, Answer> {
-    let limit = value.parse().ok().filter(|limit| (1..=PAGE_LEN_MAX).contains(limit));
-    limit.ok_or_else(|| Answer::bad_request(&format!("limit must be from 1 to {PAGE_LEN_MAX}")))
+/// How many entries a page may have.
+pub(super) fn limit(said: &Parameters) -> Result<Option<usize>, Answer> {
+    let why = format!("limit must be from 1 to {PAGE_LEN_MAX}");
+    said.read("limit", &why, |value| value.parse().ok().filter(|limit| (1..=PAGE_LEN_MAX).contains(limit)))
 }
 
 impl Place {
@@ -122,8 +111,8 @@ fn listed(name: &str, entries: Vec<Value>, next: Option<Place>) -> Answer {
     Answer::json(&json!({ name: entries, "next": next.map(Place::text) }))
 }
 
-pub(super) async fn lines(office: &Office, query: &str) -> Listed {
-    let wanted = Wanted::of(query, &["prefix", "domain", "limit", "cursor"])?;
+pub(super) async fn lines(office: &Office, said: &Parameters) -> Listed {
+    let wanted = Wanted::of(said)?;
     let filter = &wanted.filter;
     let ask = |slot, reply| Inquiry::Lines(filter.clone(), slot, reply);
     let (found, next) = gather(office, &wanted, ask).await?;
@@ -170,8 +159,8 @@ fn line_view(found: &LineAnswer, now: Moment) -> Value {
     view
 }
 
-pub(super) async fn calls(office: &Office, query: &str) -> Listed {
-    let wanted = Wanted::of(query, &["address", "limit", "cursor"])?;
+pub(super) async fn calls(office: &Office, said: &Parameters) -> Listed {
+    let wanted = Wanted::of(said)?;
     let now = office.facts.clock.now();
     if let Some(address) = &wanted.address {
         let calls = calls_of(office, address).await?;
@@ -215,8 +204,8 @@ pub(super) async fn call(office: &Office, name: &str) -> Listed {
     Ok(Answer::json(&call_view(&found, office.facts.clock.now())))
 }
 
-pub(super) async fn parties(office: &Office, query: &str) -> Listed {
-    let wanted = Wanted::of(query, &["limit", "cursor"])?;
+pub(super) async fn parties(office: &Office, said: &Parameters) -> Listed {
+    let wanted = Wanted::of(said)?;
     let (found, next) = gather(office, &wanted, Inquiry::Parties).await?;
     Ok(listed("parties", found.iter().map(views::party).collect(), next))
 }

@@ -11,6 +11,8 @@ mod lists;
 mod office;
 mod page;
 mod pages;
+mod parameters;
+mod records;
 mod reply;
 mod router;
 mod watches;
@@ -30,6 +32,7 @@ use tracing::{info, warn};
 use crate::config::admin::is_good_token;
 use crate::config::{self, AdminToken};
 use crate::console::access::Access;
+use crate::logging::START_TARGET;
 
 use connection::Guests;
 pub use office::{Facts, Office};
@@ -137,9 +140,11 @@ impl Bound {
                     Err(error) => warn!(%error, "the admin listener does not listen"),
                 }
             });
+            // A search in the file of call records that is under way keeps nothing from ending.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("admin".into()).spawn(body)?;
-        info!(%address, "admin listener is up");
+        info!(target: START_TARGET, %address, "admin listener is up");
         Ok(Admin { address, thread, stop })
     }
 }

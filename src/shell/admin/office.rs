@@ -1,12 +1,14 @@
 //! What the admin listener knows: boards, clocks, the way to the shards, and what does not change while it runs.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing::warn;
 
 use super::inquiries::Inquiries;
+use super::records::ReadingRoom;
 use crate::console::access::{Access, Denial};
 use crate::console::audit::Audit;
 use crate::console::ladder::LadderDesk;
@@ -40,6 +42,8 @@ pub struct Facts {
     pub credentials: Option<Arc<Credentials>>,
     /// Who keeps call records.
     pub recorder: Recorder,
+    /// Where the file of call records is, if one is kept.
+    pub records_file: Option<PathBuf>,
     /// The exchanges that are to be linked with, by their places in the configuration: name and number of routes.
     pub peers: Vec<(Box<str>, usize)>,
     /// Where a drain is ordered.
@@ -59,6 +63,7 @@ pub struct Office {
     pub(super) inquiries: Inquiries,
     pub(super) audit: Audit,
     pub(super) history: Mutex<History>,
+    pub(super) reading_room: ReadingRoom,
     denials: RateLimited,
 }
 
@@ -70,7 +75,9 @@ impl Office {
     pub fn new(access: Access, mut facts: Facts) -> Self {
         let inquiries = Inquiries::new(std::mem::take(&mut facts.wires));
         let denials = RateLimited::per_second(DENIALS_PER_SECOND);
-        Self { access, facts, inquiries, audit: Audit::default(), history: Mutex::default(), denials }
+        let reading_room = ReadingRoom::new(facts.records_file.take());
+        let (audit, history) = (Audit::default(), Mutex::default());
+        Self { access, facts, inquiries, audit, history, reading_room, denials }
     }
 
     /// Somebody has asked for what is not theirs.

@@ -100,6 +100,7 @@ mod tests {
             limits: metrics::Limits::default(),
             credentials: None,
             recorder: crate::store::Recorder::default(),
+            records_file: None,
             peers: Vec::new(),
             drains: DrainDesk::new(0, StateBoard::default()).0,
             links: std::sync::Arc::default(),

@@ -9,7 +9,7 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use ring::digest::{SHA256, digest};
@@ -126,6 +126,11 @@ impl Answer {
         Self::error(StatusCode::BAD_REQUEST, "bad_request", why)
     }
 
+    /// What was sent is too long, or ended early. The rest of it is not read, so the connection is of no use any more.
+    pub(super) fn too_large() -> Self {
+        Self::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long, or ended early")
+    }
+
     /// Only these methods make sense there.
     pub(super) fn wrong_method(allow: &'static str) -> Self {
         let message = format!("allowed is {allow}");
@@ -166,6 +171,9 @@ impl Answer {
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::office::Office;
+use super::parameters::{self, Parameters};
 use super::reply::Answer;
 use super::watches::{self, Form};
-use super::{actions, lists, page, pages};
+use super::{actions, lists, page, pages, records};
 use crate::console::ladder::WatchId;
 use crate::console::page::Asset;
 
@@ -45,6 +46,7 @@ enum Place {
     Slow,
     Warnings,
     Audit,
+    Records,
     LogLevel,
     Drain,
     Watches,
@@ -64,21 +66,26 @@ pub(super) async fn answer(
 
 async fn serve(request: Request<Incoming>, peer: SocketAddr, office: &Office) -> Answer {
     match admit(&request, peer, office) {
-        Ok(place) if is_action(request.method()) => act(request, &place, peer, office).await,
-        Ok(Place::Page(asset)) => page::show(asset, request.headers()),
-        Ok(place) => show(&place, request.uri().query().unwrap_or_default(), office).await,
+        Ok((place, _)) if is_action(request.method()) => act(request, &place, peer, office).await,
+        Ok((Place::Page(asset), _)) => page::show(asset, request.headers()),
+        Ok((place, said)) => show(&place, &said, office).await,
         Err(refusal) => refusal,
     }
 }
 
-/// Where a request leads, if whoever asks may go there.
-fn admit(request: &Request<Incoming>, peer: SocketAddr, office: &Office) -> Result<Place, Answer> {
+/// Where a request leads, if whoever asks may go there, and what its query says.
+fn admit(
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    office: &Office,
+) -> Result<(Place, Parameters), Answer> {
     let denied = |denial| {
         office.note_denial(peer, denial);
         Answer::from(denial)
     };
     office.access.check_host(request.headers()).map_err(denied)?;
-    let place = place_of(request.uri().path()).ok_or_else(|| Answer::not_found("no such path"))?;
+    let path = request.uri().path();
+    let place = place_of(path).ok_or_else(|| nowhere(path))?;
     if !place.is_open() {
         office.access.check_token(request.headers()).map_err(denied)?;
     }
@@ -89,32 +96,47 @@ fn admit(request: &Request<Incoming>, peer: SocketAddr, office: &Office) -> Resu
     if is_action(request.method()) {
         office.access.check_action(request.headers()).map_err(denied)?;
     }
-    Ok(place)
+    let query = request.uri().query().unwrap_or_default();
+    let said = match place.parameters() {
+        Some(_) if is_action(request.method()) => Parameters::of(query, &[])?,
+        Some(known) => Parameters::of(query, known)?,
+        None => Parameters::default(),
+    };
+    Ok((place, said))
+}
+
+/// Why a path leads nowhere.
+fn nowhere(path: &str) -> Answer {
+    match parameters::decoded(path) {
+        Some(_) => Answer::not_found("no such path"),
+        None => Answer::bad_request("the path is not percent-encoded as it should be"),
+    }
 }
 
 fn is_action(method: &Method) -> bool {
     method == Method::POST || method == Method::PUT || method == Method::DELETE
 }
 
-async fn show(place: &Place, query: &str, office: &Office) -> Answer {
+async fn show(place: &Place, said: &Parameters, office: &Office) -> Answer {
     match place {
         Place::Health => pages::health(office),
         Place::Ready => pages::readiness(office),
         Place::Metrics => pages::metrics(office),
         Place::Overview => lists::overview(office),
-        Place::Lines => lists::lines(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Lines => lists::lines(office, said).await.unwrap_or_else(|refusal| refusal),
         Place::Line(address) => lists::line(office, address).await.unwrap_or_else(|refusal| refusal),
-        Place::Calls => lists::calls(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Calls => lists::calls(office, said).await.unwrap_or_else(|refusal| refusal),
         Place::Call(call) => lists::call(office, call).await.unwrap_or_else(|refusal| refusal),
-        Place::Parties => lists::parties(office, query).await.unwrap_or_else(|refusal| refusal),
+        Place::Parties => lists::parties(office, said).await.unwrap_or_else(|refusal| refusal),
         Place::Links => lists::links(office).await.unwrap_or_else(|refusal| refusal),
         Place::Slow => lists::slow(office).await.unwrap_or_else(|refusal| refusal),
         Place::Warnings => lists::warnings(),
         Place::Audit => lists::audit(office),
+        Place::Records => records::records(office, said).await.unwrap_or_else(|refusal| refusal),
         Place::LogLevel => actions::log_level(),
         Place::Drain => actions::drain_state(office),
         Place::Watches => watches::list(office),
-        &Place::Watch(id, form) => watches::show(office, id, form, query),
+        &Place::Watch(id, form) => watches::show(office, id, form, said),
         Place::HangUp(_) | Place::Disconnect(_) | Place::Page(_) => Answer::wrong_method(place.methods()),
     }
 }
@@ -137,10 +159,13 @@ async fn act(request: Request<Incoming>, place: &Place, peer: SocketAddr, office
 
 /// The body as JSON; an empty one is an empty object.
 async fn read_body(request: Request<Incoming>) -> Result<Value, Answer> {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
-    let too_large =
-        |_| Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long, or ended early");
-    let bytes = body.map_err(too_large)?.to_bytes();
+    let body = request.into_body();
+    // Announced to be too long: nothing of it is waited for.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(Answer::too_large());
+    }
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let bytes = body.map_err(|_| Answer::too_large())?.to_bytes();
     if bytes.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
@@ -171,6 +196,7 @@ fn place_of(path: &str) -> Option<Place> {
         ["slow"] => Place::Slow,
         ["warnings"] => Place::Warnings,
         ["audit"] => Place::Audit,
+        ["records"] => Place::Records,
         ["log-level"] => Place::LogLevel,
         ["drain"] => Place::Drain,
         ["watches"] => Place::Watches,
@@ -179,26 +205,28 @@ fn place_of(path: &str) -> Option<Place> {
     })
 }
 
-/// A part of a path without its percent signs; `None` if it is empty or no text.
+/// A part of a path; `None` if it is empty or no text.
 fn decoded(part: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        bytes.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    parameters::decoded(part).filter(|text| !text.is_empty())
 }
 
 impl Place {
     /// What those ask for who have no token, yet: probes, who are told nothing but whether the exchange is well, and browsers.
     fn is_open(&self) -> bool {
         matches!(self, Self::Health | Self::Ready | Self::Page(_))
+    }
+
+    /// What a query may say; `None` where nobody looks at it, because probes, scrapers and browsers may say what they like.
+    fn parameters(&self) -> Option<&'static [&'static str]> {
+        Some(match self {
+            Self::Page(_) | Self::Health | Self::Ready | Self::Metrics => return None,
+            Self::Lines => &["prefix", "domain", "limit", "cursor"],
+            Self::Calls => &["address", "limit", "cursor"],
+            Self::Parties => &["limit", "cursor"],
+            Self::Records => records::PARAMETERS,
+            Self::Watch(..) => &["newest"],
+            _ => &[],
+        })
     }
 
     fn methods(&self) -> &'static str {

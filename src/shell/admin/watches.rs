@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::actions::{Outcome, note};
 use super::office::Office;
+use super::parameters::Parameters;
 use super::reply::Answer;
 use crate::console::audit::Deed;
 use crate::console::ladder::{STEPS_MAX, Subject, WATCHES_MAX, Watch, WatchId, WatchView};
@@ -118,8 +119,8 @@ pub(super) fn list(office: &Office) -> Answer {
 }
 
 /// GET watches/{id}, in one of its forms; with `newest` nothing, as long as there is nothing newer.
-pub(super) fn show(office: &Office, id: WatchId, form: Form, query: &str) -> Answer {
-    let known = match newest_of(query) {
+pub(super) fn show(office: &Office, id: WatchId, form: Form, said: &Parameters) -> Answer {
+    let known = match said.read("newest", "newest is a number", |value| value.parse::<u64>().ok()) {
         Ok(known) => known,
         Err(refusal) => return refusal,
     };
@@ -137,15 +138,6 @@ pub(super) fn show(office: &Office, id: WatchId, form: Form, query: &str) -> Ans
             Form::Mermaid => Answer::text(picture.to_mermaid()),
         },
     }
-}
-
-fn newest_of(query: &str) -> Result<Option<u64>, Answer> {
-    let mut newest = None;
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let number = value.parse().ok().filter(|_| name == "newest");
-        newest = Some(number.ok_or_else(|| Answer::bad_request("there is newest, which is a number"))?);
-    }
-    Ok(newest)
 }
 
 /// DELETE watches/{id}.

@@ -132,6 +132,7 @@ impl Running {
             limits: shown_limits(config),
             credentials,
             recorder: self.recorders.recorder(),
+            records_file: config.records.file.clone(),
             peers: peers.map(|peer| (peer.id.clone(), peer.routes.len())).collect(),
             drains: self.drains.desk.clone(),
             links,

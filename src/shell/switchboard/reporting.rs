@@ -7,6 +7,7 @@ use crate::console::TrunkReport;
 use crate::exchange::ids::ShardId;
 use crate::exchange::time::Tick;
 
+use super::super::log_service::LogService;
 use super::{Freight, Switchboard};
 
 /// Between two reports, in milliseconds: as fresh as a page that people look at shows it, and a few kilobytes copied each time.
@@ -42,10 +43,13 @@ impl Switchboard {
     pub(super) fn write_report(&mut self) {
         let board = self.board.clone();
         let is_drained = self.is_drained();
+        let mut counts = self.shard.counts();
+        // Operators count clients.
+        counts.registered = counts.registered.saturating_sub(self.services());
         let is_written = board.write(|report| {
             report.at = self.now.tick;
             report.tally.clone_from(self.shard.tally());
-            report.counts = self.shard.counts();
+            report.counts = counts;
             report.meter.clone_from(&self.meter);
             report.handshakes = self.lobby.handshakes();
             report.connections = self.connections.len();
@@ -60,6 +64,12 @@ impl Switchboard {
             self.reported = self.now.tick;
             self.said_drained = is_drained;
         }
+    }
+
+    /// Services of the exchange that hold an address here.
+    fn services(&self) -> usize {
+        let line = self.log_service.as_ref().and_then(LogService::line);
+        usize::from(line.is_some_and(|line| self.shard.is_registered(line)))
     }
 
     fn trunk_report(&self, peer: usize) -> TrunkReport {

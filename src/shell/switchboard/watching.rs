@@ -57,7 +57,7 @@ impl Switchboard {
 
     fn watch_frame(&mut self, line: LineId, way: Way, sketch: &Sketch<'_>) {
         let Some(admitted) = self.filter.admit(line, self.shard.name_of(line), sketch) else { return };
-        let name = sketch.call.and_then(|call| self.call_names.as_ref()?.get(call));
+        let name = admitted.call.and_then(|call| self.call_names.as_ref()?.get(call));
         let step = Step::new(self.clock.now(), line, way, sketch, name, &admitted);
         self.filter.give(step, &self.steps);
     }

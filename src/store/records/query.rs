@@ -23,6 +23,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often, and how long between, a file is looked at that is in the making; half a second in all.
 const MAKING_LOOKS: u32 = 50;
 const MAKING_PAUSE: Duration = Duration::from_millis(10);
+
 /// Which records are asked for; an empty one is for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -122,6 +123,8 @@ pub enum QueryError {
     Version(PathBuf, usize),
     /// The file cannot be read.
     Trouble(PathBuf, Trouble),
+    /// It took longer than whoever asked wants to wait.
+    Late,
 }
 
 impl fmt::Display for QueryError {
@@ -150,6 +153,7 @@ impl fmt::Display for QueryError {
             Self::Trouble(path, trouble) => {
                 write!(f, "{} cannot be read: {trouble}; {}", path.display(), trouble.advice())
             }
+            Self::Late => f.write_str("the search took too long; name an address or a call, or less time"),
         }
     }
 }
@@ -194,6 +198,21 @@ impl Archive {
         filter: &Filter,
         order: Order,
         limit: Option<u64>,
+        each: impl FnMut(Kept) -> bool,
+    ) -> Result<(), QueryError> {
+        self.each_while(filter, order, limit, || true, each)
+    }
+
+    /// The same as long as `goes_on` says so, which is asked before each block of some hundred records.
+    ///
+    /// # Errors
+    /// The same, and [`QueryError::Late`] if it is given up.
+    pub fn each_while(
+        &self,
+        filter: &Filter,
+        order: Order,
+        limit: Option<u64>,
+        goes_on: impl FnMut() -> bool,
         mut each: impl FnMut(Kept) -> bool,
     ) -> Result<(), QueryError> {
         let mut left = limit.unwrap_or(u64::MAX);
@@ -204,7 +223,11 @@ impl Archive {
             left -= 1;
             each(kept) && left > 0
         };
-        scan::each(&self.connection, filter, order, each).map_err(|trouble| self.trouble(trouble))
+        match scan::each(&self.connection, filter, order, goes_on, each) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(QueryError::Late),
+            Err(trouble) => Err(self.trouble(trouble)),
+        }
     }
 
     /// Sums over all records that fit.

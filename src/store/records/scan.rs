@@ -15,23 +15,28 @@ use super::query::{Filter, Kept, Order};
 use super::row;
 use super::trouble::Trouble;
 
-/// Hands the records that fit to `each` in order, until that says that it has had enough.
+/// Hands the records that fit to `each` in order, until that says that it has had enough. `goes_on` is asked before each block; it is
+/// false if that has ended it.
 pub(super) fn each(
     connection: &Connection,
     filter: &Filter,
     order: Order,
+    mut goes_on: impl FnMut() -> bool,
     mut each: impl FnMut(Kept) -> bool,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let search = Search::new(filter);
     let mut statement = connection.prepare(question(order)).map_err(of)?;
     let mut blocks = statement.query(search.times.map(row::bounded)).map_err(of)?;
     let mut found = BinaryHeap::new();
     while let Some(block) = blocks.next().map_err(of)? {
+        if !goes_on() {
+            return Ok(false);
+        }
         // No record of this block or of a later one comes before its bound.
         let bound = block.get("bound").map_err(of)?;
         while let Some(next) = pop_before(&mut found, rank(order, bound)) {
             if !each(next) {
-                return Ok(());
+                return Ok(true);
             }
         }
         let id = block.get("id").map_err(of)?;
@@ -45,7 +50,7 @@ pub(super) fn each(
             break;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Hands all records that fit to `each`, in no order.
