@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use crate::exchange::tie::Secret;
+pub use crate::logging::{LogFormat, LogLevel};
 pub use admin::{Admin, AdminToken};
 pub use error::{ConfigError, Origin, Warning};
 pub use federation::Federation;
@@ -180,28 +181,6 @@ impl SpawnPolicy {
             SpawnPolicy::Disabled => false,
         }
     }
-}
-
-/// Least level that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Every message.
-    Debug,
-    /// Lines, calls, links, start and stop.
-    Info,
-    /// Somebody lost something.
-    Warn,
-    /// An operator must act.
-    Error,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `[LEVEL] message {json context}` (spec 22).
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 impl Config {

@@ -10,8 +10,8 @@ use crossbeam::queue::ArrayQueue;
 use parking_lot::Mutex;
 use tracing::Level;
 
+use super::LogLevel;
 use super::kept::Kept;
-use crate::config::LogLevel;
 use crate::timestamp::Timestamp;
 
 pub use super::kept::WARNINGS_MAX;

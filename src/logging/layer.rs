@@ -16,8 +16,7 @@ use super::desk::LogDesk;
 use super::feed::{self, LogFeed};
 use super::render::Rendered;
 use super::writer::{LogWriter, Stream};
-use super::{AUDIT_TARGET, START_TARGET};
-use crate::config::{LogFormat, LogLevel};
+use super::{AUDIT_TARGET, LogFormat, LogLevel, START_TARGET};
 use crate::timestamp::Timestamp;
 
 /// Events of this crate have targets that begin so. Libraries speak only from warn on: their chatter is not ours to publish.

@@ -40,9 +40,30 @@ pub const AUDIT_TARGET: &str = "audit";
 /// log stream hears them as its level has it.
 pub const START_TARGET: &str = "systemx::start";
 
-use crate::config::{LogFormat, LogLevel};
 use layer::LogLayer;
 use writer::{LogWriter, Sinks};
+
+/// Least level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Every message.
+    Debug,
+    /// Lines, calls, links, start and stop.
+    Info,
+    /// Somebody lost something.
+    Warn,
+    /// An operator must act.
+    Error,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `[LEVEL] message {json context}` (spec 22).
+    Text,
+    /// One JSON object per line.
+    Json,
+}
 
 /// How this process logs.
 #[derive(Debug, Clone, Copy)]

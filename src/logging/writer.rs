@@ -13,8 +13,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tracing::Level;
 
+use super::LogFormat;
 use super::render::Rendered;
-use crate::config::LogFormat;
 use crate::timestamp::Timestamp;
 
 /// Lines waiting for the writer: at some 200 bytes each under a megabyte, at the longest possible about 150 MB.
