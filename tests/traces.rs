@@ -281,6 +281,26 @@ fn what_a_collector_that_is_away_misses_it_gets_when_it_is_back() {
 }
 
 #[test]
+fn a_webhook_that_never_answers_leaves_the_collector_its_last_attempt() {
+    let (mut collector, webhook) = (Collector::start(), Webhooks::start());
+    let ((_, endpoint), url) = (collector.settings(), webhook.url("/"));
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("SYSTEMX_CALL_RECORDS_WEBHOOK", &*url)];
+    let mut exchange = Process::start_with(&["--stop-timeout-ms", "500"], &environment);
+    let call = refused(&mut exchange.registered(A), json!({}));
+    let unanswered = webhook.next();
+    collector.server.next().answer(503, "retry-after: 60\r\n");
+    exchange.log.wait_for("traces: they are not taken");
+    exchange.signal(Signal::TERM);
+    collector.span_of(&call);
+    assert_eq!(exchange.wait().code(), Some(0));
+    let closed = exchange.log.wait_for("traces closed");
+    assert!(closed.contains("\"delivered\":1") && closed.contains("\"lost\":0"), "{closed}");
+    let closed = exchange.log.wait_for("webhook of call records closed");
+    assert!(closed.contains("\"delivered\":0") && closed.contains("\"lost\":1"), "{closed}");
+    drop(unanswered);
+}
+
+#[test]
 fn spans_are_sent_again_or_lost_as_the_collector_says() {
     let server = Webhooks::start();
     let endpoint = server.url("/v1/traces?key=1");

@@ -112,10 +112,15 @@ impl CallLog {
         self.handle.counts()
     }
 
+    /// Nothing more will come: from now on it writes what is queued and comes to its end.
+    pub fn tell_to_stop(&self) {
+        self.handle.state.stopping.store(true, Ordering::Release);
+    }
+
     /// Writes what is queued and stops, for at most `limit`; a disk that hangs longer is left to itself. Records that
     /// arrive from now on may be lost, which the returned counts then show.
     pub fn stop(self, limit: Duration) -> CallLogCounts {
-        self.handle.state.stopping.store(true, Ordering::Release);
+        self.tell_to_stop();
         self.worker.finish(limit);
         self.handle.counts()
     }

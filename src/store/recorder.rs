@@ -97,24 +97,28 @@ impl Recorders {
         }
     }
 
-    /// Has each of them keep what waits, until `deadline` at the latest, and says in the log what came of it.
+    /// Has each of them keep what waits, until `deadline` at the latest, and says in the log what came of it. What the senders have
+    /// not sent by then is lost.
     pub fn stop(self, deadline: Instant) {
         let left = || deadline.saturating_duration_since(Instant::now());
-        // The files first: those that send may take all of the time.
-        if let Some(log) = self.log {
-            let counts = log.stop(left());
-            info!(written = counts.written, lost = counts.lost, "call log closed");
-        }
+        // All at once: whoever is waited for first may take all of the time.
+        self.log.iter().for_each(CallLog::tell_to_stop);
+        self.webhook.iter().for_each(Delivery::tell_to_stop);
+        self.traces.iter().for_each(Traces::tell_to_stop);
         if let Some(file) = self.file {
             let state = file.stop(left());
             info!(kept = state.kept, lost = state.lost, "call records closed");
         }
+        if let Some(log) = self.log {
+            let counts = log.stop(left());
+            info!(written = counts.written, lost = counts.lost, "call log closed");
+        }
         if let Some(webhook) = self.webhook {
-            let state = webhook.stop(left());
+            let state = webhook.finish(left());
             info!(delivered = state.delivered, lost = state.lost, "webhook of call records closed");
         }
         if let Some(traces) = self.traces {
-            let state = traces.stop(left());
+            let state = traces.finish(left());
             info!(delivered = state.delivered, lost = state.lost, "traces closed");
         }
     }

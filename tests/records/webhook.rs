@@ -95,6 +95,24 @@ fn a_receiver_that_is_away_costs_neither_calls_nor_the_file_nor_the_stop() {
 }
 
 #[test]
+fn what_a_receiver_that_never_answers_has_not_taken_at_the_stop_is_lost() {
+    let server = Webhooks::start();
+    let url = server.url("/");
+    let environment = [("SYSTEMX_CALL_RECORDS_WEBHOOK", &*url)];
+    let mut exchange = Process::start_with(&["--stop-timeout-ms", "500"], &environment);
+    let (mut a, mut b) = (exchange.registered(A), exchange.registered(B));
+    brief_call(&mut a, &mut b);
+    let unanswered = server.next();
+    (0..9).for_each(|_| drop(brief_call(&mut a, &mut b)));
+    drop((a, b));
+    exchange.signal(Signal::TERM);
+    assert_eq!(exchange.wait().code(), Some(0));
+    let line = exchange.log.wait_for("webhook of call records closed");
+    assert!(line.contains("\"delivered\":0") && line.contains("\"lost\":10"), "{line}");
+    drop(unanswered);
+}
+
+#[test]
 fn a_url_or_token_that_cannot_be_used_stops_the_start_and_is_not_repeated() {
     let folder = Scratch::new();
     for (name, value) in [

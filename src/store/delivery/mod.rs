@@ -159,12 +159,17 @@ impl Delivery {
         self.handle.clone()
     }
 
-    /// Sends what waits, each batch once, and stops, after `limit` at the latest.
-    pub fn stop(self, limit: Duration) -> State {
+    /// Nothing more will come: from now on it sends what waits, each batch once.
+    pub fn tell_to_stop(&self) {
         self.handle.intake.stop();
         self.handle.shared.stop.notify_one();
+    }
+
+    /// Waits until one that was told to stop has sent what waits, for `limit` at most. What still waits then, or has no answer, is lost.
+    pub fn finish(self, limit: Duration) -> State {
         self.worker.finish(limit);
-        self.handle.state()
+        let state = self.handle.state();
+        State { lost: state.lost + state.waiting, waiting: 0, ..state }
     }
 }
 
@@ -235,8 +240,9 @@ impl<F: Form> Sender<F> {
 
     /// Sends one batch until it is taken, or will never be, or the exchange stops.
     async fn deliver(&mut self, batch: &[Arc<CallRecord>]) {
-        let parcel = self.form.encode(batch);
+        // First of all, so that these count as waiting, as they did in the queue.
         self.shared.batched.store(batch.len() as u64, Ordering::Relaxed);
+        let parcel = self.form.encode(batch);
         self.shared.oldest_ms.store(batch.first().map_or(0, |record| record.ended_at_ms), Ordering::Relaxed);
         let mut pause = PAUSE_MIN;
         loop {

@@ -73,9 +73,14 @@ impl Traces {
         TracesHandle { delivery: self.delivery.handle(), sampling: self.sampling }
     }
 
-    /// Sends what waits, each batch once, and stops, after `limit` at the latest.
-    pub fn stop(self, limit: Duration) -> State {
-        self.delivery.stop(limit)
+    /// As [`Delivery::tell_to_stop`].
+    pub fn tell_to_stop(&self) {
+        self.delivery.tell_to_stop();
+    }
+
+    /// As [`Delivery::finish`].
+    pub fn finish(self, limit: Duration) -> State {
+        self.delivery.finish(limit)
     }
 }
 
