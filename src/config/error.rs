@@ -256,6 +256,17 @@ pub enum Warning {
     TrustsEverybody,
     /// Whoever listens on the way to the webhook of call records hears the token, and the records.
     WebhookTokenInTheClear,
+    /// What the environment says about traces, to all programs of the machine, cannot be done: none are sent.
+    NoTraces {
+        /// The setting.
+        setting: &'static Setting,
+        /// What was given, as far as it may be shown.
+        value: String,
+        /// Where.
+        origin: Origin,
+        /// The cargo feature that it takes; `None`: it cannot be done by any build.
+        feature: Option<&'static str>,
+    },
     /// Whoever listens on the way to the collector of traces hears the headers, and who calls whom.
     TraceHeadersInTheClear,
 }
@@ -309,6 +320,17 @@ impl fmt::Display for Warning {
                 "SYSTEMX_CALL_RECORDS_WEBHOOK is http:// and leaves this machine: its token and who called whom can be read on the \
                  way; use https://",
             ),
+            Warning::NoTraces { setting, value, origin, feature } => {
+                write!(f, "no traces are sent, for {} is {value:?} ({origin}): ", setting.env)?;
+                match feature {
+                    Some(feature) => write!(
+                        f,
+                        "this systemx was built without the feature {feature}; build it with --features {feature}"
+                    )?,
+                    None => write!(f, "it must be {}", setting.allowed())?,
+                }
+                f.write_str(", or set OTEL_TRACES_EXPORTER=none if none are wanted")
+            }
             Warning::TraceHeadersInTheClear => f.write_str(
                 "OTEL_EXPORTER_OTLP_ENDPOINT is http:// and leaves this machine: OTEL_EXPORTER_OTLP_HEADERS and who calls whom can be \
                  read on the way; use https://",

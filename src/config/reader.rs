@@ -38,6 +38,11 @@ impl<'a> Reader<'a> {
         parse(setting.default)
     }
 
+    /// Whether anybody says anything about one of these.
+    pub(super) fn has_said(&self, settings: &[&Setting]) -> bool {
+        settings.iter().any(|setting| self.raw.given(setting).is_some())
+    }
+
     /// A whole number within the setting's range; 0 for an unset default.
     pub(super) fn integer(&mut self, setting: &'static Setting) -> i64 {
         self.parsed(setting, |text| integer_in_range(setting, text)).unwrap_or(0)

@@ -271,6 +271,10 @@ table! {
         "http:// or https:// URL that call records are posted to; unset: none");
     CALL_RECORDS_WEBHOOK_TOKEN = word("call_records_webhook_token", "SYSTEMX_CALL_RECORDS_WEBHOOK_TOKEN", "", Kind::Hidden,
         "bearer token that goes along with them");
+    OTEL_SDK_DISABLED = word("otel_sdk_disabled", "OTEL_SDK_DISABLED", "false", Kind::Word(&["true", "false"]),
+        "true: no traces are sent, whatever else is set");
+    OTEL_TRACES_EXPORTER = word("otel_traces_exporter", "OTEL_TRACES_EXPORTER", "otlp", Kind::Word(&["otlp", "none"]),
+        "none: no traces are sent, whatever else is set");
     OTEL_EXPORTER_OTLP_ENDPOINT = word("otel_exporter_otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", Kind::Url,
         "http:// or https:// URL of an OpenTelemetry collector that calls are sent to as traces, below /v1/traces; unset: none");
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = word("otel_exporter_otlp_traces_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", Kind::Url,

@@ -1,10 +1,11 @@
 //! The settings of traces: where calls are sent to as spans, and which of them. The names are OpenTelemetry's own.
 //!
 //! They are the same in every build, so that `check-config` and the documents are; one that cannot send traces refuses the endpoint.
-//! Without an endpoint nothing else is looked at: operators set these variables for all programs of a machine. Headers are secrets.
+//! Operators set these variables for all programs of a machine: without an endpoint nothing else is looked at, and what cannot be done
+//! stops the start only if it was said to this program, by a flag or its own file; otherwise no traces are sent. Headers are secrets.
 
 use super::Secret;
-use super::error::{ConfigError, Warning};
+use super::error::{ConfigError, Origin, Warning};
 use super::reader::Reader;
 use super::records::{is_in_the_clear, receiver, shown_receiver};
 use super::settings::{self, Setting};
@@ -14,6 +15,10 @@ use crate::store::traces::{Ratio, Sampling};
 const FEATURE: &str = "otlp";
 /// Where collectors take traces.
 const PATH: [&str; 2] = ["v1", "traces"];
+
+/// Traces are wanted if one of these is set.
+const ENDPOINTS: [&Setting; 2] =
+    [&settings::OTEL_EXPORTER_OTLP_ENDPOINT, &settings::OTEL_EXPORTER_OTLP_TRACES_ENDPOINT];
 
 /// Where calls are sent to as traces, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +39,40 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TraceSettings> {
     read_as(cfg!(feature = "otlp"), reader)
 }
 
-/// The settings of a program that can send traces, or cannot.
+/// The settings of a program that can send traces, or cannot. What is wrong with those that were said to all programs is a warning.
 fn read_as(is_built_in: bool, reader: &mut Reader<'_>) -> Option<TraceSettings> {
+    let errors_before = reader.errors.len();
+    let traces = read_strictly(is_built_in, reader);
+    let errors = reader.errors.split_off(errors_before);
+    let is_sound = errors.is_empty();
+    for error in errors {
+        match for_all_programs(error) {
+            Ok(warning) => reader.warnings.push(warning),
+            Err(error) => reader.errors.push(error),
+        }
+    }
+    traces.filter(|_| is_sound)
+}
+
+/// The warning that stands for an error, if the value was said to all programs of the machine; otherwise the error again.
+fn for_all_programs(error: ConfigError) -> Result<Warning, ConfigError> {
+    // A `.env` file may belong to several programs too.
+    let is_for_all = |origin: &Origin| matches!(origin, Origin::Environment | Origin::DotEnv { .. });
+    match error {
+        ConfigError::Value { setting, value, origin } if is_for_all(&origin) => {
+            Ok(Warning::NoTraces { setting, value, origin, feature: None })
+        }
+        ConfigError::NotBuiltIn { setting, value, origin, feature } if is_for_all(&origin) => {
+            Ok(Warning::NoTraces { setting, value, origin, feature: Some(feature) })
+        }
+        other => Err(other),
+    }
+}
+
+fn read_strictly(is_built_in: bool, reader: &mut Reader<'_>) -> Option<TraceSettings> {
+    if !reader.has_said(&ENDPOINTS) || is_switched_off(reader) {
+        return None;
+    }
     let (setting, url) = endpoint(reader)?;
     if !is_built_in {
         let value = shown_receiver(url.reveal()).unwrap_or_default();
@@ -55,6 +92,12 @@ fn read_as(is_built_in: bool, reader: &mut Reader<'_>) -> Option<TraceSettings> 
         sampling: sampling(reader),
         timeout_ms: reader.amount(&settings::OTEL_EXPORTER_OTLP_TIMEOUT),
     })
+}
+
+/// Whether somebody wants no traces, endpoint or not.
+fn is_switched_off(reader: &mut Reader<'_>) -> bool {
+    reader.word(&settings::OTEL_SDK_DISABLED).as_deref() == Some("true")
+        || reader.word(&settings::OTEL_TRACES_EXPORTER).as_deref() == Some("none")
 }
 
 /// Where traces go, and which setting says so.
@@ -117,6 +160,8 @@ fn decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::{Config, RawConfig, RawFlags};
     use super::*;
 
@@ -125,8 +170,21 @@ mod tests {
         Config::load(RawFlags::default(), env, None, None)
     }
 
-    fn errors(env: &[(&str, &str)]) -> String {
-        let errors = load(env).expect_err("something is wrong");
+    /// Why these, said to all programs, give no traces.
+    fn warned(env: &[(&str, &str)]) -> String {
+        let (config, warnings) = load(env).expect("it is no reason not to start");
+        assert_eq!(config.traces, None);
+        let warnings = warnings.iter().filter(|warning| matches!(warning, Warning::NoTraces { .. }));
+        warnings.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Why these, said in the file of this program, stop the start.
+    fn refused(settings: &[(&str, &str)]) -> String {
+        let line = |(name, value): &(&str, &str)| format!("{} = {value:?}\n", name.to_ascii_lowercase());
+        let text: String = settings.iter().map(line).collect();
+        let file = Some((Path::new("own.toml"), &*text));
+        let errors = Config::load(RawFlags::default(), std::iter::empty(), None, file);
+        let errors = errors.expect_err("something is wrong");
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -136,31 +194,79 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "nonsense"),
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_SDK_DISABLED", "perhaps"),
         ];
-        assert_eq!(load(&others).expect("they are for other programs").0.traces, None);
+        assert_eq!(warned(&others), "", "they are for other programs");
+    }
+
+    #[test]
+    fn who_wants_no_traces_has_none_in_every_build_whatever_else_is_set() {
+        let others = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ];
+        for off in
+            [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_SDK_DISABLED", "true"), ("OTEL_SDK_DISABLED", "TRUE")]
+        {
+            assert_eq!(warned(&[&others[..], &[off]].concat()), "", "{off:?}");
+        }
+        assert_ne!(warned(&[&others[..], &[("OTEL_SDK_DISABLED", "false")]].concat()), "");
     }
 
     #[test]
     fn an_endpoint_that_is_none_is_refused_in_every_build_and_not_repeated() {
         for url in ["collector.secret:4317", "grpc://secret/", "http://secret@x.test/", "/secret"] {
-            let said = errors(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]);
-            assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && said.contains("(environment)"), "{said}");
-            assert!(said.contains("must be a URL") && !said.contains("secret"), "{said}");
+            let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", url)];
+            for (said, origin) in
+                [(warned(&settings), "(environment)"), (refused(&settings), "(file own.toml)")]
+            {
+                assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && said.contains(origin), "{said}");
+                assert!(said.contains("must be a URL") && !said.contains("secret"), "{said}");
+            }
+        }
+    }
+
+    /// What a build without traces makes of this: errors and warnings.
+    fn without(flags: RawFlags, env: &[(&str, &str)], dotenv: Option<&str>) -> (Vec<String>, Vec<String>) {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let raw = RawConfig::gather(flags, env, dotenv, None);
+        let mut reader = Reader::new(&raw);
+        assert_eq!(read_as(false, &mut reader), None);
+        let errors = reader.errors.iter().map(ToString::to_string).collect();
+        (errors, reader.warnings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_build_without_traces_refuses_an_endpoint_of_its_own_and_says_what_to_do() {
+        for setting in ENDPOINTS {
+            let value = "http://collector.test:4318/s3cret".to_owned();
+            let flags = RawFlags { values: [(setting.name, value)].into(), config_file: None };
+            let (errors, warnings) = without(flags, &[], None);
+            let expected = "\"http://collector.test:4318/...\" (flag) is not allowed; this systemx was built without the \
+                            feature otlp: build it with --features otlp, or unset the variable";
+            assert_eq!((errors, warnings), (vec![format!("{}: {expected}", setting.env)], vec![]));
         }
     }
 
     #[test]
-    fn a_build_without_traces_refuses_the_endpoint_and_says_what_to_do() {
-        for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
-            let env = [(name.to_owned(), "http://collector.test:4318/s3cret".to_owned())];
-            let raw = RawConfig::gather(RawFlags::default(), env.into_iter(), None, None);
-            let mut reader = Reader::new(&raw);
-            assert_eq!(read_as(false, &mut reader), None);
-            let said: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
-            let expected = "\"http://collector.test:4318/...\" (environment) is not allowed; this systemx was built without the \
-                            feature otlp: build it with --features otlp, or unset the variable";
-            assert_eq!(said, [format!("{name}: {expected}")]);
-        }
+    fn a_build_without_traces_goes_on_without_them_if_the_endpoint_is_for_all_programs() {
+        let expected = |origin: &str| {
+            let why = "this systemx was built without the feature otlp; build it with --features otlp, or set \
+                       OTEL_TRACES_EXPORTER=none if none are wanted";
+            format!(
+                "no traces are sent, for OTEL_EXPORTER_OTLP_ENDPOINT is \"http://c.test:4317/...\" ({origin}): {why}"
+            )
+        };
+        let env = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c.test:4317/s3cret"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ];
+        assert_eq!(without(RawFlags::default(), &env, None), (vec![], vec![expected("environment")]));
+        let dotenv = "OTEL_EXPORTER_OTLP_ENDPOINT=http://c.test:4317/s3cret";
+        assert_eq!(without(RawFlags::default(), &[], Some(dotenv)), (vec![], vec![expected(".env line 1")]));
+        let off = [&env[..], &[("OTEL_TRACES_EXPORTER", "none")]].concat();
+        assert_eq!(without(RawFlags::default(), &off, None), (vec![], vec![]));
     }
 
     #[cfg(feature = "otlp")]
@@ -210,7 +316,7 @@ mod tests {
                 "a=s3cret%ff",
                 "a=%+1s3cret",
             ] {
-                let said = errors(&[HERE, ("OTEL_EXPORTER_OTLP_HEADERS", wrong)]);
+                let said = warned(&[HERE, ("OTEL_EXPORTER_OTLP_HEADERS", wrong)]);
                 assert!(said.contains("OTEL_EXPORTER_OTLP_HEADERS") && !said.contains("s3cret"), "{said}");
             }
         }
@@ -244,16 +350,19 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_not_allowed_stops_the_start() {
+        fn what_cannot_be_done_stops_the_start_if_it_was_said_to_this_program_and_the_traces_otherwise() {
             for (name, value, allowed) in [
                 ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a number from 0 to 1"),
                 ("OTEL_TRACES_SAMPLER_ARG", "many", "a number from 0 to 1"),
                 ("OTEL_TRACES_SAMPLER", "jaeger_remote", "one of parentbased_traceidratio"),
                 ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "one of http/protobuf"),
                 ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number from 1"),
+                ("OTEL_TRACES_EXPORTER", "zipkin", "one of otlp, none"),
+                ("OTEL_SDK_DISABLED", "1", "one of true, false"),
             ] {
-                let said = errors(&[HERE, (name, value)]);
-                assert!(said.contains(name) && said.contains(allowed) && said.contains(value), "{said}");
+                for said in [warned(&[HERE, (name, value)]), refused(&[HERE, (name, value)])] {
+                    assert!(said.contains(name) && said.contains(allowed) && said.contains(value), "{said}");
+                }
             }
         }
     }
