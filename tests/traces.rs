@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -248,10 +247,8 @@ fn who_keeps_no_trace_has_none_sent_and_who_keeps_one_has_it_whatever_the_share(
 
 #[test]
 fn what_a_collector_that_is_away_misses_it_gets_when_it_is_back() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
-    let address: SocketAddr = free.local_addr().expect("it is bound");
-    drop(free);
-    let endpoint = format!("http://{address}/");
+    let away = Webhooks::away();
+    let endpoint = away.url("/");
     let mut exchange = Process::start_with(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
     let (mut a, mut b) = (exchange.registered(A), exchange.registered(B));
     let first = brief_call(&mut a, &mut b);
@@ -265,7 +262,7 @@ fn what_a_collector_that_is_away_misses_it_gets_when_it_is_back() {
     let metrics = get(exchange.admin(), "/metrics").body;
     assert!(metrics.contains("systemx_call_records_healthy{sink=\"traces\"} 0"), "{metrics}");
     let second = brief_call(&mut a, &mut b);
-    let mut collector = Collector { server: Webhooks::start_at(address), spans: Vec::new() };
+    let mut collector = Collector { server: away.comes_up(), spans: Vec::new() };
     for call in [&first, &second] {
         collector.span_of(call);
     }

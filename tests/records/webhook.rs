@@ -76,10 +76,8 @@ fn a_batch_that_is_refused_for_its_content_is_lost_and_does_not_block_the_next()
 fn a_receiver_that_is_away_costs_neither_calls_nor_the_file_nor_the_stop() {
     let folder = Scratch::new();
     let file = file_in(&folder);
-    // Nobody listens on a port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
-    let url = format!("http://{}/", free.local_addr().expect("it is bound"));
-    drop(free);
+    let away = Webhooks::away();
+    let url = away.url("/");
     let environment = [("SYSTEMX_CALL_RECORDS", text(&file)), ("SYSTEMX_CALL_RECORDS_WEBHOOK", &*url)];
     let mut exchange = Process::start_with(&[], &environment);
     let (mut a, mut b) = (exchange.registered(A), exchange.registered(B));

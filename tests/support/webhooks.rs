@@ -2,9 +2,10 @@
 //! thread for each connection; requests are small and closed after the answer, which is all that a webhook needs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use serde_json::Value;
 
 use super::LIMIT;
@@ -13,6 +14,23 @@ use super::LIMIT;
 pub struct Webhooks {
     address: SocketAddr,
     requests: Receiver<Hook>,
+}
+
+/// A server that is not up yet.
+pub struct Away(TcpListener);
+
+impl Away {
+    /// A URL that will lead there.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.0.local_addr().expect("it is bound"))
+    }
+
+    /// Starts to listen.
+    pub fn comes_up(self) -> Webhooks {
+        const QUEUE_LEN: i32 = 128;
+        listen(&self.0, QUEUE_LEN).expect("a bound socket can listen");
+        Webhooks::serve(self.0)
+    }
 }
 
 /// A request that waits for its answer.
@@ -31,12 +49,18 @@ pub struct Hook {
 impl Webhooks {
     /// Starts to listen.
     pub fn start() -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+        Self::away().comes_up()
     }
 
-    /// Starts to listen on this address.
-    pub fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).expect("loopback can be listened on");
+    /// One that refuses connections until it comes up. Its port is its own from now on: no other test can get it.
+    pub fn away() -> Away {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        let socket = socket.expect("there are sockets");
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("loopback can be listened on");
+        Away(TcpListener::from(socket))
+    }
+
+    fn serve(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let (tell, requests) = channel();
         std::thread::spawn(move || {
