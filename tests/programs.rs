@@ -57,6 +57,20 @@ fn an_unknown_variable_is_warned_about_with_the_nearest_name() {
 }
 
 #[test]
+fn what_a_machine_tells_all_programs_about_traces_keeps_no_exchange_from_starting() {
+    let machine =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    let warned = Process::start_with(&[], &machine);
+    let line = warned.log.wait_for("no traces are sent");
+    assert!(line.starts_with("[WARN]") && line.contains("OTEL_TRACES_EXPORTER=none"), "{line}");
+    for off in [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_SDK_DISABLED", "true")] {
+        let exchange = Process::start_with(&[], &[machine[0], machine[1], off]);
+        let log = exchange.log.all();
+        assert!(!log.iter().any(|line| line.contains("OTEL_") || line.contains("traces")), "{log:#?}");
+    }
+}
+
+#[test]
 fn mistakes_are_all_told_at_once_and_nothing_is_started() {
     for program in ["check-config", "serve"] {
         let output = run(&[program, "--port", "99999", "--call-timeout", "soon"], &Scratch::new(), &[]);
