@@ -129,19 +129,20 @@ impl Exchange {
     }
 
     /// A line asks, and everything that follows is carried to its end.
-    pub fn ask(&mut self, line: LineId, request: Request<'_>, mut tell: impl FnMut(&Effect<'_>)) {
+    pub fn ask(&mut self, line: LineId, request: Request<'_>, tell: impl FnMut(&Effect<'_>)) {
+        self.happen(line, Event::Request { line, request }, tell);
+    }
+
+    /// Something happens to a line, and everything that follows is carried to its end.
+    pub fn happen(&mut self, line: LineId, event: Event<'_>, mut tell: impl FnMut(&Effect<'_>)) {
         let (at, transit) = (line.shard().index(), &mut self.transit);
-        let send = |to, signal| transit.push_back((at, to, signal));
-        self.cores[at].feed(Event::Request { line, request }, send, &mut tell);
+        self.cores[at].feed(event, |to, signal| transit.push_back((at, to, signal)), &mut tell);
         self.carry(tell);
     }
 
     /// A line's connection is gone.
     pub fn lose(&mut self, line: LineId) {
-        let (at, transit) = (line.shard().index(), &mut self.transit);
-        let send = |to, signal| transit.push_back((at, to, signal));
-        self.cores[at].feed(Event::Lost { line, loss: Loss::Vanished }, send, |_| {});
-        self.carry(|_| {});
+        self.happen(line, Event::Lost { line, loss: Loss::Vanished }, |_| {});
     }
 
     /// Does what is due on every shard.

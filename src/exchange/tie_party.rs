@@ -98,7 +98,7 @@ pub struct TieParties {
     parties: HashMap<Address, TieParty, ahash::RandomState>,
     /// Seats, and parties that the tie line leads to.
     len: usize,
-    /// Who presses.
+    /// Who presses, while the tie line's output piles up; else nobody.
     pub speakers: Speakers,
 }
 

@@ -122,18 +122,29 @@ fn show(args: CallsArgs) -> Result<(), Fault> {
     let archive = Archive::open(&path).map_err(Fault::Query)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let filter = args.filter();
-    let found = if args.summary {
+    let shown = if args.summary {
         let summary = archive.summary(&filter).map_err(Fault::Query)?;
         args.sum_up(&summary, &mut out).map_err(Fault::Output)?;
-        summary.calls > 0
+        Shown { is_any: summary.calls > 0, unreadable: summary.unreadable }
     } else {
         args.list(&archive, &filter, &mut out)?
     };
     out.flush().map_err(Fault::Output)?;
-    if !found {
+    if shown.unreadable > 0 {
+        complain([format!("{} records are damaged and left out", shown.unreadable)]);
+    }
+    if !shown.is_any {
         complain(hints::why_nothing(&filter));
     }
     Ok(())
+}
+
+/// What has come of a question.
+struct Shown {
+    /// Whether there was anything to show.
+    is_any: bool,
+    /// Records that might be among them, but are damaged.
+    unreadable: u64,
 }
 
 /// The file that an exchange started here would write to. What else is wrong with its configuration does not matter.
@@ -166,8 +177,8 @@ impl CallsArgs {
         }
     }
 
-    /// Shows the calls, and says whether there are any.
-    fn list(&self, archive: &Archive, filter: &Filter, out: &mut impl Write) -> Result<bool, Fault> {
+    /// Shows the calls.
+    fn list(&self, archive: &Archive, filter: &Filter, out: &mut impl Write) -> Result<Shown, Fault> {
         let order = if self.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
         match self.format {
             Format::Table => {
@@ -178,10 +189,11 @@ impl CallsArgs {
                     rows.push(kept);
                     true
                 };
-                archive.each(filter, order, Some(limit.saturating_add(1)), keep).map_err(Fault::Query)?;
+                let more = Some(limit.saturating_add(1));
+                let unreadable = archive.each(filter, order, more, keep).map_err(Fault::Query)?;
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 out.write_all(table::table(&rows, limit).as_bytes()).map_err(Fault::Output)?;
-                Ok(!rows.is_empty())
+                Ok(Shown { is_any: !rows.is_empty(), unreadable })
             }
             Format::Csv => {
                 out.write_all(print::CSV_HEAD.as_bytes()).map_err(Fault::Output)?;
@@ -191,22 +203,22 @@ impl CallsArgs {
         }
     }
 
-    /// Writes row by row, until there are no more or the output takes no more; says whether there was one.
+    /// Writes row by row, until there are no more or the output takes no more.
     fn stream(
         &self,
         archive: &Archive,
         filter: &Filter,
         order: Order,
         mut write: impl FnMut(&Kept) -> io::Result<()>,
-    ) -> Result<bool, Fault> {
-        let (mut outcome, mut found) = (Ok(()), false);
+    ) -> Result<Shown, Fault> {
+        let (mut outcome, mut is_any) = (Ok(()), false);
         let each = |kept| {
-            found = true;
+            is_any = true;
             outcome = write(&kept);
             outcome.is_ok()
         };
-        archive.each(filter, order, self.limit, each).map_err(Fault::Query)?;
-        outcome.map_err(Fault::Output).map(|()| found)
+        let unreadable = archive.each(filter, order, self.limit, each).map_err(Fault::Query)?;
+        outcome.map_err(Fault::Output).map(|()| Shown { is_any, unreadable })
     }
 }
 

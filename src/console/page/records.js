@@ -150,7 +150,9 @@ function recordColumns() {
 
 /** What the hub says of its records, if it keeps any. @param {Element} place @param {any} page */
 function showTrouble(place, page) {
-  const text = page.trouble ? `The latest calls may be missing: the file cannot be written now (${page.trouble}).` : "";
+  const late = page.trouble ? `The latest calls may be missing: the file cannot be written now (${page.trouble}). ` : "";
+  const damaged = page.unreadable ? `${page.unreadable} records are damaged and left out.` : "";
+  const text = late + damaged;
   if (place.textContent !== text) replace(place, text && h("span", { class: "tag warn" }, text));
 }
 

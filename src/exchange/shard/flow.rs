@@ -34,6 +34,9 @@ impl Shard {
     pub(super) fn on_congestion(&mut self, line: LineId, congested: bool, out: &mut Outbox<'_>) {
         let Some(entry) = self.lines.get_mut(line.0) else { return };
         entry.congested = congested;
+        if let Some(tie) = entry.tie_mut() {
+            tie.parties.speakers.clear();
+        }
         if congested {
             self.trust_far_ends(line);
         }
@@ -62,9 +65,6 @@ impl Shard {
             if let Some(Record::Call(call)) = self.records.get_mut(record.0) {
                 (call.heedless_peer, call.pressed) = (false, 0);
             }
-        }
-        if let Some(parties) = self.tie_parties(line) {
-            parties.speakers.clear();
         }
     }
 

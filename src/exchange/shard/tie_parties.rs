@@ -96,6 +96,7 @@ impl Shard {
     /// tie line may be gone, and a participant may have left.
     pub(super) fn on_party_told(&mut self, talk: TieTalk, out: &mut Outbox<'_>) {
         let TieTalk { tie, ticket, talk: PartyTalk { party, word } } = talk;
+        let is_congested = self.lines.get(tie.0).is_some_and(|line| line.congested);
         let Some(parties) = self.tie_parties(tie) else {
             if matches!(word, PartyWord::Join { .. }) {
                 self.send(self.home(party.as_str()), Signal::PartyCut { tie, party }, out);
@@ -113,7 +114,8 @@ impl Shard {
             PartyWord::Leave { .. } => parties.leads_to(&party),
             PartyWord::Says { from, data, .. } => {
                 let is_due = parties.knows(&party);
-                if is_due {
+                // Nobody presses on a line that takes what it is sent.
+                if is_due && is_congested {
                     parties.speakers.count(&party, from, weight(data.as_deref()));
                 }
                 is_due

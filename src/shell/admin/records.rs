@@ -61,6 +61,15 @@ struct Wanted {
     limit: usize,
 }
 
+/// Some of them.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Kept>,
+    next: Option<Place>,
+    /// Records that are damaged, so that nobody knows whether they belong here.
+    unreadable: u64,
+}
+
 /// Where a page begins: after so many of the records that ended in this millisecond, which may be thousands when all calls
 /// end at once. So the file's own order needs no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +113,7 @@ impl Wanted {
     }
 
     /// A page of the records in the file, and where the next one begins.
-    fn page(
-        &self,
-        archive: &Archive,
-        goes_on: impl FnMut() -> bool,
-    ) -> Result<(Vec<Kept>, Option<Place>), QueryError> {
+    fn page(&self, archive: &Archive) -> Result<Page, QueryError> {
         let mut filter = self.filter.clone();
         let mut passed = 0;
         if let Some(after) = self.after {
@@ -119,7 +124,7 @@ impl Wanted {
         let (mut left_to_pass, mut rows) = (passed, Vec::new());
         // One more is asked for, to know whether there are more.
         let most = passed.saturating_add(self.limit as u64 + 1);
-        archive.each_while(&filter, Order::NewestFirst, Some(most), goes_on, |kept| {
+        let unreadable = archive.each(&filter, Order::NewestFirst, Some(most), |kept| {
             let is_passed =
                 left_to_pass > 0 && self.after.is_some_and(|after| after.ended_ms == kept.ended_at);
             if is_passed {
@@ -132,7 +137,7 @@ impl Wanted {
         let has_more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let next = rows.last().filter(|_| has_more).map(|last| self.place_after(&rows, last.ended_at));
-        Ok((rows, next))
+        Ok(Page { rows, next, unreadable })
     }
 
     /// The place after these rows, of which the last ended then.
@@ -152,14 +157,20 @@ pub(super) async fn records(office: &Office, said: &Parameters) -> Result<Answer
     let goes_on = move || clock.tick().millis().saturating_sub(begun.millis()) <= SEARCH_MS_MAX;
     let search = move || {
         let _place = place;
-        wanted.page(&Archive::open(&file)?, goes_on)
+        match Archive::open_while(&file, goes_on) {
+            // It is in the making.
+            Err(QueryError::Version(_, 0)) => Ok(Page::default()),
+            archive => wanted.page(&archive?),
+        }
     };
     let found = tokio::task::spawn_blocking(search).await;
     let gone = |_| Answer::error(StatusCode::SERVICE_UNAVAILABLE, "unanswered", "the search was given up");
-    let (rows, next) = found.map_err(gone)??;
+    let Page { rows, next, unreadable } = found.map_err(gone)??;
     let trouble = office.facts.recorder.sinks().file_trouble().map(ToString::to_string);
     let records: Vec<Value> = rows.iter().map(|row| json!(row)).collect();
-    Ok(Answer::json(&json!({ "records": records, "next": next.map(Place::text), "trouble": trouble })))
+    Ok(Answer::json(&json!({
+        "records": records, "next": next.map(Place::text), "unreadable": unreadable, "trouble": trouble
+    })))
 }
 
 fn none_kept() -> Answer {
@@ -185,6 +196,8 @@ impl From<QueryError> for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::store::records::{CallRecords, Retention, Settings};
     use crate::store::testing::Scratch;
@@ -245,7 +258,7 @@ mod tests {
             let (mut seen, mut cursor) = (Vec::new(), String::new());
             loop {
                 let query = format!("limit={limit}{cursor}");
-                let (rows, next) = wanted(&query).page(&archive, || true).expect("it is sound");
+                let Page { rows, next, .. } = wanted(&query).page(&archive).expect("it is sound");
                 assert!(rows.len() <= limit && (next.is_none() || rows.len() == limit), "{query}");
                 seen.extend(rows.iter().map(|row| row.ended_at));
                 let Some(next) = next else { break };
@@ -254,8 +267,8 @@ mod tests {
             }
             assert_eq!(seen, expected, "limit {limit}");
         }
-        let (rows, next) =
-            wanted("until_ms=6&since_ms=5&limit=3").page(&archive, || true).expect("it is sound");
+        let Page { rows, next, .. } =
+            wanted("until_ms=6&since_ms=5&limit=3").page(&archive).expect("it is sound");
         assert_eq!((rows.len(), next), (3, Some(Place { ended_ms: 5, passed: 3 })));
     }
 
@@ -271,14 +284,13 @@ mod tests {
     #[test]
     fn a_search_that_takes_too_long_is_given_up() {
         let scratch = Scratch::new();
-        let archive = archive(&scratch, &vec![1; 5_000]);
-        let mut looks = 0;
-        let goes_on = || {
-            looks += 1;
-            looks <= 3
-        };
-        let error = wanted("domain=nowhere.test").page(&archive, goes_on).expect_err("it is late");
-        assert_eq!(looks, 4, "there are more blocks than were looked at");
+        drop(archive(&scratch, &(0..30_000).collect::<Vec<_>>()));
+        let looks = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&looks);
+        let goes_on = move || counted.fetch_add(1, Ordering::Relaxed) < 2;
+        let archive = Archive::open_while(&scratch.records(), goes_on).expect("it opens in time");
+        let error = wanted("domain=nowhere.test").page(&archive).err().expect("it is late");
+        assert_eq!(looks.load(Ordering::Relaxed), 3, "there is more than was looked at");
         assert!(matches!(error, QueryError::Late), "{error}");
         let answer = Answer::from(error);
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);

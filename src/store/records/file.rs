@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 
 use super::pad::Sheet;
 use super::schema;
@@ -45,8 +45,6 @@ pub(super) struct File {
     /// this one is opened before the connection and closed after it, and no other may be opened meanwhile.
     plain: PlainFile,
     identity: Identity,
-    /// Where blocks are put together.
-    text: Vec<u8>,
 }
 
 /// What tells two files apart.
@@ -68,7 +66,7 @@ impl File {
             Err(trouble) => return Err(trouble),
         }
         let connection = prepare(path)?;
-        Ok(Self { connection, path: path.to_owned(), plain, identity, text: Vec::new() })
+        Ok(Self { connection, path: path.to_owned(), plain, identity })
     }
 
     /// Whether the whole of a file that is not too large makes sense. Reads all of it.
@@ -89,12 +87,11 @@ impl File {
         mut sheets: impl Iterator<Item = &'s Sheet>,
         node: &str,
     ) -> Result<(), Trouble> {
-        let text = &mut self.text;
         let mut write = || -> rusqlite::Result<()> {
             let all = self.connection.transaction()?;
             {
-                let mut insertion = schema::insertion(&all)?;
-                sheets.try_for_each(|sheet| schema::insert(&mut insertion, sheet, node, text))?;
+                let mut insertion = schema::Insertion::new(&all)?;
+                sheets.try_for_each(|sheet| insertion.add(sheet, node))?;
             }
             all.commit()
         };
@@ -103,9 +100,12 @@ impl File {
 
     /// Copies what the write-ahead log holds into the file, which somebody has moved: the log stays behind, and would be lost.
     pub(super) fn gather(&self) -> Result<(), Trouble> {
-        let checkpoint =
-            self.connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
-        checkpoint.map_err(|error| Trouble::of(&error))
+        let is_busy = |row: &Row<'_>| row.get::<_, bool>(0);
+        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy);
+        match checkpoint.map_err(|error| Trouble::of(&error))? {
+            false => Ok(()),
+            true => Err(Trouble::Locked),
+        }
     }
 
     /// Whether the name still leads to this file, and to a file of SQLite.
@@ -121,12 +121,6 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Trouble::Corrupt),
             Err(error) => Err(Trouble::of_system(&error)),
         }
-    }
-
-    /// The bytes that the file and its write-ahead log take on the disk.
-    pub(super) fn bytes(&self) -> u64 {
-        let len = |suffix| fs::metadata(with_suffix(&self.path, suffix)).map_or(0, |file| file.len());
-        len("") + len("-wal")
     }
 
     /// The connection, for what is done beside writing records.
@@ -146,8 +140,7 @@ impl File {
 
 /// Renames the file at `path` and what belongs to it.
 pub(super) fn set_aside(path: &Path, now_ms: u64) -> Result<PathBuf, Trouble> {
-    let when: String = Timestamp(now_ms).to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let aside = with_suffix(path, &format!(".corrupt-{when}"));
+    let aside = with_suffix(path, &format!(".corrupt-{}", compact(now_ms)));
     // The file last: while it is there, nobody begins a new one beside an old log.
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
@@ -156,6 +149,39 @@ pub(super) fn set_aside(path: &Path, now_ms: u64) -> Result<PathBuf, Trouble> {
         }
     }
     Ok(aside)
+}
+
+/// The bytes that the file at `path` and its write-ahead log take on the disk.
+pub(super) fn bytes(path: &Path) -> u64 {
+    let len = |suffix| fs::metadata(with_suffix(path, suffix)).map_or(0, |file| file.len());
+    len("") + len("-wal")
+}
+
+/// Parts the name of a file that is gone from its write-ahead log, which may still be there for those who read that file: another one
+/// would take it for its own. A log that holds what the file has as well goes; else it is renamed, and its new name returned.
+pub(super) fn part_with_log(path: &Path, is_whole: bool, now_ms: u64) -> Result<Option<PathBuf>, Trouble> {
+    let log = with_suffix(path, "-wal");
+    let kept =
+        (!is_whole && log.exists()).then(|| with_suffix(path, &format!(".left-{}-wal", compact(now_ms))));
+    let parted = match &kept {
+        Some(kept) => fs::rename(&log, kept),
+        None => remove(&log),
+    };
+    // The rest of what belongs to it only says what is in the log.
+    parted.and_then(|()| remove(&with_suffix(path, "-shm"))).map_err(|error| Trouble::of_system(&error))?;
+    Ok(kept)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// A moment as part of a name.
+fn compact(ms: u64) -> String {
+    Timestamp(ms).to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect()
 }
 
 /// What keeps the exchange from starting with a file.

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
@@ -27,6 +27,10 @@ const BATCH_BYTES_MAX: usize = pad::SHEET_BYTES_MAX;
 const TICKS_PER_LOOK: u32 = 2;
 /// Ticks between two warnings about lost records: ten seconds.
 const TICKS_PER_WARNING: u32 = 20;
+/// Looks at a file that is gone but cannot be let go of, because somebody reads it; with the pauses between them some half a minute.
+const LOOKS_GONE_MAX: u32 = 6;
+/// Between two attempts at the stop.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// The first pause after a failed attempt, in ticks; each further one is twice as long, up to the longest (8 s).
 const PAUSE_TICKS_MIN: u32 = 1;
 const PAUSE_TICKS_MAX: u32 = 16;
@@ -49,6 +53,8 @@ pub(super) struct Keeper {
     next_pause: u32,
     /// Lost records that a warning has told of.
     lost_told: u64,
+    /// Looks at which the file was gone and somebody's reading kept the keeper from letting go of it.
+    looks_gone: u32,
 }
 
 impl Keeper {
@@ -68,6 +74,7 @@ impl Keeper {
             pause: 0,
             next_pause: PAUSE_TICKS_MIN,
             lost_told: 0,
+            looks_gone: 0,
         }
     }
 
@@ -96,8 +103,16 @@ impl Keeper {
         if self.pause > 0 {
             return false;
         }
-        // A step of tidying up goes between any two transactions, so that neither has to wait for the end of the other.
-        let outcome = self.keep().and_then(|()| self.tidy());
+        if let Err(trouble) = self.keep() {
+            self.pause = self.next_pause;
+            self.next_pause = (self.next_pause * 2).min(PAUSE_TICKS_MAX);
+            self.note(Err(trouble));
+            return false;
+        }
+        self.next_pause = PAUSE_TICKS_MIN;
+        // A step of tidying up goes between any two transactions, so that neither has to wait for the end of the other. If it
+        // fails, that is no reason to keep records waiting.
+        let outcome = self.tidy();
         let has_more = outcome == Ok(true);
         self.note(outcome.map(drop));
         has_more
@@ -105,17 +120,17 @@ impl Keeper {
 
     /// Takes what the shards have written since the last time, unless there is still much from then.
     fn take(&mut self) {
-        if self.batch.iter().map(|torn| torn.sheet.lines.len()).sum::<usize>() < BATCH_BYTES_MAX {
+        if self.batch.iter().map(|torn| torn.sheet.bytes()).sum::<usize>() < BATCH_BYTES_MAX {
             self.pads.tear_off_into(&mut self.batch);
         }
-        let oldest = self.batch.iter().map(|torn| torn.sheet.first_ended_ms).min();
+        let oldest = self.batch.iter().filter_map(|torn| torn.sheet.first_ended_ms()).min();
         self.shared.oldest_ms.store(oldest.unwrap_or_default(), Ordering::Relaxed);
         self.shared.batched.store(self.batched(), Ordering::Relaxed);
     }
 
     /// Records in its hands.
     fn batched(&self) -> u64 {
-        self.batch.iter().map(|torn| torn.sheet.records).sum()
+        self.batch.iter().map(|torn| torn.sheet.records()).sum()
     }
 
     /// Writes the batch. A damaged file is set aside, and the batch is the first of the next.
@@ -130,7 +145,7 @@ impl Keeper {
     }
 
     fn try_keep(&mut self) -> Result<(), Trouble> {
-        if self.tick.is_multiple_of(TICKS_PER_LOOK) {
+        if self.tick.is_multiple_of(TICKS_PER_LOOK) || self.looks_gone > 0 {
             self.look()?;
         }
         let file = match &mut self.file {
@@ -157,24 +172,36 @@ impl Keeper {
 
     /// Lets go of a file that its name leads away from: what is written there would be lost.
     fn look(&mut self) -> Result<(), Trouble> {
+        self.shared.file_bytes.store(file::bytes(&self.path), Ordering::Relaxed);
         let Some(file) = &self.file else { return Ok(()) };
         match file.look() {
             Ok(()) => {
-                self.shared.file_bytes.store(file.bytes(), Ordering::Relaxed);
+                self.looks_gone = 0;
                 Ok(())
             }
-            Err(Trouble::Unopenable) => {
-                let gathered = file.gather();
-                let is_whole = gathered.is_ok();
-                warn!(
-                    path = %self.path.display(), is_whole,
-                    "call records: the file is gone or another is in its place; it is opened anew"
-                );
-                (self.file, self.is_checked) = (None, false);
-                Ok(())
-            }
+            Err(Trouble::Unopenable) => self.let_go(),
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// The file is not where its name leads to: what its write-ahead log holds goes into it, and another is begun. Whoever reads it may
+    /// keep that from being done, for a while.
+    fn let_go(&mut self) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let is_whole = match file.gather() {
+            Err(Trouble::Locked) if self.looks_gone < LOOKS_GONE_MAX => {
+                self.looks_gone += 1;
+                return Err(Trouble::Locked);
+            }
+            gathered => gathered.is_ok(),
+        };
+        (self.file, self.is_checked, self.looks_gone) = (None, false, 0);
+        let left = file::part_with_log(&self.path, is_whole, (self.clock_unix_ms)())?;
+        warn!(
+            path = %self.path.display(), is_whole, log_kept_as = left.map(|path| tracing::field::display(path.display().to_string())),
+            "call records: the file is gone or another is in its place; it is opened anew"
+        );
+        Ok(())
     }
 
     fn set_aside(&mut self) -> Result<(), Trouble> {
@@ -204,25 +231,24 @@ impl Keeper {
             }
             // Nothing is kept from the disk by that: what is old can wait.
             Err(Trouble::Locked) => Ok(false),
+            // Here the pages are met that nobody else reads.
+            Err(Trouble::Corrupt) => self.set_aside().map(|()| false),
             Err(trouble) => Err(trouble),
         }
     }
 
-    /// Counts a failure and sets the pause; logs when trouble begins, changes and is over.
+    /// Counts a failure; logs when trouble begins, changes and is over.
     fn note(&mut self, outcome: Result<(), Trouble>) {
         let before = self.shared.trouble();
         let path = self.path.display();
         match &outcome {
             Ok(()) => {
-                self.next_pause = PAUSE_TICKS_MIN;
                 if before.is_some() {
                     info!(%path, "call records are kept again");
                 }
             }
             Err(trouble) => {
                 self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                self.pause = self.next_pause;
-                self.next_pause = (self.next_pause * 2).min(PAUSE_TICKS_MAX);
                 if !trouble.keeps_open() {
                     self.file = None;
                 }
@@ -243,21 +269,35 @@ impl Keeper {
         }
     }
 
-    /// Keeps what is left, or counts it.
+    /// Keeps what is left, as long as there is time for that, or counts it.
     fn finish(mut self) {
+        let until = Instant::now() + self.pads.stop_limit();
         loop {
             self.take();
             if self.batch.is_empty() {
                 break;
             }
-            if let Err(trouble) = self.keep() {
-                let left = self.batched() + self.pads.waiting();
-                warn!(path = %self.path.display(), %trouble, left, "call records cannot be kept at the end");
-                self.pads.note_lost(left);
-                break;
+            let Err(trouble) = self.keep() else { continue };
+            if Instant::now() + LAST_PAUSE < until && trouble.may_pass() {
+                std::thread::sleep(LAST_PAUSE);
+                continue;
             }
+            self.give_up(&trouble);
+            break;
         }
         self.tell_losses();
+    }
+
+    /// Counts what waits as lost.
+    fn give_up(&mut self, trouble: &Trouble) {
+        let mut left = 0;
+        while !self.batch.is_empty() {
+            left += self.batched();
+            self.batch.clear();
+            self.take();
+        }
+        warn!(path = %self.path.display(), %trouble, left, "call records cannot be kept at the end");
+        self.pads.note_lost(left);
     }
 }
 

@@ -31,6 +31,9 @@ pub use file::Verdict;
 pub use retention::Retention;
 pub use trouble::Trouble;
 
+/// How much sooner than its limit the keeper gives up at the stop, so that it can still say so.
+const STOP_RESERVE: Duration = Duration::from_millis(500);
+
 /// What the keeper is told at the start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -183,7 +186,7 @@ impl CallRecords {
 
     /// Keeps what waits and stops, for at most `limit`; a disk that hangs longer is left to itself.
     pub fn stop(self, limit: Duration) -> State {
-        self.handle.pads.stop();
+        self.handle.pads.stop(limit.saturating_sub(STOP_RESERVE));
         self.worker.finish(limit);
         self.handle.state()
     }

@@ -7,12 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
 use super::super::CallRecord;
 use super::row;
+use super::schema::BLOCK_BYTES;
 
 /// Bytes on a sheet at most: some 40,000 records, so half a second of 80,000 calls ending each second on one shard, or 40 s of
 /// a thousand a second while the disk is full.
@@ -28,37 +30,90 @@ const SPARE_BYTES: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
     /// Each as a JSON array and `,\n`.
-    pub(super) lines: Vec<u8>,
-    /// How many.
+    lines: Vec<u8>,
+    /// Which of them go into the file together.
+    parts: Vec<Part>,
+    /// How many there are.
+    records: u64,
+}
+
+/// Whole lines of a sheet that go into the file as one block.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: usize,
+    end: usize,
+    span: Span,
+}
+
+/// How many records, and when the first and the last of their calls ended, in milliseconds since 1970, by a clock that may have been set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
     pub(super) records: u64,
-    /// When the first and the last of their calls ended, in milliseconds since 1970, by a clock that may have been set.
     pub(super) first_ended_ms: u64,
     pub(super) last_ended_ms: u64,
+}
+
+impl Span {
+    /// Both together.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            first_ended_ms: self.first_ended_ms.min(other.first_ended_ms),
+            last_ended_ms: self.last_ended_ms.max(other.last_ended_ms),
+        }
+    }
 }
 
 impl Sheet {
     /// Adds a record.
     pub(super) fn add<Text: AsRef<str>>(&mut self, record: &CallRecord<Text>) {
+        let start = self.lines.len();
         row::encode(record, &mut self.lines);
         self.lines.extend_from_slice(row::SEPARATOR);
-        self.widen(1, record.ended_at_ms, record.ended_at_ms);
+        self.records += 1;
+        let at = record.ended_at_ms;
+        let span = Span { records: 1, first_ended_ms: at, last_ended_ms: at };
+        let end = self.lines.len();
+        match self.parts.last_mut() {
+            Some(part) if part.end - part.start < BLOCK_BYTES => {
+                (part.end, part.span) = (end, part.span.with(span));
+            }
+            _ => self.parts.push(Part { start, end, span }),
+        }
     }
 
-    fn widen(&mut self, records: u64, first_ended_ms: u64, last_ended_ms: u64) {
-        let is_empty = self.records == 0;
-        self.records += records;
-        self.first_ended_ms = if is_empty { first_ended_ms } else { self.first_ended_ms.min(first_ended_ms) };
-        self.last_ended_ms = self.last_ended_ms.max(last_ended_ms);
+    /// The lines of each block that it becomes.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&[u8], Span)> {
+        self.parts.iter().map(|part| (&self.lines[part.start..part.end], part.span))
+    }
+
+    /// How many records are on it.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// How many bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// When the first of their calls ended.
+    pub(super) fn first_ended_ms(&self) -> Option<u64> {
+        self.parts.iter().map(|part| part.span.first_ended_ms).min()
     }
 
     fn append(&mut self, other: &Self) {
+        let offset = self.lines.len();
         self.lines.extend_from_slice(&other.lines);
-        self.widen(other.records, other.first_ended_ms, other.last_ended_ms);
+        let moved = |part: &Part| Part { start: part.start + offset, end: part.end + offset, ..*part };
+        self.parts.extend(other.parts.iter().map(moved));
+        self.records += other.records;
     }
 
     fn clear(&mut self) {
         self.lines.clear();
-        (self.records, self.first_ended_ms, self.last_ended_ms) = (0, 0, 0);
+        self.parts.clear();
+        self.records = 0;
     }
 }
 
@@ -152,6 +207,7 @@ pub(super) struct Pads {
     lost: AtomicU64,
     /// Set when the exchange stops: what is written then is the last.
     stopping: AtomicBool,
+    stop_limit_ms: AtomicU64,
 }
 
 impl Pads {
@@ -185,9 +241,16 @@ impl Pads {
         on_pads + self.lost.load(Ordering::Relaxed)
     }
 
-    /// Nothing more will come.
-    pub(super) fn stop(&self) {
+    /// Nothing more will come, and what is there may take so long.
+    pub(super) fn stop(&self, limit: Duration) {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.stop_limit_ms.store(limit_ms, Ordering::Relaxed);
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// How long the last of it may take.
+    pub(super) fn stop_limit(&self) -> Duration {
+        Duration::from_millis(self.stop_limit_ms.load(Ordering::Relaxed))
     }
 
     /// Whether nothing more will come.
@@ -222,11 +285,31 @@ mod tests {
         assert_eq!(pads.waiting(), 3);
         let batch = torn(&pads);
         let sheet = &batch[0].sheet;
-        assert_eq!((sheet.records, sheet.first_ended_ms, sheet.last_ended_ms), (3, 10, 30));
+        let span = Span { records: 3, first_ended_ms: 10, last_ended_ms: 30 };
+        let parts: Vec<_> = sheet.parts().collect();
+        assert_eq!((sheet.records(), parts.len(), parts[0].1), (3, 1, span));
         let mut expected = Sheet::default();
         [20, 10, 30].iter().for_each(|&at| expected.add(&CallRecord { ended_at_ms: at, ..record(1) }));
         assert_eq!(sheet.lines, expected.lines);
         assert_eq!((pads.waiting(), torn(&pads).len()), (0, 0));
+    }
+
+    #[test]
+    fn a_sheet_is_cut_into_parts_of_whole_lines_that_know_their_times() {
+        let mut sheet = Sheet::default();
+        (0..1_000).for_each(|at| sheet.add(&CallRecord { ended_at_ms: at, ..record(1) }));
+        let mut both = Sheet::default();
+        both.add(&CallRecord { ended_at_ms: 7, ..record(1) });
+        both.append(&sheet);
+        assert_eq!((both.records(), both.first_ended_ms()), (1_001, Some(0)));
+        let parts: Vec<_> = both.parts().collect();
+        assert_eq!(parts.iter().map(|(lines, _)| lines.len()).sum::<usize>(), both.bytes());
+        assert_eq!(parts.iter().map(|(_, span)| span.records).sum::<u64>(), 1_001);
+        assert!(parts.len() > 2 && parts.iter().all(|(lines, _)| lines.ends_with(row::SEPARATOR)));
+        let (lines, span) = parts[2];
+        assert_eq!(parts[1].1.last_ended_ms + 1, span.first_ended_ms);
+        assert_eq!(memchr::memchr_iter(b'\n', lines).count() as u64, span.records);
+        assert!(parts.iter().all(|(lines, _)| lines.len() < BLOCK_BYTES + 1_000));
     }
 
     #[test]
@@ -239,7 +322,7 @@ mod tests {
         first.done();
         pad.write(&record(2));
         let mut second = torn(&pads).remove(0);
-        assert_eq!((second.sheet.lines.as_ptr(), second.sheet.records), (lines, 1));
+        assert_eq!((second.sheet.lines.as_ptr(), second.sheet.records()), (lines, 1));
         second.sheet.lines.reserve(SPARE_BYTES + 1);
         second.done();
         assert!(pad.spare.take().is_none());
@@ -271,7 +354,7 @@ mod tests {
             let mut kept = 0;
             let mut keep = || {
                 for torn in torn(&pads) {
-                    kept += torn.sheet.records;
+                    kept += torn.sheet.records();
                     torn.done();
                 }
             };

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -23,6 +25,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often, and how long between, a file is looked at that is in the making; half a second in all.
 const MAKING_LOOKS: u32 = 50;
 const MAKING_PAUSE: Duration = Duration::from_millis(10);
+/// Steps of SQLite between two looks at the clock: some ten blocks, each of which takes 0.2 ms at most.
+const STEPS_PER_LOOK: i32 = 100;
 
 /// Which records are asked for; an empty one is for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,10 +163,17 @@ impl fmt::Display for QueryError {
 }
 
 /// The file, open for questions.
-#[derive(Debug)]
 pub struct Archive {
     connection: Connection,
     path: PathBuf,
+    /// Whether whoever asks has waited for long enough.
+    is_late: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Archive {
@@ -171,6 +182,31 @@ impl Archive {
     /// # Errors
     /// If it is not there, none of ours, or cannot be read.
     pub fn open(path: &Path) -> Result<Self, QueryError> {
+        Self::open_with(path, LOCK_WAIT)
+    }
+
+    /// The same for one who has no time: waits for nobody's lock, and gives a question up when `goes_on` says no. It is asked every
+    /// hundred steps of SQLite, also while that finds nothing.
+    ///
+    /// # Errors
+    /// The same; questions may end in [`QueryError::Late`].
+    pub fn open_while(
+        path: &Path,
+        mut goes_on: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Self, QueryError> {
+        let mut archive = Self::open_with(path, Duration::ZERO)?;
+        let is_late = Arc::clone(&archive.is_late);
+        let is_over = move || {
+            let is_over = !goes_on();
+            is_late.fetch_or(is_over, Ordering::Relaxed);
+            is_over
+        };
+        let handler = archive.connection.progress_handler(STEPS_PER_LOOK, Some(is_over));
+        handler.map_err(|error| archive.trouble(Trouble::of(&error)))?;
+        Ok(archive)
+    }
+
+    fn open_with(path: &Path, lock_wait: Duration) -> Result<Self, QueryError> {
         if !path.is_file() {
             return Err(QueryError::Missing(path.to_owned()));
         }
@@ -178,18 +214,24 @@ impl Archive {
             Some(rusqlite::ErrorCode::NotADatabase) => QueryError::Stranger(path.to_owned()),
             _ => QueryError::Trouble(path.to_owned(), Trouble::of(&error)),
         };
-        let connection = connect(path).map_err(trouble)?;
+        let connection = connect(path, lock_wait).map_err(trouble)?;
         let (id, version) = settled_marks(&connection).map_err(trouble)?;
+        let is_blank =
+            || connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0));
+        if (id, version) == (0, 0) && is_blank().map_err(trouble)? {
+            return Err(QueryError::Version(path.to_owned(), 0));
+        }
         if id != schema::APPLICATION_ID {
             return Err(QueryError::Stranger(path.to_owned()));
         }
         if version != schema::VERSION {
             return Err(QueryError::Version(path.to_owned(), version));
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), is_late: Arc::default() })
     }
 
-    /// Hands up to `limit` records to `each`, until that says that it has had enough.
+    /// Hands up to `limit` records to `each`, until that says that it has had enough. How many records that might be among them are
+    /// damaged and cannot be read.
     ///
     /// # Errors
     /// If the file cannot be read any further.
@@ -199,35 +241,12 @@ impl Archive {
         order: Order,
         limit: Option<u64>,
         each: impl FnMut(Kept) -> bool,
-    ) -> Result<(), QueryError> {
-        self.each_while(filter, order, limit, || true, each)
-    }
-
-    /// The same as long as `goes_on` says so, which is asked before each block of some hundred records.
-    ///
-    /// # Errors
-    /// The same, and [`QueryError::Late`] if it is given up.
-    pub fn each_while(
-        &self,
-        filter: &Filter,
-        order: Order,
-        limit: Option<u64>,
-        goes_on: impl FnMut() -> bool,
-        mut each: impl FnMut(Kept) -> bool,
-    ) -> Result<(), QueryError> {
-        let mut left = limit.unwrap_or(u64::MAX);
-        if left == 0 {
-            return Ok(());
+    ) -> Result<u64, QueryError> {
+        let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
         }
-        let each = |kept| {
-            left -= 1;
-            each(kept) && left > 0
-        };
-        match scan::each(&self.connection, filter, order, goes_on, each) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(QueryError::Late),
-            Err(trouble) => Err(self.trouble(trouble)),
-        }
+        scan::each(&self.connection, filter, order, most, each).map_err(|trouble| self.trouble(trouble))
     }
 
     /// Sums over all records that fit.
@@ -236,12 +255,15 @@ impl Archive {
     /// If the file cannot be read.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, QueryError> {
         let mut sums = Sums::default();
-        scan::all(&self.connection, filter, |kept| sums.add(&kept))
+        let unreadable = scan::all(&self.connection, filter, |kept| sums.add(&kept))
             .map_err(|trouble| self.trouble(trouble))?;
-        Ok(sums.summary())
+        Ok(Summary { unreadable, ..sums.summary() })
     }
 
     fn trouble(&self, trouble: Trouble) -> QueryError {
+        if self.is_late.load(Ordering::Relaxed) {
+            return QueryError::Late;
+        }
         QueryError::Trouble(self.path.clone(), trouble)
     }
 }
@@ -264,11 +286,11 @@ fn application_id(connection: &Connection) -> rusqlite::Result<i32> {
 
 /// A connection that has read something. Reading a file in WAL mode needs a place for shared memory beside it; where none can be
 /// made and no log is left to be read either, the file by itself is all there is.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, lock_wait: Duration) -> rusqlite::Result<Connection> {
     let open = |name: &Path| -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(name, flags)?;
-        connection.busy_timeout(LOCK_WAIT)?;
+        connection.busy_timeout(lock_wait)?;
         application_id(&connection)?;
         Ok(connection)
     };

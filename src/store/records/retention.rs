@@ -42,14 +42,18 @@ impl Retention {
 
     fn try_step(self, connection: &Connection, now_ms: u64) -> rusqlite::Result<Step> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
-        let (pages, free) = (number("page_count")?, number("freelist_count")?);
-        let excess = (pages * number("page_size")?).saturating_sub(self.bytes_max);
-        let is_too_large = excess > 0;
+        let (pages, free, page_size) =
+            (number("page_count")?, number("freelist_count")?, number("page_size")?);
+        let is_too_large = pages * page_size > self.bytes_max;
         if free > FREE_PAGES_KEPT || (is_too_large && free > 0) {
             cut(connection)?;
-            return Ok(Step { deleted: 0, is_unfinished: true });
+            // A file that somebody has rewritten without room for that never gets smaller; what is too old goes all the same.
+            if number("freelist_count")? < free {
+                return Ok(Step { deleted: 0, is_unfinished: true });
+            }
         }
-        let deleted = if is_too_large {
+        let excess = ((pages - free) * page_size).saturating_sub(self.bytes_max);
+        let deleted = if excess > 0 {
             delete_oldest(connection, excess)?
         } else {
             delete_before(connection, now_ms.saturating_sub(self.days.saturating_mul(MS_PER_DAY)))?

@@ -155,33 +155,20 @@ pub(super) fn decode<'l>(line: &'l [u8], node: &'l str) -> Option<Kept<Cow<'l, s
     })
 }
 
-/// Whole rows of a sheet, as many together as have about so many bytes.
-pub(super) fn pieces(mut lines: &[u8], bytes: usize) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let len = lines.len();
-        let end =
-            lines.get(bytes - 1..).and_then(|rest| memchr::memchr(b'\n', rest)).map_or(len, |at| bytes + at);
-        let (piece, rest) = lines.split_at(end);
-        lines = rest;
-        (!piece.is_empty()).then_some(piece)
-    })
+/// The text of a block that holds whole lines of a sheet.
+pub(super) fn block(lines: &[u8]) -> Vec<u8> {
+    [b"[", lines.strip_suffix(SEPARATOR).unwrap_or(lines), b"]"].concat()
 }
 
-/// How many rows there are in a piece of a sheet.
-pub(super) fn count(lines: &[u8]) -> usize {
-    memchr::memchr_iter(b'\n', lines).count()
-}
-
-/// Appends the text of a block that holds the rows of a sheet, or whole lines of it.
-pub(super) fn block(lines: &[u8], out: &mut Vec<u8>) {
-    out.push(b'[');
-    out.extend_from_slice(lines.strip_suffix(SEPARATOR).unwrap_or(lines));
-    out.push(b']');
+/// The text of a block that holds the rows of both; `None` if one is no block.
+pub(super) fn joined(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
+    Some([first.strip_suffix(b"]")?, SEPARATOR, second.strip_prefix(b"[")?].concat())
 }
 
 /// The rows of a block, each a JSON array.
 pub(super) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let inside = block.strip_prefix(b"[").and_then(|block| block.strip_suffix(b"]")).unwrap_or_default();
+    // Whatever is no block is a line that is no row.
+    let inside = block.strip_prefix(b"[").and_then(|block| block.strip_suffix(b"]")).unwrap_or(b"damaged");
     let mut rest = inside;
     std::iter::from_fn(move || {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
@@ -246,17 +233,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_comes_in_pieces_of_whole_rows_and_a_block_gives_them_back() {
-        let lines = b"[1],\n[22],\n[333],\n";
-        for (bytes, expected) in [(1, 3), (5, 3), (6, 2), (11, 2), (100, 1)] {
-            let pieces: Vec<_> = pieces(lines, bytes).collect();
-            assert_eq!((pieces.len(), pieces.concat()), (expected, lines.to_vec()), "{bytes}");
-            assert_eq!(pieces.iter().map(|piece| count(piece)).sum::<usize>(), 3);
-        }
-        let mut whole = Vec::new();
-        block(lines, &mut whole);
+    fn a_block_gives_the_lines_back_and_can_be_joined_with_another() {
+        let whole = block(b"[1],\n[22],\n[333],\n");
         assert_eq!(whole, b"[[1],\n[22],\n[333]]");
-        assert_eq!(super::lines(&whole).collect::<Vec<_>>(), [b"[1]".as_slice(), b"[22]", b"[333]"]);
-        assert_eq!(super::lines(b"[]").count(), 0);
+        assert_eq!(lines(&whole).collect::<Vec<_>>(), [b"[1]".as_slice(), b"[22]", b"[333]"]);
+        let joined_text = joined(&whole, &block(b"[4],\n")).expect("both are blocks");
+        assert_eq!(joined_text, b"[[1],\n[22],\n[333],\n[4]]");
+        assert_eq!(
+            (lines(b"[]").count(), joined(b"[[1]x", b"[[2]]"), joined(b"[[1]]", b"2")),
+            (0, None, None)
+        );
     }
 }

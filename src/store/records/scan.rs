@@ -2,11 +2,10 @@
 //!
 //! SQLite finds the blocks of a time; texts are looked for in their bytes, and only lines that have them all are parsed and judged.
 //! Blocks overlap where shards wrote at the same time or the clock was set, so what was found waits until no later block
-//! can come before it.
+//! can come before it, and no more of it than is asked for.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use memchr::memmem::Finder;
 use rusqlite::{Connection, Row};
@@ -15,57 +14,64 @@ use super::query::{Filter, Kept, Order};
 use super::row;
 use super::trouble::Trouble;
 
-/// Hands the records that fit to `each` in order, until that says that it has had enough. `goes_on` is asked before each block; it is
-/// false if that has ended it.
+/// Hands up to `most` of the records that fit to `each` in order, until that says that it has had enough. How many could not be read.
 pub(super) fn each(
     connection: &Connection,
     filter: &Filter,
     order: Order,
-    mut goes_on: impl FnMut() -> bool,
+    most: usize,
     mut each: impl FnMut(Kept) -> bool,
-) -> Result<bool, Trouble> {
+) -> Result<u64, Trouble> {
     let search = Search::new(filter);
     let mut statement = connection.prepare(question(order)).map_err(of)?;
     let mut blocks = statement.query(search.times.map(row::bounded)).map_err(of)?;
-    let mut found = BinaryHeap::new();
+    // By time, block and line; the last comes first.
+    let mut found: BTreeMap<[u64; 3], Kept> = BTreeMap::new();
+    let (mut left, mut unreadable) = (most, 0);
     while let Some(block) = blocks.next().map_err(of)? {
-        if !goes_on() {
-            return Ok(false);
-        }
         // No record of this block or of a later one comes before its bound.
-        let bound = block.get("bound").map_err(of)?;
-        while let Some(next) = pop_before(&mut found, rank(order, bound)) {
-            if !each(next) {
-                return Ok(true);
+        let bound = rank(order, block.get("bound").map_err(of)?);
+        while let Some((place, next)) = found.pop_last() {
+            let [time, ..] = place;
+            if time <= bound {
+                found.insert(place, next);
+                break;
+            }
+            left -= 1;
+            if !each(next) || left == 0 {
+                return Ok(unreadable);
             }
         }
         let id = block.get("id").map_err(of)?;
-        search.go_through(block, |number, kept| {
-            let place = [kept.ended_at, id, number].map(|value| rank(order, value));
-            found.push(Found { place, kept: kept.into_owned() });
+        unreadable += search.go_through(block, |number, kept| {
+            found.insert([kept.ended_at, id, number].map(|value| rank(order, value)), kept.into_owned());
+            if found.len() > left {
+                found.pop_first();
+            }
         })?;
     }
-    while let Some(found) = found.pop() {
-        if !each(found.kept) {
+    while let Some((_, next)) = found.pop_last() {
+        if !each(next) {
             break;
         }
     }
-    Ok(true)
+    Ok(unreadable)
 }
 
-/// Hands all records that fit to `each`, in no order.
+/// Hands all records that fit to `each`, in no order. How many could not be read.
 pub(super) fn all(
     connection: &Connection,
     filter: &Filter,
     mut each: impl FnMut(Kept<Cow<'_, str>>),
-) -> Result<(), Trouble> {
+) -> Result<u64, Trouble> {
     let search = Search::new(filter);
     let mut statement = connection.prepare(question(Order::OldestFirst)).map_err(of)?;
     let mut blocks = statement.query(search.times.map(row::bounded)).map_err(of)?;
+    let mut unreadable = 0;
     while let Some(block) = blocks.next().map_err(of)? {
-        search.go_through(block, |_, kept| each(kept))?;
+        unreadable += search.go_through(block, |_, kept| each(kept))?;
     }
-    Ok(())
+    Ok(unreadable)
 }
 
 fn of(error: rusqlite::Error) -> Trouble {
@@ -77,11 +83,11 @@ pub(super) fn question(order: Order) -> &'static str {
     match order {
         Order::NewestFirst => {
             "SELECT id, last_ended_at AS bound, node, lines FROM blocks \
-             WHERE last_ended_at >= ?1 AND first_ended_at < ?2 ORDER BY last_ended_at DESC, id DESC"
+             WHERE last_ended_at >= ?1 AND first_ended_at < ?2 ORDER BY last_ended_at DESC"
         }
         Order::OldestFirst => {
             "SELECT id, first_ended_at AS bound, node, lines FROM blocks \
-             WHERE last_ended_at >= ?1 AND first_ended_at < ?2 ORDER BY first_ended_at, id"
+             WHERE last_ended_at >= ?1 AND first_ended_at < ?2 ORDER BY first_ended_at"
         }
     }
 }
@@ -92,38 +98,6 @@ fn rank(order: Order, value: u64) -> u64 {
         Order::NewestFirst => value,
         Order::OldestFirst => !value,
     }
-}
-
-/// A record that waits for its turn.
-struct Found {
-    /// By its time, its block and its line.
-    place: [u64; 3],
-    kept: Kept,
-}
-
-impl PartialEq for Found {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-
-impl Eq for Found {}
-
-impl PartialOrd for Found {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Found {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.place.cmp(&other.place)
-    }
-}
-
-fn pop_before(found: &mut BinaryHeap<Found>, bound: u64) -> Option<Kept> {
-    let is_due = found.peek().is_some_and(|next| next.place[0] > bound);
-    if is_due { found.pop().map(|next| next.kept) } else { None }
 }
 
 /// A filter, and what every line has in it that it lets through.
@@ -148,11 +122,12 @@ impl<'f> Search<'f> {
         Self { filter, times: [since_ms.unwrap_or(0), until_ms.unwrap_or(u64::MAX)], texts }
     }
 
-    /// Hands the records of a block that fit to `each`, with the number of the line.
-    fn go_through(&self, block: &Row<'_>, each: impl FnMut(u64, Kept<Cow<'_, str>>)) -> Result<(), Trouble> {
+    /// Hands the records of a block that fit to `each`, with the number of the line. How many lines were none: the file checks its own
+    /// pages no further than that they hang together, so a damaged text is no reason to show nothing of all others.
+    fn go_through(&self, block: &Row<'_>, each: impl FnMut(u64, Kept<Cow<'_, str>>)) -> Result<u64, Trouble> {
         let text = |name| block.get_ref(name).map_err(of)?.as_bytes().map_err(|_| Trouble::Corrupt);
-        let node = std::str::from_utf8(text("node")?).map_err(|_| Trouble::Corrupt)?;
-        self.go_through_lines(text("lines")?, node, each)
+        let node = String::from_utf8_lossy(text("node")?);
+        Ok(self.go_through_lines(text("lines")?, &node, each))
     }
 
     fn go_through_lines(
@@ -160,17 +135,19 @@ impl<'f> Search<'f> {
         block: &[u8],
         node: &str,
         mut each: impl FnMut(u64, Kept<Cow<'_, str>>),
-    ) -> Result<(), Trouble> {
+    ) -> u64 {
         if !self.may_be_in(block) {
-            return Ok(());
+            return 0;
         }
+        let mut unreadable = 0;
         for (number, line) in (0..).zip(row::lines(block)).filter(|(_, line)| self.may_be_in(line)) {
-            let kept = row::decode(line, node).ok_or(Trouble::Corrupt)?;
-            if self.fits(&kept) {
-                each(number, kept);
+            match row::decode(line, node) {
+                Some(kept) if self.fits(&kept) => each(number, kept),
+                Some(_) => {}
+                None => unreadable += 1,
             }
         }
-        Ok(())
+        unreadable
     }
 
     fn may_be_in(&self, bytes: &[u8]) -> bool {
@@ -212,30 +189,26 @@ mod tests {
     fn block(from: &str, records: u64) -> Vec<u8> {
         let mut sheet = Sheet::default();
         (0..records).for_each(|number| sheet.add(&CallRecord { from: from.into(), ..record(number) }));
-        let mut block = Vec::new();
-        row::block(&sheet.lines, &mut block);
-        block
+        row::block(sheet.parts().next().expect("it is not empty").0)
     }
 
-    fn numbers(filter: &Filter, block: &[u8]) -> Result<Vec<u64>, Trouble> {
+    /// Which lines were found, and how many could not be read.
+    fn numbers(filter: &Filter, block: &[u8]) -> (Vec<u64>, u64) {
         let mut numbers = Vec::new();
-        Search::new(filter).go_through_lines(block, "n", |number, _| numbers.push(number)).map(|()| numbers)
+        let unreadable = Search::new(filter).go_through_lines(block, "n", |number, _| numbers.push(number));
+        (numbers, unreadable)
     }
 
     #[test]
-    fn only_lines_with_what_is_looked_for_are_parsed() {
+    fn only_lines_with_what_is_looked_for_are_parsed_and_those_that_cannot_be_are_counted() {
         let filter = Filter { from: Some("rare@x.test".to_owned()), ..Filter::default() };
         let mut bytes = block("usual@x.test", 2);
         bytes.splice(1..1, *b"no JSON at all,\n");
-        assert_eq!(numbers(&filter, &bytes), Ok(Vec::new()), "a block that lacks the text is passed over");
+        assert_eq!(numbers(&filter, &bytes), (vec![], 0), "a block that lacks the text is passed over");
         let rare = block("rare@x.test", 1);
         bytes.splice(1..1, [&rare[1..rare.len() - 1], b",\n"].concat());
-        assert_eq!(numbers(&filter, &bytes), Ok(vec![0]), "and so are lines");
-        assert_eq!(
-            numbers(&Filter::default(), &bytes),
-            Err(Trouble::Corrupt),
-            "but not by whoever wants all"
-        );
+        assert_eq!(numbers(&filter, &bytes), (vec![0], 0), "and so are lines");
+        assert_eq!(numbers(&Filter::default(), &bytes), (vec![0, 2, 3], 1));
     }
 
     #[test]
@@ -252,7 +225,7 @@ mod tests {
             (Filter { domain: some("test"), ..Filter::default() }, 1),
             (Filter { domain: some("est"), ..Filter::default() }, 0),
         ] {
-            assert_eq!(numbers(&filter, &bytes).map(|found| found.len()), Ok(expected), "{filter:?}");
+            assert_eq!(numbers(&filter, &bytes).0.len(), expected, "{filter:?}");
         }
     }
 }

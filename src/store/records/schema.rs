@@ -5,9 +5,9 @@
 //! the names of the JSON fields, so that anybody with `sqlite3` can ask.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use super::pad::Sheet;
+use super::pad::{Sheet, Span};
 use super::row;
 
 /// "SysX" in ASCII: what makes a file one of ours.
@@ -63,8 +63,8 @@ INSERT INTO blocks (first_ended_at, last_ended_at, records, node, lines)
         forwarded, link), ',' || char(10)) || ']'
     FROM calls GROUP BY id >> 9, node;
 DROP TABLE calls;
-CREATE INDEX blocks_by_first ON blocks (first_ended_at);
-CREATE INDEX blocks_by_last ON blocks (last_ended_at);
+CREATE INDEX blocks_by_first ON blocks (first_ended_at, last_ended_at);
+CREATE INDEX blocks_by_last ON blocks (last_ended_at, first_ended_at);
 CREATE VIEW calls AS SELECT
     value ->> 0 AS call_id,
     value ->> 1 AS from_address,
@@ -88,12 +88,14 @@ CREATE VIEW calls AS SELECT
     node,
     first_ended_at AS block_first_ended_at,
     last_ended_at AS block_last_ended_at
-FROM blocks, json_each(blocks.lines);
+FROM blocks, json_each(CASE WHEN json_valid(blocks.lines) THEN blocks.lines ELSE '[]' END);
 "];
 
-/// About how many bytes of rows a block has, in bytes: some 300 records. Small enough to be cut from a file that is too large one by
+/// A block that has so many bytes gets no more records: some 300. Small enough to be cut from a file that is too large one by
 /// one, and large enough that what SQLite does for each costs nothing a record.
-const BLOCK_BYTES: usize = 64 << 10;
+pub(super) const BLOCK_BYTES: usize = 64 << 10;
+/// Nor does one whose first call ended so long before, in milliseconds: a block goes as a whole when its last call is too old.
+const BLOCK_SPAN_MS: u64 = 60 * 60 * 1000;
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -122,34 +124,64 @@ fn migrate_by(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Res
 
 const INSERT: &str =
     "INSERT INTO blocks (first_ended_at, last_ended_at, records, node, lines) VALUES (?1, ?2, ?3, ?4, ?5)";
+const LAST: &str = "SELECT id, first_ended_at, last_ended_at, records, octet_length(lines), node = ?1 FROM blocks \
+    ORDER BY id DESC LIMIT 1";
+const TAKE: &str = "DELETE FROM blocks WHERE id = ?1 RETURNING lines";
 
-/// What blocks are added with; prepared once for each batch.
-pub(super) fn insertion(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
-    connection.prepare(INSERT)
+/// What sheets are written with; prepared once for each batch.
+pub(super) struct Insertion<'c> {
+    insert: Statement<'c>,
+    last: Statement<'c>,
+    take: Statement<'c>,
 }
 
-/// Adds the records of a sheet, in as many blocks as they need. `text` is for putting those together.
-pub(super) fn insert(
-    statement: &mut Statement<'_>,
-    sheet: &Sheet,
-    node: &str,
-    text: &mut Vec<u8>,
-) -> rusqlite::Result<()> {
-    // The times of the sheet are good enough for each of its blocks: it holds half a second.
-    let [first, last] = [sheet.first_ended_ms, sheet.last_ended_ms].map(row::bounded);
-    for lines in row::pieces(&sheet.lines, BLOCK_BYTES) {
-        text.clear();
-        row::block(lines, text);
-        let records = row::count(lines);
-        statement.execute(params![
-            first,
-            last,
-            records,
-            node,
-            ToSqlOutput::Borrowed(ValueRef::Text(text))
-        ])?;
+impl<'c> Insertion<'c> {
+    /// For a transaction on `connection`.
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let prepare = |text| connection.prepare(text);
+        Ok(Self { insert: prepare(INSERT)?, last: prepare(LAST)?, take: prepare(TAKE)? })
     }
-    Ok(())
+
+    /// Adds the records of a sheet.
+    pub(super) fn add(&mut self, sheet: &Sheet, node: &str) -> rusqlite::Result<()> {
+        for (lines, mut span) in sheet.parts() {
+            let mut text = row::block(lines);
+            // Else a quiet exchange would have a block for each call. Like joins like, so a record is moved once for each time that
+            // its block becomes twice as large.
+            while let Some((before, of_before)) = self.lesser(&text, span, node)? {
+                let Some(joined) = row::joined(&before, &text) else { break };
+                (text, span) = (joined, span.with(of_before));
+            }
+            let [first, last] = [span.first_ended_ms, span.last_ended_ms].map(row::bounded);
+            let lines = ToSqlOutput::Borrowed(ValueRef::Text(&text));
+            self.insert.execute(params![first, last, span.records, node, lines])?;
+        }
+        Ok(())
+    }
+
+    /// Takes the last block out of the file, if it has no more records than this one and both may be one.
+    fn lesser(&mut self, text: &[u8], span: Span, node: &str) -> rusqlite::Result<Option<(Vec<u8>, Span)>> {
+        if text.len() >= BLOCK_BYTES {
+            return Ok(None);
+        }
+        let read = |row: &Row<'_>| {
+            let span = Span { first_ended_ms: row.get(1)?, last_ended_ms: row.get(2)?, records: row.get(3)? };
+            Ok((row.get::<_, u64>(0)?, span, row.get::<_, usize>(4)?, row.get::<_, bool>(5)?))
+        };
+        let Some((id, before, bytes, is_of_node)) = self.last.query_row([node], read).optional()? else {
+            return Ok(None);
+        };
+        let both = before.with(span);
+        let is_lesser = is_of_node
+            && before.records <= span.records
+            && bytes + text.len() <= BLOCK_BYTES
+            && both.last_ended_ms - both.first_ended_ms <= BLOCK_SPAN_MS;
+        if !is_lesser {
+            return Ok(None);
+        }
+        let lines = self.take.query_row([id], |row| Ok(row.get_ref(0)?.as_bytes()?.to_vec()))?;
+        Ok(Some((lines, before)))
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +197,7 @@ mod tests {
         assert_eq!(version(&connection).unwrap(), VERSION);
         let mut sheet = Sheet::default();
         sheet.add(&record(3));
-        insert(&mut insertion(&connection).unwrap(), &sheet, "node.test", &mut Vec::new()).unwrap();
+        Insertion::new(&connection).unwrap().add(&sheet, "node.test").unwrap();
 
         let broken = "broken; never run again";
         let next = [broken, broken, "ALTER TABLE blocks ADD COLUMN colour TEXT"];
@@ -178,6 +210,54 @@ mod tests {
             })
             .unwrap();
         assert_eq!(kept, (3, None));
+    }
+
+    fn blocks(connection: &Connection) -> Vec<(u64, u64, u64, String)> {
+        let mut blocks = connection
+            .prepare("SELECT first_ended_at, last_ended_at, records, lines FROM blocks ORDER BY id")
+            .unwrap();
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        blocks.query_map([], read).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn keep(connection: &Connection, ends: impl Iterator<Item = u64>, node: &str) {
+        for ended_at_ms in ends {
+            let mut sheet = Sheet::default();
+            sheet.add(&CallRecord { ended_at_ms, ..record(ended_at_ms) });
+            Insertion::new(connection).unwrap().add(&sheet, node).unwrap();
+        }
+    }
+
+    #[test]
+    fn records_that_come_one_by_one_share_blocks_and_none_is_lost() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        keep(&connection, 0..2_000, "node.test");
+        let blocks = blocks(&connection);
+        let counts: Vec<u64> = blocks.iter().map(|(_, _, records, _)| *records).collect();
+        assert_eq!(counts.iter().sum::<u64>(), 2_000);
+        assert!(counts.len() < 20, "{counts:?}");
+        let mut expected = 0;
+        for (first, last, records, text) in &blocks {
+            assert!(text.len() <= BLOCK_BYTES);
+            assert_eq!((*first, *last + 1 - *first), (expected, *records), "in the order in which they came");
+            let rows: Vec<_> =
+                row::lines(text.as_bytes()).map(|line| row::decode(line, "n").unwrap().ended_at).collect();
+            assert_eq!(rows, (*first..=*last).collect::<Vec<_>>());
+            expected = last + 1;
+        }
+    }
+
+    #[test]
+    fn blocks_of_two_hours_or_of_two_names_of_the_exchange_stay_apart() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        keep(&connection, [0, BLOCK_SPAN_MS, BLOCK_SPAN_MS + 1].into_iter(), "node.test");
+        keep(&connection, [BLOCK_SPAN_MS + 2].into_iter(), "other.test");
+        let bounds: Vec<_> =
+            blocks(&connection).iter().map(|(first, last, records, _)| (*first, *last, *records)).collect();
+        let hour = BLOCK_SPAN_MS;
+        assert_eq!(bounds, [(0, hour, 2), (hour + 1, hour + 1, 1), (hour + 2, hour + 2, 1)]);
     }
 
     #[test]
@@ -204,14 +284,7 @@ mod tests {
         };
         let mut expected = Vec::new();
         row::encode(&record, &mut expected);
-        let blocks: Vec<(u64, u64, u64, String)> = connection
-            .prepare("SELECT first_ended_at, last_ended_at, records, lines FROM blocks ORDER BY id")
-            .and_then(|mut blocks| {
-                blocks
-                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                    .collect()
-            })
-            .unwrap();
+        let blocks = blocks(&connection);
         let bounds: Vec<_> =
             blocks.iter().map(|(first, last, records, _)| (*first, *last, *records)).collect();
         // Rows were numbered from 1 on.

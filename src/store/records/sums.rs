@@ -19,6 +19,8 @@ const DIGITS: u8 = 3;
 pub struct Summary {
     /// How many there are.
     pub calls: u64,
+    /// Records beside them that are damaged, so that nobody knows whether they fit.
+    pub unreadable: u64,
     /// Those that were answered.
     pub answered: u64,
     /// The most frequent reasons for which they ended, and how often, most first.

@@ -75,6 +75,11 @@ impl Trouble {
         matches!(self, Self::Full | Self::Locked)
     }
 
+    /// Whether it may be over soon without anybody's doing.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Full | Self::Locked | Self::System(_))
+    }
+
     /// What the operator can do.
     pub fn advice(&self) -> &'static str {
         match self {

@@ -66,6 +66,11 @@ fn check_members(shards: &[Shard], party: &PartyLine) {
 /// Seats by way of a tie line, and parties that it leads to, are known where the parties are at home.
 fn check_tie_parties(shards: &[Shard], id: LineId, tie: &Tie) {
     assert!(tie.parties.is_counted(), "the parties of {id} are counted");
+    let is_congested = line_of(shards, id).is_some_and(|line| line.congested);
+    assert!(
+        is_congested || tie.parties.speakers.is_empty(),
+        "nobody presses on {id}, which takes everything"
+    );
     let home_of = |name: &Address| {
         let home = &shards[name.home(shards.len()).index()];
         home.party_names.get(name).and_then(|party| home.parties.get(party.0))

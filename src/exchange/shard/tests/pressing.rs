@@ -242,3 +242,21 @@ fn speakers_are_weighed_anew_each_time() {
         rig.expect(b, &["ERROR PartyMessage party_lost"]);
     });
 }
+
+/// Every word was weighed, and in vain: with the next congestion all begins anew.
+#[test]
+fn nobody_is_weighed_while_a_link_takes_what_it_is_sent() {
+    each(|rig| {
+        let (tie, a) = (rig.tie("home.test", ROUTES), rig.registered(ALICE));
+        rig.join(a, HALL);
+        join_forward(rig, tie, HALL, X);
+        rig.say_in_party(a, HALL, "before");
+        rig.event(tie, Event::Congested);
+        rig.say_in_party(a, HALL, "meanwhile");
+        rig.event(tie, Event::Drained);
+        rig.say_in_party(a, HALL, "afterwards");
+        rig.heard(a);
+        pressed(rig, tie);
+        rig.expect(a, &[]);
+    });
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -239,4 +240,123 @@ fn a_file_that_is_too_large_loses_its_oldest_records() {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let len = fs::metadata(scratch.records()).expect("it is there").len();
     assert!(len <= bytes_max, "{len} bytes on the disk");
+}
+
+/// Overwrites the page of the index of ends that has the oldest, and no other.
+fn damage_oldest_end(keeper: &mut Keeper) {
+    const PAGE: usize = 8192;
+    let file = keeper.file.take().expect("it is open");
+    file.gather().expect("all is in the file");
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'blocks_by_last'";
+    let root: usize = file.connection().query_row(root, [], |row| row.get(0)).expect("there is an index");
+    drop(file);
+    let mut bytes = fs::read(&keeper.path).expect("readable");
+    let root = &bytes[(root - 1) * PAGE..root * PAGE];
+    assert_eq!(root[0], 2, "it has pages below it");
+    let cell = usize::from(u16::from_be_bytes([root[12], root[13]]));
+    let leaf = u32::from_be_bytes(root[cell..cell + 4].try_into().expect("four bytes")) as usize;
+    bytes[(leaf - 1) * PAGE..leaf * PAGE].fill(0x5a);
+    fs::write(&keeper.path, bytes).expect("writable");
+}
+
+#[test]
+fn damage_that_only_tidying_up_meets_has_the_file_set_aside_and_keeps_no_record_waiting() {
+    const HOURS: u64 = 60 * 60 * 1000;
+    let scratch = Scratch::new();
+    let mut bench = Bench::new(&scratch.records(), Retention { days: 10_000, bytes_max: 1 << 30 });
+    for number in 0..1_500 {
+        // Too far apart for one block.
+        bench.put(number * 2 * HOURS);
+        bench.keeper.take();
+    }
+    assert_eq!(bench.keeps(), 1_500);
+    damage_oldest_end(&mut bench.keeper);
+    bench.put(4_000 * HOURS);
+    bench.work();
+    assert_eq!(bench.shared.kept.load(Ordering::Relaxed), 1_501, "into the file that is damaged");
+    bench.put(4_000 * HOURS);
+    assert_eq!(bench.keeps(), 1, "into a new one");
+    assert_eq!((bench.shared.set_aside.load(Ordering::Relaxed), bench.keeper.pause), (1, 0));
+}
+
+#[test]
+fn a_file_that_cannot_get_smaller_keeps_nobody_busy_and_loses_what_is_old() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::new(&scratch.records(), GENEROUS);
+    (0..40_000).for_each(|_| bench.put(DAY_MS - 1));
+    bench.keeper.take();
+    bench.keeper.keep().expect("they are kept");
+    let file = bench.keeper.file.as_ref().expect("it is open");
+    file.connection().execute_batch("PRAGMA auto_vacuum = 0; VACUUM").expect("it can be rewritten");
+    assert_eq!(bench.keeps(), 0, "what is too old goes, and it comes to an end");
+}
+
+/// A reader of the file, in the middle of it.
+fn reader(path: &Path) -> Connection {
+    let reader = Connection::open(path).expect("it opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM blocks").expect("it reads");
+    reader
+}
+
+#[test]
+fn a_file_that_is_moved_while_somebody_reads_it_gets_its_records_when_the_reader_is_done() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::new(&scratch.records(), GENEROUS);
+    bench.put(2 * DAY_MS);
+    assert_eq!(bench.keeps(), 1);
+    let reader = reader(&scratch.records());
+    bench.put(2 * DAY_MS);
+    bench.work();
+    let moved = scratch.path().join("moved.db");
+    fs::rename(scratch.records(), &moved).expect("it can be moved");
+    bench.put(2 * DAY_MS);
+    assert_eq!(bench.trouble(), Some(Trouble::Locked));
+    drop(reader);
+    assert_eq!(bench.keeps(), 1, "what waited is in the new file");
+    assert_eq!(rows(&moved), 2, "and all before in the old one");
+}
+
+#[test]
+fn whoever_reads_a_file_that_is_gone_for_ever_keeps_nothing_waiting_and_the_log_is_saved() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::new(&scratch.records(), GENEROUS);
+    bench.put(2 * DAY_MS);
+    assert_eq!(bench.keeps(), 1);
+    let reader = reader(&scratch.records());
+    bench.put(2 * DAY_MS);
+    bench.work();
+    let moved = scratch.path().join("moved.db");
+    fs::rename(scratch.records(), &moved).expect("it can be moved");
+    bench.put(2 * DAY_MS);
+    (0..LOOKS_GONE_MAX).for_each(|_| assert_eq!(bench.trouble(), Some(Trouble::Locked)));
+    assert_eq!(bench.keeps(), 1);
+    drop(reader);
+    let left = scratch.path().join("calls.db.left-19700103T000000000Z-wal");
+    fs::rename(left, scratch.path().join("moved.db-wal")).expect("the log was saved");
+    assert_eq!(rows(&moved), 2, "beside its file it says the rest");
+    assert_eq!(rows(&scratch.records()), 1);
+}
+
+#[test]
+fn a_lock_at_the_stop_is_waited_for_as_long_as_there_is_time() {
+    let scratch = Scratch::new();
+    for (limit, kept, lost) in [(Duration::from_millis(1), 0, 1), (Duration::from_secs(20), 1, 0)] {
+        let mut bench = Bench::new(&scratch.records(), GENEROUS);
+        bench.work();
+        let other = Connection::open(scratch.records()).expect("it opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+        bench.put(2 * DAY_MS);
+        bench.pads.stop(limit);
+        let Bench { keeper, pads, shared, .. } = bench;
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(move || keeper.run());
+            if lost == 0 {
+                super::super::super::testing::eventually(|| shared.failures.load(Ordering::Relaxed) > 0);
+                other.execute_batch("COMMIT").expect("it unlocks");
+            }
+            stopping.join().expect("it ends");
+        });
+        assert_eq!((shared.kept.load(Ordering::Relaxed), pads.lost(), pads.waiting()), (kept, lost, 0));
+        assert_eq!(shared.batched.load(Ordering::Relaxed), 0);
+    }
 }

@@ -154,6 +154,8 @@ fn a_file_that_cannot_be_asked_is_told_with_what_to_do() {
     assert!(error(&path).contains("--file"), "{}", error(&path));
     std::fs::write(&path, "hello, this is no database").expect("writable");
     assert!(error(&path).ends_with("is not a file of call records"), "{}", error(&path));
+    std::fs::write(&path, "").expect("writable");
+    assert!(error(&path).contains("has not written to it yet"), "{}", error(&path));
     std::fs::remove_file(&path).expect("it is there");
     drop(archive(&path));
     let connection = Connection::open(&path).expect("it opens");
@@ -233,4 +235,44 @@ fn a_question_for_a_time_reads_the_blocks_of_that_time_alone() {
         assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "nothing is sorted: {steps:?}");
     }
+}
+
+#[test]
+fn a_damaged_line_is_counted_and_hides_no_other_from_questions_and_from_sql() {
+    let scratch = Scratch::new();
+    let archive = archive(&scratch.records());
+    let mut file = File::open(&scratch.records()).expect("it opens");
+    write(&mut file, &[sheet(&[CallRecord { call_id: "c-9".into(), ended_at_ms: 5_000_000, ..record(0) }])]);
+    let damage = "UPDATE blocks SET lines = replace(lines, '\"c-2\",', '\"c-2;,')";
+    file.connection().execute(damage, []).expect("writable");
+    assert_eq!(ids(&archive, &Filter::default(), Order::NewestFirst, None), "9 4 3 1");
+    let mut count = 0;
+    let each = |_| {
+        count += 1;
+        true
+    };
+    assert_eq!(archive.each(&Filter::default(), Order::OldestFirst, None, each).expect("readable"), 1);
+    let summary = archive.summary(&Filter::default()).expect("readable");
+    assert_eq!((count, summary.calls, summary.unreadable), (4, 4, 1));
+    let shown: u64 =
+        file.connection().query_row("SELECT count(*) FROM calls", [], |row| row.get(0)).expect("it runs");
+    assert_eq!(shown, 1, "SQL leaves out the whole block");
+}
+
+#[test]
+fn a_question_for_few_records_holds_no_more_of_them_however_blocks_overlap() {
+    let scratch = Scratch::new();
+    let at = |ended_at_ms: u64| CallRecord {
+        call_id: format!("c-{ended_at_ms}").into(),
+        ended_at_ms,
+        ..record(0)
+    };
+    let sheets: Vec<Sheet> =
+        (0..7).map(|part| sheet(&(0..700).map(|n| at(n * 7 + part)).collect::<Vec<_>>())).collect();
+    write(&mut File::open(&scratch.records()).expect("it opens"), &sheets);
+    let archive = Archive::open(&scratch.records()).expect("it opens");
+    let newest: Vec<String> = (4_890..4_900).rev().map(|at| at.to_string()).collect();
+    assert_eq!(ids(&archive, &Filter::default(), Order::NewestFirst, Some(10)), newest.join(" "));
+    let oldest: Vec<String> = (0..10).map(|at| at.to_string()).collect();
+    assert_eq!(ids(&archive, &Filter::default(), Order::OldestFirst, Some(10)), oldest.join(" "));
 }
