@@ -185,7 +185,8 @@ fn two_exchanges_of_one_call_are_two_spans_of_one_trace() {
     let mut collector = Collector::start();
     let (_, endpoint) = collector.settings();
     let otel = ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint);
-    let office = Process::start_with(&[], &[otel, ("FEDERATION_DOMAIN", "corp.test")]);
+    // One shard: it knows the link by which a call has come.
+    let office = Process::start_with(&["--shards", "1"], &[otel, ("FEDERATION_DOMAIN", "corp.test")]);
     let url = format!("{}/", office.url());
     let link = [
         otel,
