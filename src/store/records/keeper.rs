@@ -197,8 +197,9 @@ impl Keeper {
         };
         (self.file, self.is_checked, self.looks_gone) = (None, false, 0);
         let left = file::part_with_log(&self.path, is_whole, (self.clock_unix_ms)())?;
+        let log_kept_as = left.map(|path| path.display().to_string());
         warn!(
-            path = %self.path.display(), is_whole, log_kept_as = left.map(|path| tracing::field::display(path.display().to_string())),
+            path = %self.path.display(), is_whole, log_kept_as,
             "call records: the file is gone or another is in its place; it is opened anew"
         );
         Ok(())

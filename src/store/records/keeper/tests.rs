@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -291,25 +291,25 @@ fn a_file_that_cannot_get_smaller_keeps_nobody_busy_and_loses_what_is_old() {
     assert_eq!(bench.keeps(), 0, "what is too old goes, and it comes to an end");
 }
 
-/// A reader of the file, in the middle of it.
-fn reader(path: &Path) -> Connection {
-    let reader = Connection::open(path).expect("it opens");
+/// A file of two records that is moved while somebody reads it, with a third on its way; the reader, and where the file is.
+fn moved_under_a_reader(bench: &mut Bench, scratch: &Scratch) -> (Connection, PathBuf) {
+    bench.put(2 * DAY_MS);
+    assert_eq!(bench.keeps(), 1);
+    let reader = Connection::open(scratch.records()).expect("it opens");
     reader.execute_batch("BEGIN; SELECT count(*) FROM blocks").expect("it reads");
-    reader
+    bench.put(2 * DAY_MS);
+    bench.work();
+    let moved = scratch.path().join("moved.db");
+    fs::rename(scratch.records(), &moved).expect("it can be moved");
+    bench.put(2 * DAY_MS);
+    (reader, moved)
 }
 
 #[test]
 fn a_file_that_is_moved_while_somebody_reads_it_gets_its_records_when_the_reader_is_done() {
     let scratch = Scratch::new();
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
-    bench.put(2 * DAY_MS);
-    assert_eq!(bench.keeps(), 1);
-    let reader = reader(&scratch.records());
-    bench.put(2 * DAY_MS);
-    bench.work();
-    let moved = scratch.path().join("moved.db");
-    fs::rename(scratch.records(), &moved).expect("it can be moved");
-    bench.put(2 * DAY_MS);
+    let (reader, moved) = moved_under_a_reader(&mut bench, &scratch);
     assert_eq!(bench.trouble(), Some(Trouble::Locked));
     drop(reader);
     assert_eq!(bench.keeps(), 1, "what waited is in the new file");
@@ -320,14 +320,7 @@ fn a_file_that_is_moved_while_somebody_reads_it_gets_its_records_when_the_reader
 fn whoever_reads_a_file_that_is_gone_for_ever_keeps_nothing_waiting_and_the_log_is_saved() {
     let scratch = Scratch::new();
     let mut bench = Bench::new(&scratch.records(), GENEROUS);
-    bench.put(2 * DAY_MS);
-    assert_eq!(bench.keeps(), 1);
-    let reader = reader(&scratch.records());
-    bench.put(2 * DAY_MS);
-    bench.work();
-    let moved = scratch.path().join("moved.db");
-    fs::rename(scratch.records(), &moved).expect("it can be moved");
-    bench.put(2 * DAY_MS);
+    let (reader, moved) = moved_under_a_reader(&mut bench, &scratch);
     (0..LOOKS_GONE_MAX).for_each(|_| assert_eq!(bench.trouble(), Some(Trouble::Locked)));
     assert_eq!(bench.keeps(), 1);
     drop(reader);
